@@ -1,0 +1,69 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+)
+
+type contextKey int
+
+const (
+	actorKey contextKey = iota
+	onceKey
+	expectKey
+)
+
+// WithActor says who asks. Without it the actor is the server itself.
+func WithActor(ctx context.Context, a Actor) context.Context {
+	return context.WithValue(ctx, actorKey, a)
+}
+
+// ActorOf returns who asks.
+func ActorOf(ctx context.Context) Actor {
+	if a, ok := ctx.Value(actorKey).(Actor); ok {
+		return a
+	}
+	return Actor{TokenID: "system", Role: RoleAdmin}
+}
+
+// Once makes one changing call of [Ledger] happen at most once for its key: the first answer is stored
+// in the same transaction as the change, and a later call with the same key gets a [ReplayError].
+type Once struct {
+	Key         ReplyKey
+	RequestHash [32]byte
+	// RenderFunc turns the call's result (what the method of Ledger returns first) into the answer that
+	// is kept. It must be pure: a transaction may run it more than once.
+	RenderFunc func(result any) (Reply, error)
+}
+
+// A ReplayError carries the first answer of a call that was made before.
+type ReplayError struct{ Reply Reply }
+
+// Error says what happened; callers answer with Reply instead.
+func (e *ReplayError) Error() string {
+	return fmt.Sprintf("answered before with status %d", e.Reply.Status)
+}
+
+// WithOnce makes the one changing call under ctx happen at most once.
+func WithOnce(ctx context.Context, o *Once) context.Context {
+	return context.WithValue(ctx, onceKey, o)
+}
+
+func onceOf(ctx context.Context) *Once {
+	o, _ := ctx.Value(onceKey).(*Once)
+	return o
+}
+
+// WithExpected makes a changing call fail with CodeStale unless the thing it changes (a window, an
+// entry or a rollback) was last touched by this journal record: If-Match, checked under the fence.
+func WithExpected(ctx context.Context, number int64) context.Context {
+	return context.WithValue(ctx, expectKey, number)
+}
+
+func checkExpected(ctx context.Context, op, id string, head Head) error {
+	want, ok := ctx.Value(expectKey).(int64)
+	if !ok || want == head.Number {
+		return nil
+	}
+	return &Error{Code: CodeStale, Op: op, ID: id, Msg: "it has moved since; read it again and decide anew"}
+}

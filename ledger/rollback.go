@@ -1,0 +1,64 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// OnStuck says what a stuck entry holds up.
+type OnStuck string
+
+// The three choices.
+const (
+	OnStuckContinue OnStuck = "continue" // only what it depends on
+	OnStuckSystem   OnStuck = "system"   // the rest of its system
+	OnStuckHalt     OnStuck = "halt"     // everything
+)
+
+// A Rollback is one run over a window, last entry first.
+type Rollback struct {
+	ID          uuid.UUID
+	WindowID    uuid.UUID
+	State       RollbackState
+	Waiting     *Waiting // while waiting; nil otherwise
+	Select      Selection
+	OnStuck     OnStuck
+	RequestedBy string
+	Reason      string
+	Complete    bool // finished, and nothing that was selected is left open
+	CreatedAt   time.Time
+	StartedAt   time.Time // zero: no runner has claimed it yet
+	FinishedAt  time.Time // zero: not over
+
+	Epoch      int64     // of the lease; grows with every claim
+	Holder     string    // the runner that holds the lease
+	LeaseUntil time.Time // zero: nobody holds it
+}
+
+// Partial reports whether the run covers a part of its window only: it does not fence.
+func (r *Rollback) Partial() bool { return !r.Select.All() }
+
+// Waiting says why a run does nothing right now.
+type Waiting struct {
+	Why   string    // "perform_by", "system_away", "retry", "paced"
+	Until time.Time // when it looks again; zero: when told
+	On    string    // entry id or system name
+}
+
+// Counts are the entries of a run by what became of them.
+type Counts struct {
+	Undone        int
+	AlreadyUndone int
+	Compensated   int
+	Unverified    int
+	ByHand        int
+	Waived        int
+	Retained      int
+	Void          int
+	Stuck         int
+	Remaining     int // not closed and not stuck
+}
+
+// Open returns how many entries are not closed.
+func (c Counts) Open() int { return c.Stuck + c.Remaining }

@@ -1,0 +1,88 @@
+package ledger
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// A Selection picks entries of a window. The zero value picks all.
+type Selection struct {
+	Only    []Term // any of them; empty: all
+	Exclude []Term // none of them
+	After   int    // only entries with a greater Seq ("back to entry N": N itself stays); 0: all
+}
+
+// A Term names entries in one of five ways; exactly one field is set.
+type Term struct {
+	ID     uuid.UUID
+	Seq    int
+	System string
+	Kind   string
+	Tag    string
+}
+
+// All reports whether the selection leaves nothing out.
+func (s Selection) All() bool { return len(s.Only) == 0 && len(s.Exclude) == 0 && s.After == 0 }
+
+// Has reports whether e is selected.
+func (s Selection) Has(e *Entry) bool {
+	match := func(t Term) bool { return t.matches(e) }
+	return e.Seq > s.After &&
+		(len(s.Only) == 0 || slices.ContainsFunc(s.Only, match)) && !slices.ContainsFunc(s.Exclude, match)
+}
+
+func (t Term) matches(e *Entry) bool {
+	switch {
+	case t.ID != uuid.Nil:
+		return t.ID == e.ID
+	case t.Seq != 0:
+		return t.Seq == e.Seq
+	case t.System != "":
+		return t.System == e.System
+	case t.Kind != "":
+		return t.Kind == e.Kind
+	default:
+		return t.Tag != "" && t.Tag == e.Tag
+	}
+}
+
+// String writes the term as ParseTerm reads it.
+func (t Term) String() string {
+	switch {
+	case t.ID != uuid.Nil:
+		return t.ID.String()
+	case t.Seq != 0:
+		return strconv.Itoa(t.Seq)
+	case t.System != "":
+		return "system=" + t.System
+	case t.Kind != "":
+		return "kind=" + t.Kind
+	default:
+		return "tag=" + t.Tag
+	}
+}
+
+// ParseTerm reads an entry's id or number, system=NAME, kind=NAME or tag=NAME. Field names the
+// request's field in the error.
+func ParseTerm(field, s string) (Term, error) {
+	if key, value, ok := strings.Cut(s, "="); ok && value != "" {
+		switch key {
+		case "system":
+			return Term{System: value}, nil
+		case "kind":
+			return Term{Kind: value}, nil
+		case "tag":
+			return Term{Tag: value}, nil
+		}
+	}
+	if n, err := strconv.Atoi(s); err == nil && n > 0 {
+		return Term{Seq: n}, nil
+	}
+	if id, err := uuid.Parse(s); err == nil {
+		return Term{ID: id}, nil
+	}
+	return Term{}, Invalid(field, "want an entry's id or number, system=NAME, kind=NAME or tag=NAME")
+}
