@@ -1,0 +1,51 @@
+# Targets carry their help after two hashes; `make help` prints it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GOLANGCI_VERSION := v2.15.0
+TOOLS := $(CURDIR)/.cache/bin
+LINT := $(TOOLS)/golangci-lint
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: help demo test check build bench acceptance tools lint format generate clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: ## the whole job against a real Caddy in ./.demo; no root, nothing left outside
+	@docs/examples/demo.sh
+
+test: ## all tests; first installs what they need (apt-get, as root or with sudo)
+	@.ci/install
+	@.ci/test
+
+check: ## format, vet, lint, tests with the race detector, generated files unchanged
+	@.ci/check
+
+build: ## both commands, static, into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/rollback ./cmd/ledgerd
+
+bench: ## the benchmarks, as ratios against what the machine can do
+	go test -run '^$$' -bench . -benchtime 2s ./...
+
+acceptance: ## the tests from outside, where ../shared/acceptance is there
+	@.ci/acceptance
+
+lint: $(LINT) ## golangci-lint alone
+	$(LINT) run ./...
+
+format: $(LINT) ## write the code in its one format
+	$(LINT) fmt ./...
+
+generate: ## write what is generated from the code (docs/states.md)
+	go generate ./...
+
+tools: $(LINT) ## install golangci-lint into .cache/bin (takes minutes)
+
+$(LINT):
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+clean: ## remove what was built, and ./.demo
+	rm -rf bin .demo
