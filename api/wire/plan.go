@@ -1,0 +1,62 @@
+package wire
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// A Plan is what a rollback would do right now, newest entry first.
+type Plan struct {
+	WindowID    string         `json:"window_id"`
+	ComputedAt  time.Time      `json:"computed_at"`
+	Steps       []PlanStep     `json:"steps"`
+	Counts      map[string]int `json:"counts"` // by verdict
+	Fingerprint string         `json:"fingerprint"`
+}
+
+// A PlanStep is one entry of a plan.
+type PlanStep struct {
+	EntryID string `json:"entry_id"`
+	Seq     int    `json:"seq"`
+	System  string `json:"system"`
+	Kind    string `json:"kind"`
+	// Resource is null while it is not known.
+	Resource json.RawMessage `json:"resource"`
+	// Verdict is one of undo, already_undone, drifted, retained, manual, irreversible, in_doubt, blocked,
+	// waived, void.
+	Verdict string          `json:"verdict"`
+	Detail  string          `json:"detail"`
+	Now     json.RawMessage `json:"now,omitzero"` // what was seen; null: not there; left out: nothing was seen
+	Request *PlanRequest    `json:"request"`       // null: nothing would be sent
+}
+
+// A PlanRequest is one call as a person could send it by hand. It holds no credential.
+type PlanRequest struct {
+	Method     string            `json:"method"`
+	URL        string            `json:"url"`
+	Headers    map[string]string `json:"headers"`
+	Body       json.RawMessage   `json:"body,omitzero"` // left out: none
+	Summary    string            `json:"summary"`        // for people: a manual step, the argv of a command
+	Credential *CredentialSlot   `json:"credential"`     // null: the system needs none
+	Repeatable bool              `json:"repeatable"`     // sending it twice does no more than sending it once
+}
+
+// A CredentialSlot says where the secret goes when a person sends a request by hand.
+type CredentialSlot struct {
+	Variable string `json:"variable"` // name of a shell variable
+	Header   string `json:"header"`
+	Prefix   string `json:"prefix"` // "Bearer ", "Basic ", or empty
+}
+
+// A VerifyResult compares every closed or applied entry with its recorded state.
+type VerifyResult struct {
+	Items []Verified `json:"items"`
+}
+
+// A Verified is one entry's comparison.
+type Verified struct {
+	EntryID string `json:"entry_id"`
+	Seq     int    `json:"seq"`
+	Verdict string `json:"verdict"` // same, drifted, unknown
+	Detail  string `json:"detail"`
+}

@@ -1,0 +1,72 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// A RollbackRequest is the body of POST /v1/windows/{id}/rollbacks. All of it may be left out.
+// Only and Exclude take an entry's id or number, system=NAME, kind=NAME or tag=NAME.
+type RollbackRequest struct {
+	Reason   string   `json:"reason,omitzero"`
+	Plan     string   `json:"plan,omitzero"` // fingerprint; 412 if the window has moved since
+	Only     []string `json:"only,omitzero"`
+	Exclude  []string `json:"exclude,omitzero"`
+	ToEntry  EntryRef `json:"to_entry,omitzero"` // that entry stays
+	ToTag    string   `json:"to_tag,omitzero"`
+	OnStuck  string   `json:"on_stuck,omitzero"` // continue (default), system, halt
+	Parallel int      `json:"parallel,omitzero"` // more than 1 is refused (422)
+}
+
+// An EntryRef names an entry of a window by id or by number. It may stand in JSON as a number or as a
+// string, and is written as a string.
+type EntryRef string
+
+// UnmarshalJSON reads a JSON string, or a number by its literal.
+func (r *EntryRef) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		*r = EntryRef(s)
+		return nil
+	}
+	var n json.Number
+	if err := json.Unmarshal(b, &n); err != nil || n == "" {
+		return errors.New("want an entry's id or number")
+	}
+	*r = EntryRef(n.String())
+	return nil
+}
+
+// A Rollback is one run over a window, as answered.
+type Rollback struct {
+	ID          string     `json:"id"`
+	WindowID    string     `json:"window_id"`
+	State       string     `json:"state"`   // queued, running, waiting, paused, finished, cancelled
+	Waiting     *Waiting   `json:"waiting"` // null unless waiting
+	Complete    bool       `json:"complete"`
+	Partial     bool       `json:"partial"` // it covers a part of its window only
+	Counts      Counts     `json:"counts"`
+	Only        []string   `json:"only"`
+	Exclude     []string   `json:"exclude"`
+	ToEntry     int        `json:"to_entry"` // number of the entry that stays; 0: none
+	OnStuck     string     `json:"on_stuck"`
+	RequestedBy string     `json:"requested_by"`
+	Reason      string     `json:"reason"`
+	CreatedAt   time.Time  `json:"created_at"`
+	StartedAt   *time.Time `json:"started_at"`  // null: no runner has claimed it yet
+	FinishedAt  *time.Time `json:"finished_at"` // null: not over
+}
+
+// Over reports whether the run has ended.
+func (r *Rollback) Over() bool { return r.State == "finished" || r.State == "cancelled" }
+
+// Waiting says why a run does nothing right now.
+type Waiting struct {
+	Why   string     `json:"why"`   // perform_by, system_away, retry, paced
+	Until *time.Time `json:"until"` // when it looks again; null: when told
+	On    string     `json:"on"`    // entry id or name of a system
+}
