@@ -83,6 +83,7 @@ type Entry struct {
 	Warnings    []string  // said in the answer to the recording, and kept
 	ResourceKey Key       // see [ResourceKey]; zero: matches nothing
 	RecordedBy  string    // id of the token that recorded it
+	Posted      [32]byte  // SHA-256 of the draft as posted: the same id with another content is a conflict
 	RollbackID  uuid.UUID // the last run that claimed it; zero: none
 	Attempts    []Attempt
 	NowDigest   string    // of what the third party showed when it got stuck; empty: it showed nothing

@@ -26,6 +26,8 @@ type Rollback struct {
 	OnStuck     OnStuck
 	RequestedBy string
 	Reason      string
+	Again       bool // entries that an earlier run left stuck are looked at again
+	Cancelling  bool // cancel was asked for; the runner ends it after what is in flight
 	Complete    bool // finished, and nothing that was selected is left open
 	CreatedAt   time.Time
 	StartedAt   time.Time // zero: no runner has claimed it yet

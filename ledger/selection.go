@@ -86,3 +86,24 @@ func ParseTerm(field, s string) (Term, error) {
 	}
 	return Term{}, Invalid(field, "want an entry's id or number, system=NAME, kind=NAME or tag=NAME")
 }
+
+// parseTerms parses a list of terms; field is its JSON pointer in the request.
+func parseTerms(field string, list []string) ([]Term, error) {
+	var out []Term
+	for i, s := range list {
+		t, err := ParseTerm(field+"/"+strconv.Itoa(i), s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+func termStrings(list []Term) []string {
+	var out []string
+	for _, t := range list {
+		out = append(out, t.String())
+	}
+	return out
+}

@@ -133,6 +133,7 @@ type EntryQuery struct {
 	Select     Selection
 	RecordedBy string // token id; empty: anybody's
 	Doubted    bool   // only entries judged by looking
+	Resource   Key    // only entries with this resource key; zero: any
 	Desc       bool   // newest first
 	From       int    // only Seq beyond it in the direction of the order; 0: from the start
 	Limit      int

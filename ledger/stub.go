@@ -58,9 +58,6 @@ type Resolution struct {
 	Evidence string
 }
 
-// A Verdict says what a rollback would do with an entry right now.
-type Verdict string
-
 // A Step is one entry of a plan.
 type Step struct {
 	Entry   *Entry

@@ -1,0 +1,189 @@
+package ledger
+
+import "time"
+
+// A Verdict says what a rollback would do with an entry right now.
+type Verdict string
+
+// The verdicts of a plan.
+const (
+	VerdictUndo         Verdict = "undo"           // it shows the after-image: the undo would be sent
+	VerdictAlreadyGone  Verdict = "already_undone" // it shows the before-image: nothing would be sent
+	VerdictDrifted      Verdict = "drifted"
+	VerdictRetained     Verdict = "retained"
+	VerdictManual       Verdict = "manual"
+	VerdictIrreversible Verdict = "irreversible"
+	VerdictInDoubt      Verdict = "in_doubt" // an intent that nobody reported on, or no look can tell
+	VerdictBlocked      Verdict = "blocked"
+	VerdictWaived       Verdict = "waived"
+	VerdictVoid         Verdict = "void" // the effect never happened
+)
+
+// reason returns why an entry with this verdict is stuck; "" for verdicts that leave nothing stuck.
+func (v Verdict) reason() Reason {
+	switch v {
+	case VerdictDrifted:
+		return ReasonDrifted
+	case VerdictManual:
+		return ReasonManual
+	case VerdictIrreversible:
+		return ReasonIrreversible
+	case VerdictInDoubt:
+		return ReasonInDoubt
+	case VerdictBlocked:
+		return ReasonBlocked
+	case VerdictUndo, VerdictAlreadyGone, VerdictRetained, VerdictWaived, VerdictVoid:
+		return ""
+	default:
+		return ReasonFailed
+	}
+}
+
+// A Judgement is a verdict with what a person needs to understand it.
+type Judgement struct {
+	Verdict Verdict
+	Detail  string
+	Digest  string // of what the third party shows, over what the entry owns
+	// Wait is when an intent that nobody reported on may be judged; zero: it was judged.
+	Wait time.Time
+}
+
+// JudgeState judges an entry by what the ledger alone knows. ok is false if the third party has to be
+// looked at.
+func JudgeState(e *Entry, now time.Time) (j Judgement, ok bool) {
+	switch {
+	case e.State == EntryUndone:
+		return Judgement{Verdict: VerdictAlreadyGone, Detail: "closed: " + string(e.Outcome)}, true
+	case e.State == EntryVoid:
+		return Judgement{Verdict: VerdictVoid, Detail: "the effect never happened"}, true
+	case e.State == EntryWaived:
+		return Judgement{Verdict: VerdictWaived, Detail: "left in place by an operator's word"}, true
+	case e.OnRollback == OnRollbackRetain:
+		return Judgement{Verdict: VerdictRetained, Detail: "a protection: it stays"}, true
+	case e.State == EntryIntended && now.Before(e.PerformBy):
+		return Judgement{
+			Verdict: VerdictInDoubt, Wait: e.PerformBy,
+			Detail: "announced, not reported on; judged by looking after " + e.PerformBy.Format(time.RFC3339),
+		}, true
+	}
+	return Judgement{}, false
+}
+
+// Judge judges an open entry by what its third party shows. It is pure: the same entry and the same
+// look give the same judgement. The caller has asked JudgeState first.
+func Judge(e *Entry, seen Look) Judgement {
+	if !seen.Known {
+		return judgeBlind(e)
+	}
+	c := Compare(e.Before, e.After, seen.Now, seen.Scope)
+	j := Judgement{Digest: c.Digest}
+	switch {
+	case c.Before:
+		j.Verdict, j.Detail = judgeBefore(e, seen)
+	case e.Reversible == ReversibleManual && e.State != EntryIntended:
+		j.Verdict, j.Detail = VerdictManual, "a step for a person"
+	case e.Reversible == ReversibleNone && e.State != EntryIntended:
+		j.Verdict, j.Detail = VerdictIrreversible, "nothing can take this back"
+	case c.After && e.awaitsAnswer():
+		j.Verdict, j.Detail = VerdictInDoubt, "an undo was sent and not answered; it may still arrive"
+	case c.After:
+		j.Verdict, j.Detail = judgeAfter(e, seen)
+	case e.overrides(c.Digest):
+		j.Verdict, j.Detail = VerdictUndo, "drifted; an operator said to undo it all the same"
+	default:
+		j.Verdict, j.Detail = judgeNeither(e, seen)
+	}
+	return j
+}
+
+// judgeBlind judges an entry that no look can see.
+func judgeBlind(e *Entry) Judgement {
+	switch {
+	case e.Reversible == ReversibleManual:
+		return Judgement{Verdict: VerdictManual, Detail: "a step for a person"}
+	case e.Reversible == ReversibleNone:
+		return Judgement{Verdict: VerdictIrreversible, Detail: "nothing can take this back"}
+	case e.State == EntryIntended:
+		return Judgement{Verdict: VerdictInDoubt, Detail: "announced, not reported on, and there is no way to look"}
+	case (e.Unsettled() || e.awaitsAnswer()) && e.Decision == nil:
+		return Judgement{Verdict: VerdictInDoubt, Detail: "an undo may have been sent, and there is no way to look"}
+	default:
+		return Judgement{Verdict: VerdictUndo, Detail: "it cannot be read back"}
+	}
+}
+
+func judgeBefore(e *Entry, seen Look) (Verdict, string) {
+	if seen.Now.IsAbsent() && !seen.Proven && !e.sawPresent() {
+		if e.AppliedAt.IsZero() {
+			return VerdictInDoubt, "not found, without proof that its parent is visible to this credential"
+		}
+		return VerdictBlocked, "not found, without proof that its parent is visible to this credential: add read.gone_proof"
+	}
+	if e.State == EntryIntended {
+		return VerdictVoid, "the third party shows the before-image: the effect never happened"
+	}
+	return VerdictAlreadyGone, "the third party shows the before-image"
+}
+
+func judgeAfter(e *Entry, seen Look) (Verdict, string) {
+	if seen.Now.IsAbsent() && !seen.Proven && e.AppliedAt.IsZero() {
+		return VerdictInDoubt, "not found, without proof that its parent is visible to this credential"
+	}
+	return VerdictUndo, "the third party shows the after-image"
+}
+
+func judgeNeither(e *Entry, seen Look) (Verdict, string) {
+	switch {
+	case e.State == EntryIntended:
+		return VerdictInDoubt, "announced, not reported on, and the third party shows neither before nor after"
+	case !e.After.Known() && !seen.Now.IsAbsent():
+		return VerdictInDoubt, "what the effect left behind was never recorded, so it cannot be told from another's change"
+	case seen.Now.IsAbsent():
+		return VerdictDrifted, "it is not there any more: somebody else removed it, or it is hidden from this credential"
+	default:
+		return VerdictDrifted, "the third party shows neither before nor after: somebody else changed it"
+	}
+}
+
+// overrides reports whether a person said to undo the state with this digest although it drifted.
+func (e *Entry) overrides(digest string) bool {
+	d := e.Decision
+	return d != nil && d.Kind == DecideUndo && (d.Seen == "" || d.Seen == digest)
+}
+
+// Unsettled reports whether the last attempt is open: its undo may have been sent, and no look has told
+// since what it brought.
+func (e *Entry) Unsettled() bool {
+	n := len(e.Attempts)
+	return n > 0 && e.Attempts[n-1].Open()
+}
+
+// awaitsAnswer reports whether an earlier run left the entry in doubt after sending an undo that is not
+// safe to send twice, and no person has said what to do.
+func (e *Entry) awaitsAnswer() bool {
+	n := len(e.Attempts)
+	return e.State == EntryStuck && e.Reason == ReasonInDoubt && e.Decision == nil &&
+		n > 0 && e.Attempts[n-1].Result == string(CallAmbiguous)
+}
+
+// sawPresent reports whether the run that claimed the entry saw its resource, with the same credential,
+// before it sent an undo of its own: then a 404 is the proof that the undo worked.
+func (e *Entry) sawPresent() bool {
+	for _, a := range e.Attempts {
+		if a.RollbackID == e.RollbackID && a.Seen != "" && a.Seen != "absent" {
+			return true
+		}
+	}
+	return false
+}
+
+// burnt counts the answers that this run has used up on the entry.
+func (e *Entry) burnt() int {
+	n := 0
+	for _, a := range e.Attempts {
+		if a.Burnt && a.RollbackID == e.RollbackID {
+			n++
+		}
+	}
+	return n
+}
