@@ -107,3 +107,8 @@ func termStrings(list []Term) []string {
 	}
 	return out
 }
+
+// Equal reports whether two selections pick the same entries by the same words.
+func (s Selection) Equal(o Selection) bool {
+	return s.After == o.After && slices.Equal(s.Only, o.Only) && slices.Equal(s.Exclude, o.Exclude)
+}

@@ -1,0 +1,258 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Recorded is what became of one posted draft.
+type Recorded struct {
+	Entry  *Entry
+	Replay bool // the same id with the same content was here before
+}
+
+// A checked is a draft with what its remediator says of it.
+type checkedDraft struct {
+	draft    Draft
+	posted   [32]byte
+	warnings []string
+	key      Key
+}
+
+// Record records drafts all or none, in order; the result has their order. The same id with the same
+// content again is a replay. Intents need a window that takes them; facts (applied) are taken in any.
+// Codes: invalid, conflict (a sealed or fenced window, another content under the same id, a create
+// whose resource is there already), not_found, unavailable, full.
+func (l *Ledger) Record(ctx context.Context, windowID uuid.UUID, drafts []Draft) ([]Recorded, error) {
+	if len(drafts) == 0 || len(drafts) > MaxBatch {
+		return nil, Invalid("/entries", "want 1 to %d entries", MaxBatch)
+	}
+	list := make([]checkedDraft, 0, len(drafts))
+	for i := range drafts {
+		c, err := l.checkDraft(ctx, windowID, drafts[i])
+		if err != nil {
+			return nil, inBatch(err, i, len(drafts))
+		}
+		list = append(list, c)
+	}
+	out, err := update(ctx, l, "record entry", windowID, func(u *unit) ([]Recorded, error) {
+		out := make([]Recorded, 0, len(list))
+		for i := range list {
+			r, err := u.recordDraft(list[i])
+			if err != nil {
+				return nil, inBatch(err, i, len(list))
+			}
+			out = append(out, r)
+		}
+		return out, nil
+	})
+	if err == nil {
+		l.wakeLate(ctx, windowID, out)
+	}
+	return out, err
+}
+
+// inBatch says which entry of a batch an error is about.
+func inBatch(err error, i, n int) error {
+	e, ok := err.(*Error) //nolint:errorlint // only an error made here is renamed; a wrapped one keeps its words
+	if !ok || n == 1 {
+		return err
+	}
+	renamed := *e
+	renamed.Field = fmt.Sprintf("/entries/%d%s", i, e.Field)
+	return &renamed
+}
+
+// checkDraft checks a draft offline and takes the images if it asks for that.
+func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft) (checkedDraft, error) {
+	posted := d
+	if err := d.normalize(); err != nil {
+		return checkedDraft{}, err
+	}
+	posted.ID, posted.State, posted.OnRollback, posted.Perform = d.ID, d.State, d.OnRollback, d.Perform
+	digest, err := digestDraft(&posted)
+	if err != nil {
+		return checkedDraft{}, Invalid("", "a document in the entry is not JSON")
+	}
+	sys, rem, err := l.systems.Find(d.System)
+	switch {
+	case CodeOf(err) == CodeNotFound:
+		return checkedDraft{}, Invalid("/system", "no system of this name is configured; see GET /v1/systems")
+	case err != nil:
+		return checkedDraft{}, err
+	case sys.Disabled && d.State == EntryIntended:
+		return checkedDraft{}, Invalid("/system", "this system is disabled in the configuration")
+	}
+	g, err := rem.Check(&d)
+	if err != nil {
+		return checkedDraft{}, err
+	}
+	c := checkedDraft{draft: d, posted: digest, warnings: g.Warnings, key: keyOf(&d, g)}
+	if d.Reversible == "" {
+		c.draft.Reversible = g.Reversible
+	}
+	if err := l.captureDraft(ctx, rem, windowID, &c); err != nil {
+		return checkedDraft{}, err
+	}
+	c.warnings = append(c.warnings, c.draft.imageWarnings()...)
+	if d.OnRollback != OnRollbackRetain {
+		c.warnings = append(c.warnings, gradeWarnings(c.draft.Reversible)...)
+	}
+	slices.Sort(c.warnings)
+	c.warnings = slices.Compact(c.warnings)
+	return c, nil
+}
+
+func keyOf(d *Draft, g Grading) Key {
+	if len(g.ResourceKey) > 0 {
+		return ResourceKey(d.System, g.ResourceKey)
+	}
+	return ResourceKey(d.System, d.Resource)
+}
+
+// captureDraft reads the before-image of an intent, or the after-image of a fact, if the draft asks for
+// it. A replay of an id that is here already reads nothing.
+func (l *Ledger) captureDraft(ctx context.Context, rem Remediator, windowID uuid.UUID, c *checkedDraft) error {
+	d := &c.draft
+	if !d.Capture {
+		return nil
+	}
+	if old, err := l.store.GetEntry(ctx, d.ID); err == nil && old.WindowID == windowID {
+		return nil
+	}
+	image, err := capture(ctx, rem, &Entry{Draft: *d, WindowID: windowID, State: d.State})
+	if d.State == EntryApplied {
+		if err != nil {
+			c.warnings = append(c.warnings, "capture failed, so the after-image is unknown: "+err.Error())
+			return nil
+		}
+		if !d.After.Known() {
+			d.After = image
+		}
+		return nil
+	}
+	switch {
+	case err != nil:
+		return Conflict("record entry", d.ID.String(), "capture failed, so the intent is refused: %s", err)
+	case d.Action == ActionCreate && !image.IsAbsent():
+		return Conflict("record entry", d.ID.String(), "the resource is already there: a create would not be undone by removing it")
+	case d.Action != ActionCreate && image.IsAbsent():
+		return Conflict("record entry", d.ID.String(), "capture found no such resource")
+	}
+	d.Before = image
+	return nil
+}
+
+// capture reads a resource for an image. Absence counts with proof only, except for the before-image of
+// a create, whose parent the effect itself is about to prove.
+func capture(ctx context.Context, rem Remediator, e *Entry) (Image, error) {
+	seen, err := rem.Look(ctx, e)
+	var call *CallError
+	switch {
+	case asCall(err, &call):
+		return Image{}, fmt.Errorf("%s", strings.TrimSpace(string(call.Class)+" "+call.Detail))
+	case err != nil:
+		return Image{}, fmt.Errorf("the third party gave no answer that can be read")
+	case !seen.Known:
+		return Image{}, fmt.Errorf("there is no way to read this entry's resource")
+	case seen.Now.IsAbsent() && !seen.Proven && e.Action == ActionUpdate:
+		return Image{}, fmt.Errorf("not found")
+	}
+	return seen.Now, nil
+}
+
+// recordDraft inserts one checked draft, or finds it here already.
+func (u *unit) recordDraft(c checkedDraft) (Recorded, error) {
+	d := &c.draft
+	old, elsewhere, err := u.FindEntry(d.ID)
+	switch {
+	case err != nil:
+		return Recorded{}, err
+	case elsewhere || old != nil && old.Posted != c.posted:
+		return Recorded{}, &Error{Code: CodeConflict, Op: u.op, ID: d.ID.String(), Field: "/id", Msg: "this id was recorded with other content; take a new id"}
+	case old != nil:
+		return Recorded{Entry: old, Replay: true}, nil
+	}
+	w := u.Window()
+	if d.State == EntryIntended && !w.TakesIntents() {
+		return Recorded{}, Conflict(u.op, w.ID.String(), "the window is %s and takes no new intents: do not make this change", w.State)
+	}
+	warnings, err := u.checkDepends(d)
+	if err != nil {
+		return Recorded{}, err
+	}
+	e := &Entry{
+		Draft: *d, WindowID: w.ID, State: d.State, Posted: c.posted, ResourceKey: c.key, RecordedBy: u.actor.TokenID,
+		RecordedAt: u.now, Warnings: append(slices.Clone(c.warnings), warnings...),
+	}
+	if d.State == EntryIntended {
+		e.PerformBy = u.now.Add(d.Perform)
+	} else {
+		e.AppliedAt = u.now
+	}
+	return Recorded{Entry: e}, u.insertFact(e)
+}
+
+// insertFact inserts an entry; a fact that comes late is marked, and stuck once its rollback is over.
+func (u *unit) insertFact(e *Entry) error {
+	w := u.Window()
+	if e.State != EntryApplied || !w.Fenced() {
+		return u.insertEntry(e)
+	}
+	e.Late = true
+	if w.State == WindowRollingBack || e.OnRollback == OnRollbackRetain {
+		return u.insertEntry(e)
+	}
+	e.State, e.Reason, e.Detail = EntryStuck, ReasonLate, "it arrived after the rollback was over; a person decides"
+	if err := u.insertEntry(e); err != nil {
+		return err
+	}
+	return u.lateWindow()
+}
+
+// lateWindow moves a window whose rollback was over to stuck, because of a late fact.
+func (u *unit) lateWindow() error {
+	if u.Window().State == WindowRolledBack {
+		return u.moveWindow(WindowStuck, "a late fact")
+	}
+	return nil
+}
+
+// checkDepends holds depends_on to entries that were recorded before. A fact is never refused over it.
+func (u *unit) checkDepends(d *Draft) ([]string, error) {
+	for i, id := range d.DependsOn {
+		e, _, err := u.FindEntry(id)
+		if err != nil {
+			return nil, err
+		}
+		if e == nil || id == d.ID {
+			if d.State == EntryApplied {
+				return []string{"depends_on names an entry that this window does not have; it is ignored"}, nil
+			}
+			return nil, Invalid(fmt.Sprintf("/depends_on/%d", i), "want the id of an entry recorded before in this window")
+		}
+	}
+	return nil, nil
+}
+
+// wakeLate tells the runner of facts that arrived while it works.
+func (l *Ledger) wakeLate(ctx context.Context, windowID uuid.UUID, list []Recorded) {
+	if slices.ContainsFunc(list, func(r Recorded) bool { return r.Entry.Late && !r.Replay }) {
+		l.wakeWindow(ctx, windowID)
+	}
+}
+
+// wakeWindow wakes the runner of the window's rollback, if it has one that is not over.
+func (l *Ledger) wakeWindow(ctx context.Context, windowID uuid.UUID) {
+	w, err := l.store.FindWindow(ctx, windowID)
+	if err != nil || w.RollbackID == uuid.Nil {
+		return // the sweep finds it
+	}
+	if r, err := l.store.GetRollback(ctx, w.RollbackID); err == nil && !r.State.Over() {
+		l.waker.Wake(*r)
+	}
+}

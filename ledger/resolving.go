@@ -1,0 +1,134 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+)
+
+// A Resolution is a person's word on a stuck entry.
+type Resolution struct {
+	Decision DecisionKind
+	Reason   string
+	Seen     string // digest of the drifted state that the person was shown; empty: whatever is there
+	Evidence string // where the proof is that it was done by hand; empty: none
+}
+
+// Resolve takes in a person's word on a stuck entry and acts on it at once: the window's rollback goes
+// on, or a new one starts, with what is now free. Codes: not_found, invalid, conflict (the entry is not
+// stuck), stale (the drifted state has moved since it was seen).
+func (l *Ledger) Resolve(ctx context.Context, entryID uuid.UUID, r Resolution) (*Entry, error) {
+	if err := checkResolution(r); err != nil {
+		return nil, err
+	}
+	known, err := l.store.GetEntry(ctx, entryID)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.checkSeen(ctx, known, r); err != nil {
+		return nil, err
+	}
+	var run *Rollback
+	out, err := update(ctx, l, "resolve entry", known.WindowID, func(u *unit) (*Entry, error) {
+		e, err := u.findEntry(entryID)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkExpected(ctx, u.op, entryID.String(), e.Journal); err != nil {
+			return nil, err
+		}
+		if err := u.decide(e, r); err != nil {
+			return nil, err
+		}
+		run, err = u.goOn(r.Reason)
+		return e, err
+	})
+	if err == nil {
+		l.forgetParks(*run)
+		l.waker.Wake(*run)
+	}
+	return out, err
+}
+
+func checkResolution(r Resolution) error {
+	switch r.Decision {
+	case DecideRetry, DecideUndo, DecideWaive, DecideDone:
+	default:
+		return Invalid("/decision", "want retry, undo, waive or done")
+	}
+	if r.Seen != "" && r.Decision != DecideUndo {
+		return Invalid("/seen", "goes with the decision undo only")
+	}
+	if err := checkText("/reason", r.Reason, true, maxText); err != nil {
+		return err
+	}
+	return checkText("/evidence", r.Evidence, false, maxText)
+}
+
+// checkSeen looks again before a drifted state is overridden: only the state that was shown may be.
+func (l *Ledger) checkSeen(ctx context.Context, e *Entry, r Resolution) error {
+	if r.Seen == "" || e.State != EntryStuck {
+		return nil
+	}
+	s := l.see(ctx, e)
+	if s.err != nil {
+		return &Error{Code: CodeUnavailable, Op: "resolve entry", ID: e.ID.String(), Msg: lookDetail(s.err), Err: s.err}
+	}
+	if Compare(s.eff.Before, s.eff.After, s.seen.Now, s.seen.Scope).Digest != r.Seen {
+		return &Error{Code: CodeStale, Op: "resolve entry", ID: e.ID.String(), Field: "/seen", Msg: "the third party shows another state by now; look again and decide anew"}
+	}
+	return nil
+}
+
+// decide moves the entry as the person said.
+func (u *unit) decide(e *Entry, r Resolution) error {
+	if e.State != EntryStuck {
+		return Conflict(u.op, e.ID.String(), "the entry is %s, not stuck", e.State)
+	}
+	d := &Decision{Kind: r.Decision, Reason: r.Reason, Seen: r.Seen, Evidence: r.Evidence, By: u.actor.TokenID, At: u.now}
+	e.Decision = d
+	switch r.Decision {
+	case DecideWaive:
+		e.Detail = r.Reason
+		return u.moveEntry(e, EntryWaived, moved{note: r.Reason})
+	case DecideDone:
+		e.Outcome, e.UndoneAt, e.Detail = OutcomeByHand, u.now, r.Reason
+		return u.moveEntry(e, EntryUndone, moved{note: r.Reason})
+	case DecideRetry, DecideUndo:
+		return u.touchEntry("entry.decided", e, moved{note: r.Reason})
+	default:
+		return Invalid("/decision", "want retry, undo, waive or done")
+	}
+}
+
+// goOn returns the window's rollback that is under way, or starts one with the selection of the last one,
+// for what is now free. What earlier runs left stuck it leaves alone, unless a person decided on it.
+func (u *unit) goOn(reason string) (*Rollback, error) {
+	last, err := u.lastRollback()
+	switch {
+	case err != nil:
+		return nil, err
+	case last == nil:
+		return u.newRollback(&Rollback{OnStuck: OnStuckContinue, Reason: reason})
+	case !last.State.Over():
+		return last, nil
+	}
+	return u.newRollback(&Rollback{Select: last.Select, OnStuck: last.OnStuck, Reason: reason})
+}
+
+// Next says what to type for a stuck entry; empty when there is nothing to decide.
+func (e *Entry) Next() string {
+	if e.State != EntryStuck || e.Decision != nil {
+		return ""
+	}
+	how := map[Reason]string{
+		ReasonDrifted:      "--undo|--waive|--done",
+		ReasonBlocked:      "--retry|--waive|--done",
+		ReasonFailed:       "--retry|--waive|--done",
+		ReasonInDoubt:      "--retry|--undo|--waive|--done",
+		ReasonManual:       "--done|--waive",
+		ReasonIrreversible: "--waive|--done",
+		ReasonLate:         "--retry|--undo|--waive|--done",
+	}[e.Reason]
+	return "rollback resolve " + e.ID.String() + " " + how + " --reason TEXT"
+}

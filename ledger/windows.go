@@ -1,0 +1,155 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+)
+
+// A WindowView is a window with its counts.
+type WindowView struct {
+	Window
+	Counts Counts
+}
+
+// OpenWindow opens a window. Codes: invalid.
+func (l *Ledger) OpenWindow(ctx context.Context, d WindowDraft) (*WindowView, error) {
+	if err := checkWindow(&d); err != nil {
+		return nil, err
+	}
+	w := Window{WindowDraft: d, ID: NewID(), State: WindowOpen, CreatedAt: l.clock.Now()}
+	var out *WindowView
+	err := l.store.Open(ctx, w, func(tx Tx) error {
+		v, err := perform(ctx, l, "open window", tx, func(u *unit) (*WindowView, error) {
+			if err := u.noteWindow("window.opened", ""); err != nil {
+				return nil, err
+			}
+			return &WindowView{Window: *u.Window()}, nil
+		})
+		out = v
+		return err
+	})
+	return out, l.told(ctx, "open window", w.ID, err)
+}
+
+func checkWindow(d *WindowDraft) error {
+	for _, f := range []struct {
+		name, value string
+		required    bool
+	}{{"/name", d.Name, true}, {"/ticket", d.Ticket, false}, {"/owner", d.Owner, false}, {"/snapshot", d.Snapshot, false}} {
+		if err := checkText(f.name, f.value, f.required, maxName); err != nil {
+			return err
+		}
+	}
+	for k, v := range d.Labels {
+		if checkText("/labels", k, true, maxName) != nil || checkText("/labels", v, false, maxName) != nil || len(d.Labels) > 100 {
+			return Invalid("/labels", "at most 100 labels with names and values of at most %d bytes", maxName)
+		}
+	}
+	switch {
+	case !d.EndsAt.IsZero() && !d.OpensAt.IsZero() && !d.EndsAt.After(d.OpensAt):
+		return Invalid("/ends_at", "want a time after opens_at")
+	case d.Buffer < 0:
+		return Invalid("/buffer", "want a duration of 0s or more")
+	}
+	return nil
+}
+
+// Window returns a window with its counts. Codes: not_found.
+func (l *Ledger) Window(ctx context.Context, id uuid.UUID) (*WindowView, error) {
+	w, err := l.store.FindWindow(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	c, err := l.store.CountEntries(ctx, id, Selection{})
+	return &WindowView{Window: *w, Counts: c}, err
+}
+
+// Windows lists windows with their counts, newest first; none is an empty list.
+func (l *Ledger) Windows(ctx context.Context, q WindowQuery) ([]WindowView, error) {
+	list, err := l.store.ListWindows(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]WindowView, 0, len(list))
+	for _, w := range list {
+		c, err := l.store.CountEntries(ctx, w.ID, Selection{})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, WindowView{Window: w, Counts: c})
+	}
+	return out, nil
+}
+
+// Seal closes the window to new intents. It never refuses over unresolved ones. Sealing a sealed window
+// changes nothing. Codes: not_found, conflict, stale.
+func (l *Ledger) Seal(ctx context.Context, id uuid.UUID, reason string) (*WindowView, error) {
+	return l.turnWindow(ctx, "seal window", id, reason, func(WindowState) WindowState { return WindowSealed })
+}
+
+// Reopen takes a seal back, or gives back the effects of a kept window (to sealed).
+// Codes: not_found, conflict, stale.
+func (l *Ledger) Reopen(ctx context.Context, id uuid.UUID, reason string) (*WindowView, error) {
+	return l.turnWindow(ctx, "reopen window", id, reason, func(s WindowState) WindowState {
+		if s == WindowKept {
+			return WindowSealed
+		}
+		return WindowOpen
+	})
+}
+
+// Keep accepts the upgrade: the window's effects stay. Codes: not_found, conflict, stale.
+func (l *Ledger) Keep(ctx context.Context, id uuid.UUID, reason string) (*WindowView, error) {
+	return l.turnWindow(ctx, "keep window", id, reason, func(WindowState) WindowState { return WindowKept })
+}
+
+func (l *Ledger) turnWindow(ctx context.Context, op string, id uuid.UUID, reason string, toFunc func(WindowState) WindowState) (*WindowView, error) {
+	if err := checkText("/reason", reason, false, maxText); err != nil {
+		return nil, err
+	}
+	return update(ctx, l, op, id, func(u *unit) (*WindowView, error) {
+		w := u.Window()
+		if err := checkExpected(ctx, op, id.String(), w.Head); err != nil {
+			return nil, err
+		}
+		if err := u.turn(toFunc(w.State), reason); err != nil {
+			return nil, err
+		}
+		c, err := u.Count(Selection{})
+		return &WindowView{Window: *w, Counts: c}, err
+	})
+}
+
+// turn is an operator's move of the window: one that it has made already is no error, and one that
+// belongs to the runner is.
+func (u *unit) turn(to WindowState, reason string) error {
+	w := u.Window()
+	switch {
+	case w.State == to:
+		return nil
+	case w.State == WindowStuck || w.State == WindowRollingBack || w.State == WindowRolledBack:
+		return Conflict(u.op, w.ID.String(), "the window is %s", w.State)
+	}
+	if to == WindowKept {
+		if err := u.noRunning(w.RollbackID); err != nil {
+			return err
+		}
+	}
+	if to == WindowSealed && w.State == WindowOpen {
+		w.SealedAt = u.now
+	}
+	return u.moveWindow(to, reason)
+}
+
+// noRunning refuses while a partial rollback works in the window.
+func (u *unit) noRunning(id uuid.UUID) error {
+	if id == uuid.Nil {
+		return nil
+	}
+	r, err := u.FindRollback(id)
+	if err == nil && !r.State.Over() {
+		err = Conflict(u.op, u.Window().ID.String(), "a rollback is %s; wait for its end or cancel it", r.State)
+	}
+	return err
+}
