@@ -1,0 +1,67 @@
+package wire
+
+import "time"
+
+// A Record is what followers read from the data of an [Event]: the members of a journal record that
+// every reader of the stream may rely on. The record has more.
+type Record struct {
+	Number     int64           `json:"number"`
+	At         time.Time       `json:"at"`
+	Kind       string          `json:"kind"`
+	EntryID    string          `json:"entry_id"`    // empty: not about one entry
+	RollbackID string          `json:"rollback_id"` // empty: not about one run
+	Note       string          `json:"note"`
+	Entry      *RecordEntry    `json:"entry"`    // nil: not about one entry
+	Rollback   *RecordRollback `json:"rollback"` // nil: not about the run itself
+	Window     *RecordWindow   `json:"window"`   // nil: not about the window itself
+}
+
+// A RecordEntry is an entry as a journal record has it.
+type RecordEntry struct {
+	Seq      int       `json:"seq"`
+	System   string    `json:"system"`
+	Kind     string    `json:"kind"`
+	State    string    `json:"state"`
+	Reason   string    `json:"reason"`
+	Detail   string    `json:"detail"`
+	Outcome  string    `json:"outcome"`
+	Late     bool      `json:"late"`
+	Decision *struct{} `json:"decision"` // nil: no word waits to be acted on
+}
+
+// A RecordRollback is a run as a journal record has it.
+type RecordRollback struct {
+	State    string   `json:"state"`
+	Waiting  *Waiting `json:"waiting"`
+	Complete bool     `json:"complete"`
+}
+
+// A RecordWindow is a window as a journal record has it.
+type RecordWindow struct {
+	State string `json:"state"`
+}
+
+// A SavedPlan is a plan in a file, with what was selected when it was made: `rollback --plan FILE` runs
+// exactly this one.
+type SavedPlan struct {
+	Plan
+	Selection SavedSelection `json:"selection"`
+}
+
+// A SavedSelection is what a saved plan covers. The zero value is the whole window.
+type SavedSelection struct {
+	Only    []string `json:"only,omitzero"`
+	Exclude []string `json:"exclude,omitzero"`
+	ToEntry string   `json:"to_entry,omitzero"`
+	ToTag   string   `json:"to_tag,omitzero"`
+}
+
+// A JournalReport is what an offline verification of a journal file found.
+type JournalReport struct {
+	OK       bool   `json:"ok"`
+	WindowID string `json:"window_id"` // empty: the file has no head line
+	Records  int64  `json:"records"`   // that follow from each other, counted from the first
+	Head     string `json:"head"`      // hash of the last good record, 64 hex digits
+	FirstBad int64  `json:"first_bad"` // from 1; 0: none
+	Problem  string `json:"problem"`   // empty when OK
+}
