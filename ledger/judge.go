@@ -19,8 +19,8 @@ const (
 	VerdictVoid         Verdict = "void" // the effect never happened
 )
 
-// reason returns why an entry with this verdict is stuck; "" for verdicts that leave nothing stuck.
-func (v Verdict) reason() Reason {
+// ReasonOf returns why an entry with this verdict is stuck; "" for verdicts that leave nothing stuck.
+func ReasonOf(v Verdict) Reason {
 	switch v {
 	case VerdictDrifted:
 		return ReasonDrifted

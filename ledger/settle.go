@@ -147,11 +147,26 @@ func settleUnchanged(e *Entry, out Settlement, s Sent) Settlement {
 		return out.stuck(ReasonInDoubt, "sent and not answered; it may still arrive, and sending it twice is not safe")
 	case out.Result == string(AnswerAccepted) && !s.Repeatable:
 		return out.stuck(ReasonFailed, "accepted, and nothing changed")
-	case burnt >= s.Attempts:
+	case burnt >= s.Attempts || e.sentInRun() >= maxUnanswered*s.Attempts:
 		return out.stuck(ReasonFailed, "gave up after the attempts that the system allows; last: "+out.Result)
 	}
 	out.Again = true
 	return out
+}
+
+// maxUnanswered bounds, as a multiple of the system's attempts, how often an undo is sent again that never
+// gets an answer although the third party answers looks.
+const maxUnanswered = 4
+
+// sentInRun counts the attempts of this run.
+func (e *Entry) sentInRun() int {
+	n := 0
+	for _, a := range e.Attempts {
+		if a.RollbackID == e.RollbackID {
+			n++
+		}
+	}
+	return n
 }
 
 // settleBlind: there is no way to look; only an answer that says success counts.

@@ -1,0 +1,315 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sideledger/ledger"
+)
+
+const (
+	flushAfter = 100 * time.Millisecond // a closing is written alone if the next look takes longer
+	lookAgain  = 200 * time.Millisecond // between two looks of a patient verification
+)
+
+// A work is one entry in the runner's hands.
+type work struct {
+	entry *ledger.Entry // as the store has it
+	eff   *ledger.Entry // as the rollback has to see it
+	home  func(ledger.Look) bool
+	sys   ledger.System
+	rem   ledger.Remediator
+	seen  ledger.Look
+}
+
+// take looks at an entry and does what the look says.
+func (w *walk) take(ctx context.Context, e *ledger.Entry) error {
+	sys, rem, err := w.ledger.System(e.System)
+	if err != nil {
+		w.close(e, nil, blocked("the system is not configured any more"), ledger.Image{})
+		return nil
+	}
+	if w.parked[e.System] {
+		w.close(e, nil, blocked("the third party refused our credential"), ledger.Image{})
+		return nil
+	}
+	eff, home, err := w.ledger.Effective(ctx, e)
+	if err != nil {
+		return err
+	}
+	c := &work{entry: e, eff: eff, home: home, sys: sys, rem: rem}
+	c.seen, err = w.look(ctx, c)
+	if err != nil {
+		return w.lookFailed(ctx, c, err)
+	}
+	w.tries[sys.Name] = 0
+	if e.Unsettled() {
+		return w.settleOpen(c)
+	}
+	return w.follow(ctx, c)
+}
+
+func blocked(detail string) ledger.Settlement {
+	return ledger.Settlement{Reason: ledger.ReasonBlocked, Detail: detail}
+}
+
+// look reads the resource. Closings that wait for company are written alone when it takes long.
+func (w *walk) look(ctx context.Context, c *work) (ledger.Look, error) {
+	if len(w.pending) == 0 {
+		return c.rem.Look(ctx, c.eff)
+	}
+	type result struct {
+		seen ledger.Look
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		seen, err := c.rem.Look(ctx, c.eff)
+		done <- result{seen, err}
+	}()
+	slow := time.NewTimer(flushAfter)
+	defer slow.Stop()
+	select {
+	case r := <-done:
+		return r.seen, r.err
+	case <-slow.C:
+	}
+	err := w.flush(ctx)
+	r := <-done
+	if err != nil {
+		return ledger.Look{}, err
+	}
+	return r.seen, r.err
+}
+
+// lookFailed decides what a look that brought nothing means: the system is away, or the entry is stuck.
+func (w *walk) lookFailed(ctx context.Context, c *work, err error) error {
+	if ctx.Err() != nil || errors.Is(err, ledger.ErrFenced) {
+		return err
+	}
+	var call *ledger.CallError
+	if !errors.As(err, &call) {
+		call = &ledger.CallError{Class: ledger.CallAmbiguous, Err: err}
+	}
+	e := c.entry
+	switch call.Class {
+	case ledger.CallAuth:
+		w.park(e.System)
+		w.close(e, nil, blocked("the third party refused our credential"), ledger.Image{})
+	case ledger.CallDenied:
+		w.close(e, nil, blocked(call.Detail), ledger.Image{})
+	case ledger.CallAnswered:
+		w.tries[e.ID.String()]++
+		if w.tries[e.ID.String()] >= c.sys.Attempts {
+			w.close(e, nil, ledger.Settlement{Reason: ledger.ReasonFailed, Status: call.Status, Detail: "it cannot be read: " + call.Detail}, ledger.Image{})
+			return nil
+		}
+		w.away(c, whyRetry, max(call.RetryAfter, w.backoff(c.sys, w.tries[e.ID.String()])))
+	case ledger.CallAway:
+		w.away(c, whyAway, call.RetryAfter)
+	case ledger.CallNotSent, ledger.CallAmbiguous:
+		w.tries[e.System]++
+		w.away(c, whyAway, max(call.RetryAfter, w.backoff(c.sys, w.tries[e.System])))
+	}
+	return nil
+}
+
+// away lets the entries of a system wait; the others go on.
+func (w *walk) away(c *work, why string, d time.Duration) {
+	until := w.runner.Clock.Now().Add(max(d, time.Millisecond))
+	w.busy[c.entry.System] = until
+	w.holds.Add(c.entry)
+	w.wait(ledger.Waiting{Why: why, Until: until, On: c.entry.System})
+}
+
+func (w *walk) park(system string) {
+	w.parked[system] = true
+	w.ledger.Park(system)
+}
+
+// backoff is full jitter over base·2ⁿ⁻¹, at most cap; n counts from 1.
+func (w *walk) backoff(sys ledger.System, n int) time.Duration {
+	d := sys.Backoff.Base << min(max(n-1, 0), 20)
+	if d <= 0 || d > sys.Backoff.Cap {
+		d = sys.Backoff.Cap
+	}
+	return w.runner.JitterFunc(d)
+}
+
+// settleOpen settles an attempt that was left open: by a crash, or because no look succeeded since. What
+// its call answered, if that is known, stands in the attempt.
+func (w *walk) settleOpen(c *work) error {
+	a := c.entry.Attempts[len(c.entry.Attempts)-1]
+	req, err := c.rem.Preview(c.eff, c.seen)
+	sent := ledger.Sent{Seen: c.seen, Repeatable: err == nil && req.Repeatable, Attempts: c.sys.Attempts}
+	if a.Result == "" {
+		sent.Err = &ledger.CallError{Class: ledger.CallAmbiguous, Detail: "the server stopped in the middle of it"}
+	} else {
+		sent.Answer = ledger.Answer{Class: ledger.AnswerClass(a.Result), Status: a.Status, Detail: a.Detail}
+		if ledger.CallClass(a.Result) == ledger.CallAmbiguous {
+			sent.Err = &ledger.CallError{Class: ledger.CallAmbiguous, Detail: a.Detail}
+		}
+	}
+	s := ledger.Settle(c.eff, sent)
+	s.Burnt = s.Burnt && a.Result != "" || a.Burnt
+	w.close(c.entry, &a, s, c.seen.Now)
+	return nil
+}
+
+// follow does what the judgement of a fresh look says.
+func (w *walk) follow(ctx context.Context, c *work) error {
+	j := ledger.JudgeSeen(c.eff, c.seen, c.home)
+	s := ledger.Settlement{Detail: j.Detail, Digest: j.Digest}
+	switch j.Verdict {
+	case ledger.VerdictUndo:
+		return w.send(ctx, c, j)
+	case ledger.VerdictAlreadyGone:
+		s.Outcome = ledger.OutcomeAlreadyUndone
+		if c.entry.State == ledger.EntryUndoing && sentBefore(c.entry) {
+			s.Outcome, s.Detail = ledger.OutcomeUndone, ""
+		}
+		w.close(c.entry, nil, s, ledger.Image{})
+	case ledger.VerdictVoid:
+		w.pending = append(w.pending, ledger.Change{EntryID: c.entry.ID, Close: &ledger.Closing{Settlement: s, Void: true}})
+	case ledger.VerdictDrifted, ledger.VerdictManual, ledger.VerdictIrreversible, ledger.VerdictInDoubt, ledger.VerdictBlocked:
+		s.Reason = ledger.ReasonOf(j.Verdict)
+		w.close(c.entry, nil, s, c.seen.Now)
+	case ledger.VerdictRetained, ledger.VerdictWaived:
+		// closed by what the ledger alone knows: never handed to a look
+	}
+	return nil
+}
+
+// sentBefore reports whether an undo of ours may have reached the third party.
+func sentBefore(e *ledger.Entry) bool {
+	for _, a := range e.Attempts {
+		switch a.Result {
+		case string(ledger.CallNotSent), string(ledger.CallAway), string(ledger.CallDenied), string(ledger.CallAuth), string(ledger.AnswerRefused):
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// send opens an attempt durably, sends the undo, looks again and settles.
+func (w *walk) send(ctx context.Context, c *work, j ledger.Judgement) error {
+	req, err := c.rem.Preview(c.eff, c.seen)
+	if err != nil {
+		w.close(c.entry, nil, blocked(detailOf(err)), c.seen.Now)
+		return nil
+	}
+	attempt := &ledger.Attempt{Seen: j.Digest, Request: req.Method + " " + req.URL}
+	opened, err := w.advance(ctx, ledger.Change{EntryID: c.entry.ID, Open: attempt})
+	if err != nil {
+		return err
+	}
+	if opened.ID != c.entry.ID {
+		w.again = true // a word came between, or the run was stopped
+		return nil
+	}
+	c.entry = opened
+	c.eff = merge(c.eff, opened)
+	a := opened.Attempts[len(opened.Attempts)-1]
+	call, done := withGrace(ctx)
+	defer done()
+	sent := ledger.Sent{Repeatable: req.Repeatable, Attempts: c.sys.Attempts}
+	sent.Answer, sent.Err = c.rem.Undo(call, c.eff, c.seen)
+	sent.Seen, sent.LookErr = w.lookAfter(call, c, sent)
+	s := ledger.Settle(c.eff, sent)
+	if s.Park {
+		w.park(c.entry.System)
+	}
+	if s.Again {
+		s.After = max(s.After, w.pause(c, s))
+	}
+	w.close(c.entry, &a, s, sent.Seen.Now)
+	return nil
+}
+
+// merge carries what opening an attempt wrote into the entry as the rollback sees it.
+func merge(eff, opened *ledger.Entry) *ledger.Entry {
+	out := *eff
+	out.State, out.Attempts, out.RollbackID, out.Doubted = opened.State, opened.Attempts, opened.RollbackID, opened.Doubted
+	return &out
+}
+
+// pause is how long an entry waits before its next attempt. A first resend of what may be repeated, or
+// whose condition did not hold, goes at once.
+func (w *walk) pause(c *work, s ledger.Settlement) time.Duration {
+	n := len(c.entry.Attempts)
+	if n <= 1 && (s.Result == string(ledger.CallAmbiguous) || s.Result == string(ledger.AnswerConflict)) {
+		return 0
+	}
+	return w.backoff(c.sys, n)
+}
+
+// lookAfter reads what the undo brought. A patient entry is looked at until it shows the before-image, and
+// then once more after its time to settle.
+func (w *walk) lookAfter(ctx context.Context, c *work, sent ledger.Sent) (ledger.Look, error) {
+	if sent.Answer.Class == ledger.AnswerRetry && sent.Err == nil {
+		return c.seen, nil // not executed: it shows what it showed
+	}
+	var call *ledger.CallError
+	if errors.As(sent.Err, &call) && call.Class != ledger.CallAmbiguous && call.Class != ledger.CallAnswered {
+		return ledger.Look{}, nil
+	}
+	seen, err := c.rem.Look(ctx, c.eff)
+	if err != nil || !seen.Known || seen.Patience == 0 && seen.Stable == 0 {
+		return seen, err
+	}
+	until := w.runner.Clock.Now().Add(seen.Patience)
+	for !c.isBack(seen) && w.runner.Clock.Now().Before(until) && ctx.Err() == nil {
+		nap(ctx, nil, lookAgain)
+		if seen, err = c.rem.Look(ctx, c.eff); err != nil {
+			return seen, err
+		}
+	}
+	if c.isBack(seen) && seen.Stable > 0 {
+		nap(ctx, nil, seen.Stable)
+		return c.rem.Look(ctx, c.eff)
+	}
+	return seen, nil
+}
+
+func (c *work) isBack(seen ledger.Look) bool {
+	return ledger.Compare(c.eff.Before, c.eff.After, seen.Now, seen.Scope).Before
+}
+
+// close ends an attempt, or closes an entry that needed none; it is written with the next opening.
+func (w *walk) close(e *ledger.Entry, a *ledger.Attempt, s ledger.Settlement, now ledger.Image) {
+	w.pending = append(w.pending, ledger.Change{EntryID: e.ID, Close: &ledger.Closing{Settlement: s, Attempt: a, Now: now}})
+	switch {
+	case s.Reason != "":
+		stuck := *e
+		stuck.Reason = s.Reason
+		w.staysStuck(&stuck)
+	case s.Again && s.After <= 0:
+		w.again = true
+	case s.Again:
+		until := w.runner.Clock.Now().Add(s.After)
+		w.busy[e.System] = until
+		w.holds.Add(e)
+		w.wait(ledger.Waiting{Why: whyRetry, Until: until, On: e.System})
+	}
+}
+
+func detailOf(err error) string {
+	var call *ledger.CallError
+	if errors.As(err, &call) {
+		return call.Detail
+	}
+	return "the undo cannot be prepared"
+}
+
+// withGrace returns a context for a call: it ends some time after ctx, so that a server that stops lets
+// what it has sent be answered.
+func withGrace(ctx context.Context) (context.Context, func()) {
+	call, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		nap(call, nil, grace)
+		cancel()
+	})
+	return call, func() { stop(); cancel() }
+}

@@ -1,0 +1,207 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sideledger/ledger"
+)
+
+const (
+	sweepEvery = 5 * time.Second  // how long a lost wake-up stays unnoticed
+	longestNap = 30 * time.Second // a waiting run looks at the store again after this, told or not
+	breather   = time.Second      // after an error of the store
+	grace      = 10 * time.Second // how long a call in flight may go on after the runner was told to stop
+)
+
+// Config is what a Runner needs. Every field but Sole and Paused is required.
+type Config struct {
+	Ledger *ledger.Ledger
+	Waker  *Waker
+	Clock  ledger.Clock
+	Log    *slog.Logger
+	// JitterFunc picks a duration between 0 and d for a retry.
+	JitterFunc func(d time.Duration) time.Duration
+	// Sole says that no other process runs on this ledger: leases of dead ones are taken over at once.
+	Sole bool
+	// Paused pauses, at the start, every run that is not over: an operator resumes each.
+	Paused bool
+}
+
+// A Runner works on all rollbacks that are due, each in a goroutine of its own.
+type Runner struct {
+	Config
+	holder string
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	active map[uuid.UUID]chan struct{} // what wakes a run that is being worked on
+}
+
+// New returns a Runner; it does nothing before Run or RunOne.
+func New(c Config) *Runner {
+	return &Runner{Config: c, holder: ledger.NewID().String(), active: map[uuid.UUID]chan struct{}{}}
+}
+
+// Run works until ctx ends, then waits for the calls in flight (at most their grace).
+func (r *Runner) Run(ctx context.Context) {
+	defer r.wg.Wait()
+	if r.Paused {
+		r.pauseAll(ctx)
+	}
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	r.sweep(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.Waker.bell:
+			for _, run := range r.Waker.take() {
+				r.poke(ctx, run)
+			}
+		case <-sweep.C:
+			r.sweep(ctx)
+		}
+	}
+}
+
+func (r *Runner) pauseAll(ctx context.Context) {
+	runs, err := r.Ledger.Unfinished(ctx)
+	if err != nil {
+		r.Log.ErrorContext(ctx, "unfinished rollbacks cannot be read", slog.Any("err", err))
+	}
+	for _, run := range runs {
+		if _, err := r.Ledger.Pause(ctx, run.ID); err != nil {
+			r.Log.ErrorContext(ctx, "a rollback could not be paused", slog.String("rollback_id", run.ID.String()), slog.Any("err", err))
+		}
+	}
+}
+
+// sweep finds every run that is not over and nobody works on.
+func (r *Runner) sweep(ctx context.Context) {
+	runs, err := r.Ledger.Unfinished(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			r.Log.ErrorContext(ctx, "unfinished rollbacks cannot be read", slog.Any("err", err))
+		}
+		return
+	}
+	for _, run := range runs {
+		if !r.isActive(run.ID) {
+			r.poke(ctx, run)
+		}
+	}
+}
+
+func (r *Runner) isActive(id uuid.UUID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.active[id] != nil
+}
+
+// poke wakes the run, or begins to work on it.
+func (r *Runner) poke(ctx context.Context, run ledger.Rollback) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if wake := r.active[run.ID]; wake != nil {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+		return
+	}
+	if run.State.Over() || run.State == ledger.RollbackPaused {
+		return
+	}
+	wake := make(chan struct{}, 1)
+	r.active[run.ID] = wake
+	r.wg.Go(func() {
+		r.work(ctx, run.ID, wake)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.active, run.ID)
+		select {
+		case <-wake: // told while it was ending: look again
+			r.Waker.Wake(run)
+		default:
+		}
+	})
+}
+
+// RunOne works on one rollback until it is over, paused, or ctx ends.
+func (r *Runner) RunOne(ctx context.Context, id uuid.UUID) {
+	r.work(ctx, id, make(chan struct{}, 1))
+}
+
+// work claims the run and walks it to its end. After an error of the store it claims again.
+func (r *Runner) work(ctx context.Context, id uuid.UUID, wake chan struct{}) {
+	for ctx.Err() == nil {
+		err := r.claimAndWalk(ctx, id, wake)
+		if err == nil || ledger.CodeOf(err) == ledger.CodeConflict || ctx.Err() != nil {
+			return // over, paused, or somebody else's
+		}
+		r.Log.WarnContext(ctx, "rollback interrupted", slog.String("rollback_id", id.String()), slog.Any("err", err))
+		if errors.Is(err, ledger.ErrFenced) {
+			return // the sweep claims it again, if nobody else does
+		}
+		nap(ctx, wake, breather)
+	}
+}
+
+func (r *Runner) claimAndWalk(ctx context.Context, id uuid.UUID, wake chan struct{}) error {
+	lease, err := r.Ledger.Claim(ctx, id, r.holder, r.Sole)
+	if err != nil {
+		return err
+	}
+	r.Log.InfoContext(ctx, "rollback claimed", slog.String("rollback_id", id.String()), slog.Int64("epoch", lease.Epoch))
+	held, drop := context.WithCancelCause(ctx)
+	defer drop(nil)
+	renewed := *lease
+	r.wg.Go(func() { r.keep(held, drop, &renewed) })
+	w := &walk{runner: r, ledger: r.Ledger, lease: lease, wake: wake, parked: map[string]bool{}, tries: map[string]int{}, judged: map[uuid.UUID]bool{}}
+	if err := w.toTheEnd(held); err != nil {
+		if cause := context.Cause(held); cause != nil {
+			return cause
+		}
+		return err
+	}
+	return nil
+}
+
+// keep renews the lease until ctx ends; a lost lease ends the work.
+func (r *Runner) keep(ctx context.Context, drop context.CancelCauseFunc, lease *ledger.Lease) {
+	tick := time.NewTicker(ledger.LeaseRenew)
+	defer tick.Stop()
+	last := r.Clock.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := r.Ledger.RenewLease(ctx, lease)
+		switch {
+		case err == nil:
+			last = r.Clock.Now()
+		case errors.Is(err, ledger.ErrFenced), r.Clock.Now().Sub(last) > ledger.LeaseTime:
+			drop(ledger.ErrFenced)
+			return
+		}
+	}
+}
+
+// nap sleeps for d, or until it is woken or ctx ends.
+func nap(ctx context.Context, wake <-chan struct{}, d time.Duration) {
+	t := time.NewTimer(max(d, 0))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-wake:
+	case <-ctx.Done():
+	}
+}

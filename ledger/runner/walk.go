@@ -1,0 +1,281 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sideledger/ledger"
+)
+
+const page = 100 // open entries read together
+
+// A walk is one runner's work on one rollback: it goes through the open entries, newest first, again and
+// again, until none is left that it could do something about.
+type walk struct {
+	runner *Runner
+	ledger *ledger.Ledger
+	lease  *ledger.Lease
+	wake   chan struct{}
+
+	parked map[string]bool    // systems that refused our credential in this run
+	tries  map[string]int     // looks in a row that brought nothing, by system; by entry id for answered ones
+	judged map[uuid.UUID]bool // entries that the final look has visited
+
+	// of one pass:
+	holds   ledger.Holds
+	busy    map[string]time.Time // systems that are away, paced or in a retry: their entries wait until then
+	waiting *ledger.Waiting
+	halted  bool            // on_stuck: halt
+	again   bool            // something moved: walk once more
+	stop    bool            // paused or to be cancelled
+	pending []ledger.Change // closings that are written with the next opening
+}
+
+// toTheEnd walks until the run is finished, paused or cancelled.
+func (w *walk) toTheEnd(ctx context.Context) error {
+	for {
+		if err := w.pass(ctx); err != nil {
+			return err
+		}
+		over, err := w.turn(ctx)
+		if over || err != nil {
+			return err
+		}
+	}
+}
+
+// pass goes through the open entries once.
+func (w *walk) pass(ctx context.Context) error {
+	w.holds, w.busy, w.waiting = ledger.Holds{}, map[string]time.Time{}, nil
+	w.halted, w.again = false, false
+	for from := 0; ; {
+		list, err := w.ledger.Entries(ctx, ledger.EntryQuery{
+			WindowID: w.lease.Rollback.WindowID, OpenOnly: true, Desc: true, From: from, Limit: page,
+		})
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			if err := w.visit(ctx, &list[i]); err != nil {
+				return err
+			}
+			if w.again || w.stop || w.halted || w.waitsForWord() {
+				return w.flush(ctx)
+			}
+		}
+		if len(list) < page {
+			return w.flush(ctx)
+		}
+		from = list[len(list)-1].Seq
+	}
+}
+
+// turn decides what comes after a pass: the end, a nap, or the next pass.
+func (w *walk) turn(ctx context.Context) (over bool, err error) {
+	switch {
+	case w.stop:
+		_, err := w.ledger.Finish(context.WithoutCancel(ctx), w.lease)
+		return true, err
+	case w.again:
+		return false, ctx.Err()
+	case w.waiting != nil:
+		return false, w.rest(ctx)
+	}
+	if relapsed, err := w.finalLook(ctx); err != nil || relapsed {
+		return false, err
+	}
+	adv, err := w.ledger.Finish(ctx, w.lease)
+	if err != nil {
+		return false, err
+	}
+	return adv.Stop || w.lease.Rollback.State.Over(), nil
+}
+
+// rest says in the open what the run waits for, and sleeps.
+func (w *walk) rest(ctx context.Context) error {
+	adv, err := w.ledger.Wait(ctx, w.lease, w.waiting)
+	if err != nil || adv.Stop {
+		w.stop = adv.Stop
+		return err
+	}
+	if !adv.Moved || w.lease.Rollback.Partial() {
+		nap(ctx, w.wake, min(w.waiting.Until.Sub(w.runner.Clock.Now()), longestNap))
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !w.runner.Clock.Now().Before(w.waiting.Until) {
+		_, err = w.ledger.Wait(ctx, w.lease, nil)
+	}
+	return err
+}
+
+// visit does with one open entry what can be done now.
+func (w *walk) visit(ctx context.Context, e *ledger.Entry) error {
+	now := w.runner.Clock.Now()
+	run := &w.lease.Rollback
+	switch {
+	case !run.Select.Has(e), w.holds.By(e) != 0:
+		w.holds.Add(e)
+		return nil
+	case e.State == ledger.EntryStuck && !w.retries(e):
+		w.staysStuck(e)
+		return nil
+	case e.State == ledger.EntryIntended && now.Before(e.PerformBy):
+		w.wait(ledger.Waiting{Why: whyPerformBy, Until: e.PerformBy, On: e.ID.String()})
+		w.holds.Add(e)
+		return nil
+	case e.NotBefore.After(now):
+		w.wait(ledger.Waiting{Why: whyRetry, Until: e.NotBefore, On: e.System})
+		w.busy[e.System] = e.NotBefore
+		w.holds.Add(e)
+		return nil
+	case !w.busy[e.System].IsZero():
+		w.holds.Add(e)
+		return nil
+	}
+	return w.take(ctx, e)
+}
+
+// The words of Waiting.Why.
+const (
+	whyPerformBy = "perform_by"
+	whyRetry     = "retry"
+	whyAway      = "system_away"
+)
+
+// waitsForWord reports whether the pass stops here: an intent may still become an effect, and nothing
+// older goes first.
+func (w *walk) waitsForWord() bool { return w.waiting != nil && w.waiting.Why == whyPerformBy }
+
+// wait keeps the reason that ends first; an intent's perform_by goes before all, as it ends the pass.
+func (w *walk) wait(x ledger.Waiting) {
+	if w.waiting == nil || x.Why == whyPerformBy || x.Until.Before(w.waiting.Until) {
+		if x.Why == whyPerformBy && w.waiting != nil && w.waiting.Until.Before(x.Until) {
+			x.Until = w.waiting.Until
+		}
+		w.waiting = &x
+	}
+}
+
+// retries reports whether this run takes up an entry that is stuck: one that a person decided on, and, in
+// a run that was asked for anew, what earlier runs left. A late fact waits for a person's word.
+func (w *walk) retries(e *ledger.Entry) bool {
+	if e.Decision != nil {
+		return true
+	}
+	run := &w.lease.Rollback
+	return run.Again && e.RollbackID != run.ID && e.Reason != ledger.ReasonLate
+}
+
+// staysStuck says that e stays open, and what that holds up.
+func (w *walk) staysStuck(e *ledger.Entry) {
+	switch w.lease.Rollback.OnStuck {
+	case ledger.OnStuckSystem:
+		w.holds.AddSystem(e)
+	case ledger.OnStuckHalt:
+		w.holds.Add(e)
+		w.halted = true
+	case ledger.OnStuckContinue:
+		w.holds.Add(e)
+	}
+}
+
+// flush writes the closings that have not been written yet.
+func (w *walk) flush(ctx context.Context) error {
+	if len(w.pending) == 0 {
+		return nil
+	}
+	_, err := w.advance(ctx)
+	return err
+}
+
+// advance writes the pending closings and more in one transaction. It survives cancellation: what a call
+// brought is not lost because the server stops.
+func (w *walk) advance(ctx context.Context, more ...ledger.Change) (*ledger.Entry, error) {
+	changes := append(w.pending, more...)
+	adv, err := w.ledger.Advance(context.WithoutCancel(ctx), w.lease, changes...)
+	if errors.Is(err, ledger.ErrFenced) {
+		w.keepEvidence(ctx, changes)
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.pending = nil
+	w.stop = w.stop || adv.Stop
+	w.again = w.again || adv.Moved && !w.lease.Rollback.Partial()
+	w.told(ctx, adv.Entries)
+	return &adv.Entries[len(adv.Entries)-1], nil
+}
+
+// keepEvidence stores the outcomes that a lost lease kept from being written.
+func (w *walk) keepEvidence(ctx context.Context, changes []ledger.Change) {
+	for _, c := range changes {
+		if c.Close == nil || c.Close.Attempt == nil {
+			continue
+		}
+		a := *c.Close.Attempt
+		a.Result, a.Status, a.Detail, a.EndedAt = c.Close.Result, c.Close.Status, c.Close.Detail, w.runner.Clock.Now()
+		if err := w.ledger.KeepEvidence(context.WithoutCancel(ctx), w.lease, c.EntryID, a); err != nil {
+			w.runner.Log.ErrorContext(ctx, "evidence could not be kept", slog.String("entry_id", c.EntryID.String()), slog.Any("err", err))
+		}
+	}
+}
+
+// told logs what became of entries.
+func (w *walk) told(ctx context.Context, list []ledger.Entry) {
+	for i := range list {
+		e := &list[i]
+		if e.ID == uuid.Nil || e.State == ledger.EntryUndoing {
+			continue
+		}
+		w.runner.Log.InfoContext(ctx, "entry settled", slog.String("entry_id", e.ID.String()), slog.Int("seq", e.Seq),
+			slog.String("system", e.System), slog.String("state", string(e.State)), slog.String("outcome", string(e.Outcome)))
+	}
+}
+
+// finalLook looks once more at entries that were judged by looking, as nobody had reported on them: an
+// effect that turned up since is brought back and undone.
+func (w *walk) finalLook(ctx context.Context) (relapsed bool, err error) {
+	for from := 0; ; {
+		list, err := w.ledger.Entries(ctx, ledger.EntryQuery{
+			WindowID: w.lease.Rollback.WindowID, Doubted: true, From: from, Limit: page,
+			States: []ledger.EntryState{ledger.EntryVoid, ledger.EntryUndone}, Select: w.lease.Rollback.Select,
+		})
+		if err != nil {
+			return relapsed, err
+		}
+		for i := range list {
+			e := &list[i]
+			if w.judged[e.ID] || !w.turnedUp(ctx, e) {
+				continue
+			}
+			w.judged[e.ID], relapsed = true, true
+			if _, err := w.ledger.Relapse(ctx, w.lease, e.ID); err != nil {
+				return relapsed, err
+			}
+		}
+		if len(list) < page {
+			return relapsed, nil
+		}
+		from = list[len(list)-1].Seq
+	}
+}
+
+// turnedUp reports whether the effect of an entry that was judged is there after all.
+func (w *walk) turnedUp(ctx context.Context, e *ledger.Entry) bool {
+	_, rem, err := w.ledger.System(e.System)
+	if err != nil || w.parked[e.System] {
+		return false
+	}
+	seen, err := rem.Look(ctx, e)
+	if err != nil || !seen.Known {
+		return false
+	}
+	c := ledger.Compare(e.Before, e.After, seen.Now, seen.Scope)
+	return c.After && !c.Before
+}
