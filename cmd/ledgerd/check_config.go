@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sideledger/remediators"
+)
+
+func newCheckConfig(e *env) *cobra.Command {
+	var f configFlags
+	cmd := &cobra.Command{
+		Use: "check-config", Short: "Read the configuration and say what is wrong with it", Args: cobra.NoArgs,
+		Long: "Reads the configuration as serve would, without a database and without calling anybody.\nExit status: 0 it can be served (warnings included), 1 it cannot.",
+		RunE: func(*cobra.Command, []string) error { return runCheckConfig(e, &f) },
+	}
+	f.AddFlags(cmd.Flags())
+	return cmd
+}
+
+func runCheckConfig(e *env, f *configFlags) error {
+	c, err := f.load()
+	if err != nil {
+		return err
+	}
+	registry, warnings, err := remediators.NewRegistry(remediators.Options{
+		Systems: c.Systems, Factories: factories(), Clock: time.Now, Log: e.log, Getenv: e.getenv,
+	})
+	if err != nil {
+		return err
+	}
+	defer registry.Close()
+	for _, w := range warnings {
+		_, _ = fmt.Fprintln(e.stdout, "warning: "+w.String())
+	}
+	for _, s := range registry.List() {
+		_, _ = fmt.Fprintf(e.stdout, "system %s: %s %s\n", s.Name, s.Remediator, s.URL)
+	}
+	return nil
+}

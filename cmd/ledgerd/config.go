@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"gopkg.in/yaml.v3"
+
+	"sideledger/remediators"
+)
+
+// Config is the server's configuration file. Flags override its fields. The zero value is a server on
+// loopback that keeps its ledger in one SQLite file in the working directory.
+type Config struct {
+	Listen      string                              `yaml:"listen"`       // host:port; default 127.0.0.1:8420
+	Database    string                              `yaml:"database"`     // sqlite:FILE or postgres://…; default sqlite:ledger.db
+	BehindProxy bool                                `yaml:"behind_proxy"` // a proxy in front of it speaks TLS and sets X-Forwarded-For
+	TLS         TLSConfig                           `yaml:"tls"`
+	Systems     map[string]remediators.SystemConfig `yaml:"systems"`
+}
+
+// TLSConfig names the files of a certificate and its key. Both or none.
+type TLSConfig struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+const (
+	defaultListen   = "127.0.0.1:8420"
+	defaultDatabase = "sqlite:ledger.db"
+	manualSystem    = "manual" // the system of steps for people is there without being configured
+)
+
+// configFlags are the flags that every subcommand takes.
+type configFlags struct {
+	file        string
+	listen      string
+	database    string
+	behindProxy bool
+}
+
+func (f *configFlags) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&f.file, "config", "", "configuration file (YAML); none: the defaults")
+	fs.StringVar(&f.listen, "listen", "", "address to listen on (default "+defaultListen+")")
+	fs.StringVar(&f.database, "database", "", "sqlite:FILE or postgres://… (default "+defaultDatabase+")")
+	fs.BoolVar(&f.behindProxy, "behind-proxy", false, "a proxy in front of the server speaks TLS: listening beyond loopback is allowed")
+}
+
+// load reads the configuration file and puts the flags over it. Errors name the field and the fix.
+func (f *configFlags) load() (Config, error) {
+	var c Config
+	if f.file != "" {
+		raw, err := os.ReadFile(f.file)
+		if err != nil {
+			return c, fmt.Errorf("read configuration: %w", err)
+		}
+		dec := yaml.NewDecoder(bytes.NewReader(raw))
+		dec.KnownFields(true)
+		if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+			return c, fmt.Errorf("configuration %s: %w", f.file, err)
+		}
+	}
+	override(&c.Listen, f.listen, defaultListen)
+	override(&c.Database, f.database, defaultDatabase)
+	c.BehindProxy = c.BehindProxy || f.behindProxy
+	if c.Systems == nil {
+		c.Systems = map[string]remediators.SystemConfig{}
+	}
+	if _, ok := c.Systems[manualSystem]; !ok {
+		c.Systems[manualSystem] = remediators.SystemConfig{Remediator: "manual"}
+	}
+	return c, c.validate()
+}
+
+func override(field *string, flag, fallback string) {
+	if flag != "" {
+		*field = flag
+	}
+	if *field == "" {
+		*field = fallback
+	}
+}
+
+func (c *Config) validate() error {
+	host, port, err := net.SplitHostPort(c.Listen)
+	switch {
+	case err != nil || port == "":
+		return fmt.Errorf("listen: want HOST:PORT, such as %s", defaultListen)
+	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
+		return errors.New("tls: give cert and key, or neither")
+	case !loopback(host) && c.TLS.Cert == "" && !c.BehindProxy:
+		return errors.New("listen: this address is reachable from other machines and tokens would travel in clear text: give tls.cert and tls.key, or --behind-proxy if a proxy in front speaks TLS")
+	case !strings.HasPrefix(c.Database, "sqlite:") && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://"):
+		return errors.New("database: want sqlite:FILE or postgres://…")
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// sqliteFile returns the file of an embedded ledger, and "" for PostgreSQL.
+func (c *Config) sqliteFile() string {
+	file, ok := strings.CutPrefix(c.Database, "sqlite:")
+	if !ok {
+		return ""
+	}
+	return file
+}

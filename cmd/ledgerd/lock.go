@@ -1,0 +1,33 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockLedger makes this process the only runner of an embedded ledger, so that leases of dead ones may be
+// taken over at once. The lock ends with the process, however it ends. For PostgreSQL it does nothing:
+// leases alone decide there.
+func lockLedger(c Config) (unlock func(), err error) {
+	file := c.sqliteFile()
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.OpenFile(file+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the ledger: %w", err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) //nolint:gosec // a file descriptor fits an int
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		_ = f.Close()
+		return nil, fmt.Errorf("a server runs on %s already: use its API, or stop it first", file)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("lock the ledger: %w", err)
+	}
+	return func() { _ = f.Close() }, nil
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"sideledger/ledger"
+)
+
+type rollbackOptions struct {
+	configFlags
+	window string
+	reason string
+}
+
+func newRollback(e *env) *cobra.Command {
+	var o rollbackOptions
+	cmd := &cobra.Command{
+		Use: "rollback --window ID", Short: "Roll a window back with no server running, straight on the database", Args: cobra.NoArgs,
+		Long: `Rolls a window back with no server running: the same run as through the API, straight on the database.
+It refuses to start beside a server. An interrupted run goes on when a server starts, or when this is called again.
+
+Exit status: 0 nothing is left open, 1 error, 3 a person is needed, 5 some undo failed or is blocked, 8 the run is not over.`,
+		Example: "  ledgerd rollback --config ledgerd.yaml --window 0199…",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runRollback(cmd.Context(), e, &o) },
+	}
+	o.AddFlags(cmd.Flags())
+	cmd.Flags().StringVar(&o.window, "window", "", "the window to roll back")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "why; stands in the journal")
+	return cmd
+}
+
+func runRollback(ctx context.Context, e *env, o *rollbackOptions) error {
+	id, err := uuid.Parse(o.window)
+	if err != nil {
+		return fmt.Errorf("--window: want a window's id")
+	}
+	c, err := o.load()
+	if err != nil {
+		return err
+	}
+	unlock, err := lockLedger(c)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	p, err := open(ctx, e, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	ctx = ledger.WithActor(ctx, ledger.Actor{TokenID: "local", Role: ledger.RoleAdmin})
+	started, err := p.ledger.StartRollback(ctx, id, ledger.RollbackRequest{Reason: o.reason})
+	if err != nil {
+		return err
+	}
+	if started.State == ledger.RollbackPaused {
+		if _, err := p.ledger.Resume(ctx, started.ID); err != nil {
+			return err
+		}
+	}
+	p.newRunner(c.sqliteFile() != "", false).RunOne(ctx, started.ID)
+	return report(context.WithoutCancel(ctx), e, p.ledger, started.ID)
+}
+
+// report prints what became of the run and returns its exit status.
+func report(ctx context.Context, e *env, l *ledger.Ledger, id uuid.UUID) error {
+	r, err := l.Rollback(ctx, id)
+	if err != nil {
+		return err
+	}
+	n := r.Counts
+	_, _ = fmt.Fprintf(e.stdout, "rollback %s %s: %d undone, %d already undone, %d compensated, %d unverified, %d by hand, %d waived, %d retained, %d void, %d stuck, %d remaining\n",
+		r.ID, r.State, n.Undone, n.AlreadyUndone, n.Compensated, n.Unverified, n.ByHand, n.Waived, n.Retained, n.Void, n.Stuck, n.Remaining)
+	if !r.State.Over() {
+		return exitError{exitRunning}
+	}
+	if n.Open() == 0 {
+		return nil
+	}
+	list, err := l.Entries(ctx, ledger.EntryQuery{WindowID: r.WindowID, States: []ledger.EntryState{ledger.EntryStuck}, Desc: true, Limit: ledger.MaxBatch})
+	if err != nil {
+		return err
+	}
+	code := exitPerson
+	if len(list) == 0 {
+		code = exitFailed
+	}
+	for i := range list {
+		s := &list[i]
+		if s.Reason == ledger.ReasonFailed || s.Reason == ledger.ReasonBlocked {
+			code = exitFailed
+		}
+		_, _ = fmt.Fprintf(e.stdout, "entry %d %s %s: %s, %s\n  %s\n", s.Seq, s.System, s.Kind, s.Reason, s.Detail, s.Next())
+	}
+	return exitError{code}
+}

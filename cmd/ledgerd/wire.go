@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"sideledger/ledger"
+	"sideledger/ledger/runner"
+	"sideledger/ledger/sqlstore"
+	"sideledger/remediators"
+	"sideledger/remediators/command"
+	"sideledger/remediators/httpapi"
+	"sideledger/remediators/manual"
+)
+
+// factories lists every remediator that this server has.
+func factories() map[string]remediators.Factory {
+	return map[string]remediators.Factory{
+		"http":    httpapi.Factory,
+		"command": command.Factory,
+		"manual":  manual.Factory,
+	}
+}
+
+// A system of parts: what a command needs of the server, wired together.
+type parts struct {
+	config   Config
+	store    *sqlstore.Store
+	registry *remediators.Registry
+	waker    *runner.Waker
+	ledger   *ledger.Ledger
+	log      *slog.Logger
+}
+
+// openStore opens the database and brings its schema up to date.
+func openStore(ctx context.Context, c Config, log *slog.Logger) (*sqlstore.Store, error) {
+	store, err := sqlstore.Open(ctx, sqlstore.Config{URL: c.Database, Clock: time.Now, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Migrate(ctx); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
+
+// open wires the parts over a migrated database. Close them when done.
+func open(ctx context.Context, e *env, c Config) (*parts, error) {
+	registry, warnings, err := remediators.NewRegistry(remediators.Options{
+		Systems: c.Systems, Factories: factories(), Clock: time.Now, Log: e.log, Getenv: e.getenv,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	for _, w := range warnings {
+		e.log.WarnContext(ctx, "configuration", slog.String("system", w.System), slog.String("warning", w.String()))
+	}
+	store, err := openStore(ctx, c, e.log)
+	if err != nil {
+		return nil, err
+	}
+	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), log: e.log}
+	p.ledger = ledger.New(ledger.Config{Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker})
+	return p, nil
+}
+
+func (p *parts) close() {
+	p.registry.Close()
+	if err := p.store.Close(); err != nil {
+		p.log.Error("close database", slog.Any("err", err)) //nolint:sloglint // nothing is asked for any more: there is no context
+	}
+}
+
+// newRunner returns the runner of rollbacks. sole: no other process runs on this ledger.
+func (p *parts) newRunner(sole, paused bool) *runner.Runner {
+	return runner.New(runner.Config{
+		Ledger: p.ledger, Waker: p.waker, Clock: time.Now, Log: p.log, Sole: sole, Paused: paused,
+		JitterFunc: func(d time.Duration) time.Duration {
+			if d <= 0 {
+				return 0
+			}
+			return rand.N(d) //nolint:gosec // spreads retries; nobody gains by guessing it
+		},
+	})
+}
+
+// checkInUse refuses a configuration that lacks a system which open entries need.
+func (p *parts) checkInUse(ctx context.Context) error {
+	used, err := p.store.SystemsInUse(ctx)
+	if err != nil {
+		return err
+	}
+	used = slices.DeleteFunc(used, func(name string) bool { _, ok := p.config.Systems[name]; return ok })
+	if len(used) > 0 {
+		return fmt.Errorf("configuration: open entries need systems.%s: put it back, with `disabled: true` if nothing may be sent to it",
+			strings.Join(used, ", systems."))
+	}
+	return nil
+}
