@@ -80,9 +80,9 @@ func Judge(e *Entry, seen Look) Judgement {
 	switch {
 	case c.Before:
 		j.Verdict, j.Detail = judgeBefore(e, seen)
-	case e.Reversible == ReversibleManual && e.State != EntryIntended:
+	case e.Reversible == ReversibleManual:
 		j.Verdict, j.Detail = VerdictManual, "a step for a person"
-	case e.Reversible == ReversibleNone && e.State != EntryIntended:
+	case e.Reversible == ReversibleNone:
 		j.Verdict, j.Detail = VerdictIrreversible, "nothing can take this back"
 	case c.After && e.awaitsAnswer():
 		j.Verdict, j.Detail = VerdictInDoubt, "an undo was sent and not answered; it may still arrive"
