@@ -1,0 +1,280 @@
+package remediators
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-resty/resty/v2"
+
+	"sideledger/ledger"
+)
+
+// The limits of every call.
+const (
+	dialTimeout = 10 * time.Second
+	callTimeout = 30 * time.Second
+	maxHeaders  = 64 << 10
+	maxBody     = 1 << 20 // of an answer, also after decompression
+	userAgent   = "sideledger"
+)
+
+// A Client makes the calls of one system; it is the only way out for a remediator. It is safe for
+// concurrent use. Connections are kept between calls but never shared between systems, since each
+// system has its own rules about which addresses may be dialled.
+type Client struct {
+	lane       *Lane
+	base       *url.URL
+	credential string
+	auth       AuthConfig
+	allow      []pattern // empty: everything below base
+	getenv     func(string) string
+	transport  *http.Transport
+	rest       *resty.Client
+	warning    string // why the address will be refused, as far as that is known without a name server
+}
+
+// A Call is one request, relative to the system's URL.
+type Call struct {
+	Method string
+	Path   string            // escaped, see [CheckPath]
+	Query  string            // escaped, without '?'; empty: none
+	Header map[string]string // see [CheckHeader]
+	Body   []byte            // nil: none
+}
+
+// changing reports whether the call may change something at the third party.
+func (c Call) changing() bool { return c.Method != http.MethodGet && c.Method != http.MethodHead }
+
+// A Reply is what a third party answered, whatever the status (but 401 and 403).
+type Reply struct {
+	Status     int
+	Header     http.Header
+	Trailer    http.Header // Caddy sends its ETag there
+	Body       []byte
+	BodyErr    error         // the answer is there but its body is not: too large, cut off, not decodable
+	RetryAfter time.Duration // 0: it did not say
+}
+
+// Field returns a header of the answer, or the trailer of that name; "" if there is neither.
+func (r Reply) Field(name string) string {
+	if v := r.Header.Get(name); v != "" {
+		return v
+	}
+	return r.Trailer.Get(name)
+}
+
+// newClient binds a client to a system whose configuration has been validated.
+func newClient(lane *Lane, base *url.URL, c SystemConfig, getenv func(string) string) *Client {
+	cl := &Client{
+		lane: lane, base: base, credential: c.Credential, auth: c.Auth, getenv: getenv,
+		transport: newTransport(c.AllowPrivate), warning: c.deniedHost(base.Hostname()),
+	}
+	for _, a := range c.Allow {
+		p, _ := parsePattern(a) // Validate has parsed it
+		cl.allow = append(cl.allow, p)
+	}
+	cl.rest = resty.NewWithClient(&http.Client{
+		Transport:     cl.transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
+	cl.rest.SetRetryCount(0).SetDebug(false).SetDisableWarn(true).SetDoNotParseResponse(true).SetLogger(silent{})
+	cl.rest.SetPreRequestHook(cl.finish)
+	return cl
+}
+
+// newTransport makes a transport with no proxy, HTTP/1.1 alone (HTTP/2 sends again by itself in more
+// cases than can be told apart) and every address checked when it is dialled.
+func newTransport(allowPrivate bool) *http.Transport {
+	dialer := &net.Dialer{Timeout: dialTimeout, Control: guard(allowPrivate)}
+	return &http.Transport{
+		Proxy:                  nil,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
+		TLSHandshakeTimeout:    dialTimeout,
+		MaxIdleConnsPerHost:    4,
+		IdleConnTimeout:        60 * time.Second,
+		MaxResponseHeaderBytes: maxHeaders,
+		DisableCompression:     true,
+	}
+}
+
+// silent keeps resty from writing anything anywhere.
+type silent struct{}
+
+func (silent) Errorf(string, ...any) {}
+func (silent) Warnf(string, ...any)  {}
+func (silent) Debugf(string, ...any) {}
+
+// Warning says why this system's address will be refused when it is dialled; "" if that is not known.
+func (c *Client) Warning() string { return c.warning }
+
+// Permits says whether a call may be made at all: its path, headers and the system's allow list. The
+// error is a [ledger.CallError] of class CallDenied.
+func (c *Client) Permits(call Call) error {
+	if err := CheckPath(call.Path); err != nil {
+		return deniedCall(err.Error())
+	}
+	if strings.ContainsAny(call.Query, " #\r\n\x00") {
+		return deniedCall("the query has a character that has to be escaped")
+	}
+	for name, value := range call.Header {
+		if err := CheckHeader(name, value); err != nil {
+			return deniedCall("header " + name + " " + err.Error())
+		}
+		if c.auth.Scheme == schemeHeader && strings.EqualFold(name, c.auth.Name) {
+			return deniedCall("header " + name + " carries the credential; a call does not set it")
+		}
+	}
+	for _, p := range c.allow {
+		if p.allows(call.Method, call.Path) {
+			return nil
+		}
+	}
+	if len(c.allow) > 0 {
+		return deniedCall(call.Method + " on this path is not in the system's allow list")
+	}
+	return nil
+}
+
+func deniedCall(why string) error { return &ledger.CallError{Class: ledger.CallDenied, Detail: why} }
+
+// URL returns the address of a call as a person would type it.
+func (c *Client) URL(call Call) string { return c.url(call).String() }
+
+func (c *Client) url(call Call) *url.URL {
+	u := *c.base
+	raw := strings.TrimRight(u.EscapedPath(), "/") + call.Path
+	u.Path, u.RawPath = raw, raw
+	if plain, err := url.PathUnescape(raw); err == nil {
+		u.Path = plain
+	}
+	u.RawQuery = call.Query
+	return &u
+}
+
+// Relative turns an address that the third party named (a Location) into the path and query of a call.
+// It reports false for another host, another scheme, or a path that is not below the system's URL.
+func (c *Client) Relative(location string) (path, query string, ok bool) {
+	u, err := url.Parse(location)
+	if err != nil || u.User != nil || u.Opaque != "" {
+		return "", "", false
+	}
+	if u.Host != "" && (u.Host != c.base.Host || (u.Scheme != "" && u.Scheme != c.base.Scheme)) {
+		return "", "", false
+	}
+	path, ok = strings.CutPrefix(u.EscapedPath(), strings.TrimRight(c.base.EscapedPath(), "/"))
+	return path, u.RawQuery, ok && CheckPath(path) == nil
+}
+
+// Do makes one call, sent at most once. Any answer but 401 and 403 is a [Reply]; the error is always a
+// [ledger.CallError]: CallDenied and CallAway (nothing was sent), CallNotSent (no connection was made),
+// CallAuth, or CallAmbiguous (sent, no answer; a read has changed nothing even so).
+func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
+	if err := c.Permits(call); err != nil {
+		return Reply{}, err
+	}
+	leave, err := c.lane.Enter(ctx, call.changing())
+	if err != nil {
+		return Reply{}, err
+	}
+	result := ResultNothing
+	defer func() { leave(result) }()
+	reply, connected, err := c.send(ctx, call)
+	if err != nil {
+		var failure *ledger.CallError
+		failure, result = c.explain(ctx, err, connected)
+		return Reply{}, failure
+	}
+	result = ResultAnswered
+	if (reply.Status == http.StatusUnauthorized || reply.Status == http.StatusForbidden) && !limited(reply.Status, reply.Header) {
+		return Reply{}, &ledger.CallError{Class: ledger.CallAuth, Status: reply.Status, Detail: "the system refused our credential"}
+	}
+	if limited(reply.Status, reply.Header) {
+		reply.Status = http.StatusTooManyRequests
+	}
+	return reply, nil
+}
+
+// An outgoing request carries its call in its context, for the hook that finishes it.
+type callKey struct{}
+
+// send makes the exchange. connected says whether a connection was there to send anything on.
+func (c *Client) send(ctx context.Context, call Call) (reply Reply, connected bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var got atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { got.Store(true) }})
+	ctx = context.WithValue(ctx, callKey{}, call)
+	resp, err := c.rest.R().SetContext(ctx).Execute(call.Method, c.URL(call))
+	if err != nil {
+		if resp != nil && resp.RawBody() != nil {
+			_ = resp.RawBody().Close()
+		}
+		return Reply{}, got.Load(), err
+	}
+	raw := resp.RawResponse
+	defer raw.Body.Close()
+	reply = Reply{Status: raw.StatusCode, Header: raw.Header}
+	reply.Body, reply.BodyErr = readBody(raw)
+	reply.Trailer = raw.Trailer
+	reply.RetryAfter = c.retryAfter(reply)
+	return reply, true, nil
+}
+
+// retryAfter reads the wait only from answers that ask for one: many servers send their quota always.
+func (c *Client) retryAfter(r Reply) time.Duration {
+	if r.Status < 400 && r.Status/100 != 3 {
+		return 0
+	}
+	h := r.Header
+	if r.Status != http.StatusServiceUnavailable && !limited(r.Status, r.Header) {
+		h = http.Header{"Retry-After": r.Header["Retry-After"]}
+	}
+	return retryAfter(h, c.lane.clock.Now())
+}
+
+// finish is the last to touch a request: it pins the address, puts body and headers in place, makes sure
+// that the transport cannot send a changing call again by itself, and adds the credential.
+func (c *Client) finish(_ *resty.Client, req *http.Request) error {
+	call, _ := req.Context().Value(callKey{}).(Call)
+	req.URL = c.url(call)
+	req.Host = ""
+	req.Header = http.Header{"User-Agent": {userAgent}, "Accept": {"application/json, */*;q=0.5"}, "Accept-Encoding": {"identity"}}
+	for name, value := range call.Header {
+		req.Header.Set(name, value)
+	}
+	// net/http sends a request again on a fresh connection when a kept one turns out dead and the request
+	// counts as replayable: no body, or a GetBody, and a safe method or one of two headers under exactly
+	// these names. Written in small letters they mean the same to the third party and nothing to net/http.
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if v, ok := req.Header[name]; ok {
+			delete(req.Header, name)
+			req.Header[strings.ToLower(name)] = v
+		}
+	}
+	req.Body, req.GetBody, req.ContentLength = http.NoBody, nil, int64(len(call.Body))
+	if len(call.Body) > 0 {
+		req.Body = io.NopCloser(bytes.NewReader(call.Body))
+	}
+	if err := c.authorize(req, call.Body, c.lane.clock.Now()); err != nil {
+		return &credentialError{err}
+	}
+	return nil
+}
+
+// close gives idle connections back. A nil client has none.
+func (c *Client) close() {
+	if c != nil {
+		c.transport.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,125 @@
+package remediators
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"sideledger/ledger"
+)
+
+// A SystemConfig is one third party as the server's configuration file describes it.
+type SystemConfig struct {
+	Remediator   string                   `yaml:"remediator"`    // which plugin: http, manual, command
+	Profile      string                   `yaml:"profile"`       // http only: the profile that describes its kinds; empty: none
+	URL          string                   `yaml:"url"`           // address, with the base path of every call; empty for manual and command
+	Credential   string                   `yaml:"credential"`    // env:NAME or file:/path, read at the moment of use; empty: none
+	Auth         AuthConfig               `yaml:"auth"`          // how the credential is presented
+	AllowPrivate bool                     `yaml:"allow_private"` // loopback, private, unique-local and shared addresses may be dialled
+	Allow        []string                 `yaml:"allow"`         // "METHOD /path*", relative to URL; empty: everything below it
+	Retry        RetryConfig              `yaml:"retry"`
+	Rate         RateConfig               `yaml:"rate"`
+	Disabled     bool                     `yaml:"disabled"` // entries stay, nothing is sent
+	Commands     map[string]CommandConfig `yaml:"commands"` // command only: what may be run, by name
+}
+
+// AuthConfig says how a credential is presented to a third party.
+type AuthConfig struct {
+	// Scheme is bearer (the default), basic (the credential is user:password), header, hmac or sigv4
+	// (the credential is AKID:SECRET or AKID:SECRET:TOKEN).
+	Scheme  string `yaml:"scheme"`
+	Name    string `yaml:"name"`    // header, hmac: the header's name; header needs it, hmac defaults to X-Signature
+	Prefix  string `yaml:"prefix"`  // header: what stands before the credential, its space included
+	Region  string `yaml:"region"`  // sigv4
+	Service string `yaml:"service"` // sigv4
+}
+
+// RetryConfig is the pace of retries at one system; see [ledger.Backoff]. Zero values have defaults.
+type RetryConfig struct {
+	Base     time.Duration `yaml:"base"`     // default 500 ms
+	Cap      time.Duration `yaml:"cap"`      // default 30 s; also how long the breaker stays open
+	Attempts int           `yaml:"attempts"` // answers burnt on one entry before it is stuck; default 8
+}
+
+// RateConfig paces one system. The zero value is unpaced.
+type RateConfig struct {
+	PerSecond  float64 `yaml:"per_second"` // calls started in a second, evenly spaced; 0: as many as there are; else at least 0.01
+	Concurrent int     `yaml:"concurrent"` // calls under way at once; 0: as many as there are
+}
+
+// CommandConfig is one command that entries may name.
+type CommandConfig struct {
+	Argv      []string      `yaml:"argv"`       // what is run; never through a shell
+	Read      []string      `yaml:"read"`       // what reads the resource; empty: it cannot be looked at
+	Env       []string      `yaml:"env"`        // names of variables that are passed on, besides PATH
+	Timeout   time.Duration `yaml:"timeout"`    // default 30 s
+	MemoryMiB int           `yaml:"memory_mib"` // default 512
+}
+
+// A Warning is something about a system that works at start and will not work at three in the morning.
+type Warning struct {
+	System string
+	Field  string // "url"; together they read systems.NAME.FIELD
+	Text   string
+}
+
+// String names the field and says what is wrong with it.
+func (w Warning) String() string { return "systems." + w.System + "." + w.Field + ": " + w.Text }
+
+// A FieldError says which field of a system's configuration is wrong and how to put it right.
+type FieldError struct {
+	System string // filled in by the registry
+	Field  string // "auth.scheme"
+	Msg    string
+}
+
+// Error names the field as systems.NAME.FIELD.
+func (e *FieldError) Error() string { return "systems." + e.System + "." + e.Field + ": " + e.Msg }
+
+// Fieldf makes a [FieldError] for the system that is being bound.
+func Fieldf(field, format string, args ...any) error {
+	return &FieldError{Field: field, Msg: fmt.Sprintf(format, args...)}
+}
+
+// A Factory makes the remediator of one system. It makes no calls. An error is a [FieldError] and
+// refuses the configuration.
+type Factory func(b Binding) (ledger.Remediator, error)
+
+// A Binding is everything a remediator may know of its system.
+type Binding struct {
+	System ledger.System
+	Config SystemConfig
+	Client *Client // nil when the system has no URL
+	Lane   *Lane
+	Clock  ledger.Clock
+	Log    *slog.Logger
+	Getenv func(string) string // the server's environment, for what the configuration names
+}
+
+// backoff returns the retry constants with their defaults.
+func (c RetryConfig) backoff() ledger.Backoff {
+	b := ledger.Backoff{Base: c.Base, Cap: c.Cap}
+	if b.Base == 0 {
+		b.Base = 500 * time.Millisecond
+	}
+	if b.Cap == 0 {
+		b.Cap = max(30*time.Second, b.Base)
+	}
+	return b
+}
+
+func (c RetryConfig) attempts() int {
+	if c.Attempts == 0 {
+		return 8
+	}
+	return c.Attempts
+}
+
+// system returns what the domain may know of a system: no credential, no limits.
+func (c SystemConfig) system(name string) ledger.System {
+	return ledger.System{
+		Name: name, Remediator: c.Remediator, Profile: c.Profile, URL: strings.TrimRight(c.URL, "/"),
+		Disabled: c.Disabled, Attempts: c.Retry.attempts(), Backoff: c.Retry.backoff(),
+	}
+}

@@ -1,0 +1,264 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"sideledger/ledger"
+	"sideledger/remediators"
+)
+
+// Kind is the kind whose entries carry their own recipe.
+const Kind = "http.request"
+
+// A Remediator serves http.request and the kinds of at most one profile at one system.
+type Remediator struct {
+	client  *remediators.Client
+	profile *profile // nil: none
+	clock   ledger.Clock
+}
+
+// Factory makes the remediator of a system with remediator: http. It implements [remediators.Factory].
+func Factory(b remediators.Binding) (ledger.Remediator, error) {
+	if b.Client == nil {
+		return nil, remediators.Fieldf("url", "is missing: where the third party answers")
+	}
+	if len(b.Config.Commands) > 0 {
+		return nil, remediators.Fieldf("commands", "belong to remediator: command")
+	}
+	r := &Remediator{client: b.Client, clock: b.Clock}
+	if b.Config.Profile != "" {
+		p, err := loadProfile(b.Config.Profile)
+		if err != nil {
+			return nil, remediators.Fieldf("profile", "%s", err.Error())
+		}
+		r.profile = p
+	}
+	return r, nil
+}
+
+// Kinds implements [ledger.Remediator].
+func (r *Remediator) Kinds() []string {
+	kinds := []string{Kind}
+	if r.profile != nil {
+		kinds = append(kinds, slices.Sorted(maps.Keys(r.profile.kinds))...)
+	}
+	return kinds
+}
+
+// A prepared is a draft with its recipe and what its kind says of it.
+type prepared struct {
+	recipe   *recipe
+	kind     *profileKind // nil for http.request
+	variant  *variant     // of kind, chosen by action and resource; nil: none fits
+	warnings []string
+}
+
+// prepare merges the entry's own fields over its profile's and reads them.
+func (r *Remediator) prepare(d *ledger.Draft) (*prepared, error) {
+	docs := documents{read: d.Read, undo: d.Undo, guard: d.Guard, async: d.Async, verify: d.Verify}
+	out := &prepared{}
+	if d.Kind != Kind {
+		if r.profile == nil || r.profile.kinds[d.Kind] == nil {
+			return nil, ledger.Invalid("/kind", "is not served by this system; it serves %s", strings.Join(r.Kinds(), ", "))
+		}
+		out.kind = r.profile.kinds[d.Kind]
+		out.variant = out.kind.choose(d.Action, d.Resource)
+		docs = docs.over(out.kind.documents(out.variant))
+	}
+	rec, err := docs.parse(d.Action)
+	if err != nil {
+		return nil, err
+	}
+	out.recipe = rec
+	rec.once = out.variant != nil && out.variant.Once && !given(d.Undo)
+	rec.scope = ledger.Scope{Owned: d.Owned, Masked: d.Masked, Volatile: d.Volatile, Unordered: d.Unordered}
+	if k := out.kind; k != nil {
+		if len(rec.scope.Owned) == 0 {
+			rec.scope.Owned = k.Owned
+		}
+		rec.scope.Masked = union(rec.scope.Masked, k.Masked)
+		rec.scope.Volatile = union(rec.scope.Volatile, k.Volatile)
+		rec.scope.Unordered = union(rec.scope.Unordered, k.Unordered)
+	}
+	return out, nil
+}
+
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Check implements [ledger.Remediator].
+func (r *Remediator) Check(d *ledger.Draft) (ledger.Grading, error) {
+	for field, list := range map[string][]string{"/owned": d.Owned, "/masked": d.Masked, "/volatile": d.Volatile, "/unordered": d.Unordered} {
+		for _, s := range list {
+			if _, ok := parsePointer(s); !ok {
+				return ledger.Grading{}, ledger.Invalid(field, "has a line that is no JSON pointer: \"\" or \"/member/0\"")
+			}
+		}
+	}
+	p, err := r.prepare(d)
+	if err != nil {
+		return ledger.Grading{}, err
+	}
+	if p.kind != nil {
+		if err := p.kind.checkResource(d); err != nil {
+			return ledger.Grading{}, err
+		}
+	}
+	g := ledger.Grading{Reversible: p.grade(d), CanLook: p.recipe.read != nil, ResourceKey: p.key(d)}
+	if err := r.checkReferences(d, p); err != nil {
+		return ledger.Grading{}, err
+	}
+	g.Warnings = append(p.warn(d, g), p.warnings...)
+	if why := r.client.Warning(); why != "" {
+		g.Warnings = append(g.Warnings, why)
+	}
+	return g, nil
+}
+
+// grade says how completely the recipe takes the entry back.
+func (p *prepared) grade(d *ledger.Draft) ledger.Reversibility {
+	switch {
+	case p.recipe.undo == nil:
+		return ledger.ReversibleNone
+	case p.variant != nil && p.variant.Reversible != "" && !given(d.Undo):
+		return p.variant.Reversible
+	case d.Action == ledger.ActionDelete && p.recipe.undo.method == "POST":
+		return ledger.ReversibleEquivalent // made again, most likely under a new id
+	default:
+		return ledger.ReversibleExact
+	}
+}
+
+// key names the resource by the members that the profile says; "null" while one of them is missing.
+func (p *prepared) key(d *ledger.Draft) json.RawMessage {
+	if p.kind == nil || len(p.kind.Resource.Key) == 0 {
+		return nil
+	}
+	out := []byte("{")
+	for i, name := range p.kind.Resource.Key {
+		v, ok := at(d.Resource, []string{name})
+		if !ok || string(v) == "null" {
+			return json.RawMessage("null")
+		}
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, quote(name)...), ':'), v...)
+	}
+	return append(out, '}')
+}
+
+func (p *prepared) warn(d *ledger.Draft, g ledger.Grading) []string {
+	var out []string
+	switch {
+	case p.recipe.undo == nil && p.kind != nil && !p.kind.complete(d.Resource, d.Action):
+		out = append(out, "nothing takes this back: the resource lacks "+p.kind.lacks(d.Resource, d.Action))
+	case p.recipe.undo == nil:
+		out = append(out, "nothing takes this back: there is no undo")
+	}
+	if !g.CanLook {
+		out = append(out, "it cannot be read back: there is no read; an undo can be accepted, never verified")
+	} else if p.recipe.read.proof == nil && p.recipe.read.list == nil && (d.Action != ledger.ActionUpdate) {
+		out = append(out, "a 404 proves nothing without read.gone_proof")
+	}
+	if p.variant != nil && !given(d.Undo) {
+		out = append(out, p.variant.Warnings...)
+	}
+	return out
+}
+
+// checkReferences renders what can be rendered before anything was looked at. What is not known yet is
+// left for later; what can never be found is CodeInvalid.
+func (r *Remediator) checkReferences(d *ledger.Draft, p *prepared) error {
+	v := values{resource: d.Resource, before: d.Before.JSON, after: d.After.JSON, id: d.ID.String()}
+	late := d.State == ledger.EntryIntended // the resource, and after, may still be completed
+	check := func(field string, roots func() (string, error)) error {
+		root, err := roots()
+		switch {
+		case err == nil || errors.Is(err, errUnknown):
+			return nil
+		case errors.Is(err, errMissing) && late && (root == "resource" || root == "after"):
+			p.warnings = append(p.warnings, field[1:]+" refers to what /applied has to bring")
+			return nil
+		case errors.Is(err, errMissing) && root == "now":
+			return nil
+		}
+		return ledger.Invalid(field, "%s", err.Error())
+	}
+	if rd := p.recipe.read; rd != nil {
+		if err := check("/read/path", func() (string, error) { return rd.where.probe(v) }); err != nil {
+			return err
+		}
+		if err := checkHeaders("/read/headers", rd.headers, v, check); err != nil {
+			return err
+		}
+		if rd.proof != nil {
+			if err := check("/read/gone_proof/path", func() (string, error) { return rd.proof.where.probe(v) }); err != nil {
+				return err
+			}
+		}
+	}
+	u := p.recipe.undo
+	if u == nil {
+		return nil
+	}
+	if err := check("/undo/path", func() (string, error) { return u.where.probe(v) }); err != nil {
+		return err
+	}
+	if err := checkHeaders("/undo/headers", u.headers, v, check); err != nil {
+		return err
+	}
+	if err := check("/undo/body", func() (string, error) { return u.body.probe(v) }); err != nil {
+		return err
+	}
+	return r.checkCall(d, p, v)
+}
+
+func checkHeaders(field string, hs []header, v values, check func(string, func() (string, error)) error) error {
+	for _, h := range hs {
+		if err := check(field+"/"+escapeToken(h.name), func() (string, error) { return h.value.probe(v, asText) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkCall builds the undo as far as it can be built offline, to say at once what will not be sent.
+func (r *Remediator) checkCall(d *ledger.Draft, p *prepared, v values) error {
+	u := p.recipe.undo
+	path, query, err := u.where.render(v)
+	if err == nil {
+		if err := r.client.Permits(remediators.Call{Method: u.method, Path: path, Query: query}); err != nil {
+			p.warnings = append(p.warnings, "the undo will be blocked: "+detail(err))
+		}
+	}
+	raw, err := u.body.render(v)
+	if err != nil && u.body.raw != nil {
+		return nil // it needs what only a look brings
+	}
+	seen := sight{before: d.Before, after: d.After}
+	if err := p.recipe.checkMasks(d.Masked, raw, seen); err != nil {
+		p.warnings = append(p.warnings, "the undo will be blocked: "+detail(err))
+	}
+	return nil
+}
+
+// detail is the sentence of a [ledger.CallError].
+func detail(err error) string {
+	var call *ledger.CallError
+	if errors.As(err, &call) {
+		return call.Detail
+	}
+	return err.Error()
+}

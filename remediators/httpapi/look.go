@@ -1,0 +1,190 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"sideledger/ledger"
+	"sideledger/remediators"
+)
+
+func itoa(i int) string { return strconv.Itoa(i) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// entryValues are what references of an entry read from.
+func entryValues(e *ledger.Entry, seen ledger.Look) values {
+	v := values{
+		resource: e.Resource, before: e.Before.JSON, after: e.After.JSON,
+		id: e.ID.String(), validator: seen.Validator,
+	}
+	if seen.Known {
+		v.now = seen.Now.JSON
+	}
+	return v
+}
+
+// Look implements [ledger.Remediator].
+func (r *Remediator) Look(ctx context.Context, e *ledger.Entry) (ledger.Look, error) {
+	p, err := r.prepare(&e.Draft)
+	if err != nil {
+		return ledger.Look{}, &ledger.CallError{Class: ledger.CallDenied, Detail: "its recipe cannot be read", Err: err}
+	}
+	rec := p.recipe
+	if rec.read == nil {
+		return ledger.Look{}, nil
+	}
+	v := entryValues(e, ledger.Look{})
+	call, err := build("GET", rec.read.where, rec.read.headers, v)
+	if err != nil {
+		return ledger.Look{}, err
+	}
+	reply, err := r.client.Do(ctx, call)
+	if err != nil {
+		return ledger.Look{}, err
+	}
+	out := ledger.Look{Known: true, Scope: rec.scope, Patience: rec.verify.patience, Stable: rec.verify.stable}
+	switch {
+	case slices.Contains(rec.read.absent, reply.Status):
+		out.Now = ledger.Absent
+		out.Proven, err = r.prove(ctx, rec.read, v)
+		return out, err
+	case !slices.Contains(rec.read.present, reply.Status):
+		return ledger.Look{}, unreadable(reply, "")
+	}
+	return rec.read.show(out, reply, v)
+}
+
+// unreadable is an answer that says nothing about the resource.
+func unreadable(reply remediators.Reply, why string) error {
+	if why == "" {
+		why = "the read answered " + itoa(reply.Status)
+		if reply.Status/100 == 3 {
+			why += ": redirects are never followed"
+		}
+	}
+	return &ledger.CallError{Class: ledger.CallAnswered, Status: reply.Status, RetryAfter: reply.RetryAfter, Detail: why, Err: reply.BodyErr}
+}
+
+// prove asks for the parent with the same credential. A parent that is not visible, or answers nothing
+// of use, proves nothing; an error means that nobody knows.
+func (r *Remediator) prove(ctx context.Context, rd *reading, v values) (bool, error) {
+	if rd.proof == nil {
+		return false, nil
+	}
+	call, err := build("GET", rd.proof.where, rd.headers, v)
+	if err != nil {
+		return false, err
+	}
+	reply, err := r.client.Do(ctx, call)
+	if class, status := classOf(err); class == ledger.CallAuth && status == http.StatusForbidden {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if reply.Status == http.StatusTooManyRequests || reply.Status >= 500 {
+		return false, unreadable(reply, "the gone_proof answered "+itoa(reply.Status))
+	}
+	return slices.Contains(rd.proof.status, reply.Status), nil
+}
+
+// show takes the resource out of a good answer. What the answer itself shows not to be there (no such
+// element in the list, nothing at select, a null) is absent with proof: its parent was just read.
+func (rd *reading) show(out ledger.Look, reply remediators.Reply, v values) (ledger.Look, error) {
+	doc, why := document(reply)
+	if why != "" {
+		return ledger.Look{}, unreadable(reply, why)
+	}
+	found := true
+	whole := doc
+	if rd.list != nil {
+		var err error
+		if whole, found, err = rd.list.pick(doc, v); err != nil {
+			return ledger.Look{}, unreadable(reply, err.Error())
+		}
+	}
+	if found {
+		doc, found = at(whole, rd.selected)
+	}
+	out.Validator = rd.validator(reply, whole)
+	if !found || string(doc) == "null" {
+		out.Now, out.Proven = ledger.Absent, true
+		return out, nil
+	}
+	out.Now = ledger.Image{JSON: doc}
+	return out, nil
+}
+
+// document returns the answer compacted, its literals untouched; why says what is wrong with it. An
+// answer without a body shows that the resource is there, and nothing of it: {}.
+func document(reply remediators.Reply) (doc json.RawMessage, why string) {
+	if reply.BodyErr != nil {
+		return nil, reply.BodyErr.Error()
+	}
+	if len(bytes.TrimSpace(reply.Body)) == 0 {
+		return json.RawMessage("{}"), ""
+	}
+	var b bytes.Buffer
+	if !utf8.Valid(reply.Body) || json.Compact(&b, reply.Body) != nil {
+		return nil, "the answer is not JSON"
+	}
+	return b.Bytes(), ""
+}
+
+func (rd *reading) validator(reply remediators.Reply, whole json.RawMessage) string {
+	if rd.validatorHeader != "" {
+		return reply.Field(rd.validatorHeader)
+	}
+	v, _ := at(whole, rd.validatorPointer)
+	s, _ := text(v)
+	return s
+}
+
+// pick finds the one element of the list. Two that match are an error: nobody knows which is meant.
+func (l *listing) pick(doc json.RawMessage, v values) (element json.RawMessage, found bool, err error) {
+	items, ok := at(doc, l.items)
+	var list []json.RawMessage
+	if !ok || json.Unmarshal(items, &list) != nil {
+		return nil, false, errNoList
+	}
+	want, err := l.equals.render(v)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, e := range list {
+		got, ok := at(e, l.pointer)
+		if !ok || !same(want, got) {
+			continue
+		}
+		if found {
+			return nil, false, errTwo
+		}
+		element, found = e, true
+	}
+	return element, found, nil
+}
+
+// build renders one call. The error is a [ledger.CallError] of class CallDenied: what is missing now
+// cannot be sent.
+func build(method string, where location, headers []header, v values) (remediators.Call, error) {
+	path, query, err := where.render(v)
+	if err != nil {
+		return remediators.Call{}, denied("the path " + err.Error())
+	}
+	call := remediators.Call{Method: method, Path: path, Query: query, Header: map[string]string{}}
+	for _, h := range headers {
+		value, err := h.value.render(v, asText)
+		if err != nil {
+			return remediators.Call{}, denied("header " + h.name + " " + err.Error())
+		}
+		call.Header[h.name] = value
+	}
+	return call, nil
+}

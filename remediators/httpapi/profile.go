@@ -1,0 +1,212 @@
+package httpapi
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"sideledger/ledger"
+)
+
+//go:embed profiles/*.yaml
+var profileFiles embed.FS
+
+// A profile describes the kinds of one third party; it is one YAML file.
+type profile struct {
+	Name  string                  `yaml:"name"`  // also the file's
+	About string                  `yaml:"about"` // what it is, which versions it was tried with
+	Kinds map[string]*profileKind `yaml:"kinds"` // names begin with the profile's
+	kinds map[string]*profileKind // as Kinds, checked
+}
+
+// A profileKind is what the profile says for one kind: the fields that an entry of the kind leaves out.
+type profileKind struct {
+	About     string          `yaml:"about"`
+	Resource  profileResource `yaml:"resource"`
+	Read      any             `yaml:"read"`
+	Guard     any             `yaml:"guard"`
+	Async     any             `yaml:"async"`
+	Verify    any             `yaml:"verify"`
+	Owned     []string        `yaml:"owned"`
+	Masked    []string        `yaml:"masked"`
+	Volatile  []string        `yaml:"volatile"`
+	Unordered []string        `yaml:"unordered"`
+	Create    []*variant      `yaml:"create"` // how each action is undone; the first that fits
+	Update    []*variant      `yaml:"update"`
+	Delete    []*variant      `yaml:"delete"`
+	docs      documents       // read, guard, async, verify as JSON
+	members   []string        // all that a resource may have
+	byAction  map[ledger.Action][]*variant
+}
+
+// profileResource says what an entry's resource has to hold.
+type profileResource struct {
+	Key      []string `yaml:"key"`      // the members that name it; without one of them it matches nothing
+	Optional []string `yaml:"optional"` // members that some undo needs
+}
+
+// A variant is one way to undo an action.
+type variant struct {
+	Needs      []string             `yaml:"needs"` // members of the resource without which it does not fit
+	Reversible ledger.Reversibility `yaml:"reversible"`
+	Undo       any                  `yaml:"undo"`
+	Unguarded  bool                 `yaml:"unguarded"` // the call goes to another address than the read: the validator says nothing about it
+	Once       bool                 `yaml:"once"`      // sent twice it does more than once, whatever its method promises, unless it is guarded
+	Warnings   []string             `yaml:"warnings"`
+	undo       json.RawMessage
+}
+
+// profileNames lists the profiles there are.
+func profileNames() []string {
+	files, _ := profileFiles.ReadDir("profiles") // embedded: it is there
+	names := make([]string, 0, len(files))
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(f.Name(), ".yaml"))
+	}
+	return names
+}
+
+// loadProfile reads one profile strictly.
+func loadProfile(name string) (*profile, error) {
+	if !slices.Contains(profileNames(), name) {
+		return nil, fmt.Errorf("there is no profile of this name; there are: %s", strings.Join(profileNames(), ", "))
+	}
+	raw, err := profileFiles.ReadFile(path.Join("profiles", name+".yaml"))
+	if err != nil {
+		return nil, err
+	}
+	return parseProfile(name, raw)
+}
+
+func parseProfile(name string, raw []byte) (*profile, error) {
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	dec.KnownFields(true)
+	p := &profile{}
+	if err := dec.Decode(p); err != nil {
+		return nil, fmt.Errorf("profile %s: %w", name, err)
+	}
+	if p.Name != name || p.About == "" || len(p.Kinds) == 0 {
+		return nil, fmt.Errorf("profile %s: it needs name (the file's), about and kinds", name)
+	}
+	for kind, k := range p.Kinds {
+		if !strings.HasPrefix(kind, name+".") {
+			return nil, fmt.Errorf("profile %s: kind %s does not begin with the profile's name", name, kind)
+		}
+		if err := k.check(); err != nil {
+			return nil, fmt.Errorf("profile %s: %s: %w", name, kind, err)
+		}
+	}
+	p.kinds = p.Kinds
+	return p, nil
+}
+
+// check turns the parts into JSON and reads them as if an entry had brought them.
+func (k *profileKind) check() error {
+	var err error
+	keep := func(v any) json.RawMessage {
+		if v == nil || err != nil {
+			return nil
+		}
+		var raw []byte
+		raw, err = json.Marshal(v)
+		return raw
+	}
+	k.docs = documents{read: keep(k.Read), guard: keep(k.Guard), async: keep(k.Async), verify: keep(k.Verify)}
+	k.byAction = map[ledger.Action][]*variant{ledger.ActionCreate: k.Create, ledger.ActionUpdate: k.Update, ledger.ActionDelete: k.Delete}
+	k.members = slices.Concat(k.Resource.Key, k.Resource.Optional)
+	if len(k.Resource.Key) == 0 || k.Read == nil || k.About == "" {
+		return errors.New("it needs about, resource.key and read")
+	}
+	for action, list := range k.byAction {
+		for _, v := range list {
+			v.undo = keep(v.Undo)
+			if err != nil {
+				return err
+			}
+			if _, err := k.documents(v).parse(action); err != nil {
+				return err
+			}
+			if v.undo == nil || !slices.Contains(grades, v.Reversible) {
+				return fmt.Errorf("%s: each way needs undo and reversible", action)
+			}
+		}
+	}
+	return err
+}
+
+var grades = []ledger.Reversibility{
+	ledger.ReversibleExact, ledger.ReversibleEquivalent, ledger.ReversibleCompensating, ledger.ReversibleManual, ledger.ReversibleNone,
+}
+
+// documents returns the fields for one variant; nil: without an undo.
+func (k *profileKind) documents(v *variant) documents {
+	docs := k.docs
+	if v != nil {
+		docs.undo = v.undo
+		if v.Unguarded {
+			docs.guard = nil
+		}
+	}
+	return docs
+}
+
+// choose returns the first way to undo the action for which the resource has everything; nil: none.
+func (k *profileKind) choose(action ledger.Action, resource json.RawMessage) *variant {
+	for _, v := range k.byAction[action] {
+		if !slices.ContainsFunc(v.Needs, func(m string) bool { return !has(resource, m) }) {
+			return v
+		}
+	}
+	return nil
+}
+
+func has(resource json.RawMessage, member string) bool {
+	v, ok := at(resource, []string{member})
+	return ok && string(v) != "null"
+}
+
+// complete reports whether some way to undo the action fits the resource.
+func (k *profileKind) complete(resource json.RawMessage, action ledger.Action) bool {
+	return k.choose(action, resource) != nil || len(k.byAction[action]) == 0
+}
+
+// lacks names what the resource would need for the least demanding way to undo the action.
+func (k *profileKind) lacks(resource json.RawMessage, action ledger.Action) string {
+	list := k.byAction[action]
+	var missing []string
+	for _, m := range list[len(list)-1].Needs {
+		if !has(resource, m) {
+			missing = append(missing, m)
+		}
+	}
+	return strings.Join(missing, ", ")
+}
+
+// checkResource refuses members that the kind does not know and a fact without its key.
+func (k *profileKind) checkResource(d *ledger.Draft) error {
+	p := &parser{}
+	f := p.object("/resource", d.Resource)
+	for _, m := range k.members {
+		raw := f.raw(m)
+		if raw == nil {
+			continue
+		}
+		if _, ok := text(raw); !ok {
+			p.fail(f.at(m), "has to be a string or a number")
+		}
+	}
+	f.end()
+	for _, m := range k.Resource.Key {
+		if !has(d.Resource, m) && d.State != ledger.EntryIntended {
+			p.fail(f.at(m), "is missing: it names the resource")
+		}
+	}
+	return p.err
+}

@@ -1,0 +1,264 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"sideledger/ledger"
+	"sideledger/remediators"
+)
+
+var (
+	errNoList = errors.New("the answer has no list where read.list says")
+	errTwo    = errors.New("two elements of the list match")
+)
+
+// A sending is an undo that is ready to be sent.
+type sending struct {
+	recipe  *recipe
+	call    remediators.Call
+	guarded bool // conditional on what was seen
+}
+
+// ready builds the undo from what was seen. The error is a [ledger.CallError] of class CallDenied.
+func (r *Remediator) ready(e *ledger.Entry, seen ledger.Look) (*sending, error) {
+	p, err := r.prepare(&e.Draft)
+	if err != nil {
+		return nil, &ledger.CallError{Class: ledger.CallDenied, Detail: "its recipe cannot be read", Err: err}
+	}
+	u := p.recipe.undo
+	if u == nil {
+		return nil, denied("nothing takes this back: there is no undo")
+	}
+	v := entryValues(e, seen)
+	s := &sending{recipe: p.recipe}
+	if s.call, err = build(u.method, u.where, u.headers, v); err != nil {
+		return nil, err
+	}
+	if s.call.Body, err = u.body.render(v); err != nil {
+		return nil, denied("the body " + err.Error())
+	}
+	if err := p.recipe.checkMasks(e.Masked, s.call.Body, sight{e.Before, e.After, seen.Now}); err != nil {
+		return nil, err
+	}
+	if s.call.Body != nil {
+		kind := u.contentType
+		if kind == "" {
+			kind = "application/json"
+		}
+		s.call.Header["Content-Type"] = kind
+	}
+	if err := s.guard(v, seen); err != nil {
+		return nil, err
+	}
+	return s, r.client.Permits(s.call)
+}
+
+// guard makes the call conditional. A resource that is not there has no validator: a PUT that brings it
+// back is made conditional on its absence where the guard is If-Match (RFC 9110, section 13.1.2), other
+// calls go without. A resource that is there without the validator that its guard needs is not touched.
+func (s *sending) guard(v values, seen ledger.Look) error {
+	g := s.recipe.guard
+	if g == nil {
+		return nil
+	}
+	value, err := g.value.render(v, asText)
+	switch {
+	case errors.Is(err, errUnknown) && g.value.uses("validator") && seen.Known && seen.Now.IsAbsent():
+		if strings.EqualFold(g.header, "If-Match") && s.call.Method == http.MethodPut {
+			s.call.Header["If-None-Match"] = "*"
+		}
+		return nil
+	case errors.Is(err, errUnknown) && g.value.uses("validator"):
+		return denied("the third party showed no validator, and the undo is to be sent only with one")
+	case err != nil:
+		return denied("the guard " + err.Error())
+	case g.header != "":
+		s.call.Header[g.header] = value
+	default:
+		if s.call.Query != "" {
+			s.call.Query += "&"
+		}
+		s.call.Query += url.QueryEscape(g.query) + "=" + url.QueryEscape(value)
+	}
+	s.guarded = g.value.uses("validator")
+	return nil
+}
+
+// repeatable says that sending it twice does no more than once: by the method's own definition (RFC
+// 9110, section 9.2.2) or because the second would find its condition broken.
+func (s *sending) repeatable() bool {
+	idempotent := s.call.Method == http.MethodPut || s.call.Method == http.MethodDelete
+	return s.guarded || idempotent && !s.recipe.once
+}
+
+// Preview implements [ledger.Remediator].
+func (r *Remediator) Preview(e *ledger.Entry, seen ledger.Look) (ledger.Request, error) {
+	s, err := r.ready(e, seen)
+	if err != nil {
+		return ledger.Request{}, err
+	}
+	return ledger.Request{
+		Method: s.call.Method, URL: r.client.URL(s.call), Header: s.call.Header, Body: json.RawMessage(s.call.Body),
+		Credential: r.client.Slot(), Repeatable: s.repeatable(),
+	}, nil
+}
+
+// Undo implements [ledger.Remediator].
+func (r *Remediator) Undo(ctx context.Context, e *ledger.Entry, seen ledger.Look) (ledger.Answer, error) {
+	s, err := r.ready(e, seen)
+	if err != nil {
+		return ledger.Answer{}, err
+	}
+	reply, err := r.client.Do(ctx, s.call)
+	if err != nil {
+		return ledger.Answer{}, err
+	}
+	if a := s.recipe.async; a != nil && slices.Contains(a.status, reply.Status) {
+		return r.await(ctx, a, reply, entryValues(e, seen))
+	}
+	return s.classify(reply)
+}
+
+// classify says what an answer means: first by what the entry says, then by what HTTP says.
+func (s *sending) classify(reply remediators.Reply) (ledger.Answer, error) {
+	u := s.recipe.undo
+	answer := func(class ledger.AnswerClass, detail string) (ledger.Answer, error) {
+		return ledger.Answer{Class: class, Status: reply.Status, RetryAfter: reply.RetryAfter, Detail: detail}, nil
+	}
+	status := "answered " + itoa(reply.Status)
+	switch {
+	case slices.Contains(u.success, reply.Status):
+		return s.believe(reply)
+	case slices.Contains(u.conflict, reply.Status):
+		return answer(ledger.AnswerConflict, status)
+	case slices.Contains(u.gone, reply.Status):
+		return answer(ledger.AnswerGone, status)
+	}
+	switch reply.Status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return answer(ledger.AnswerRetry, status)
+	case http.StatusServiceUnavailable:
+		if reply.RetryAfter > 0 {
+			return answer(ledger.AnswerRetry, status)
+		}
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
+		return ledger.Answer{}, &ledger.CallError{
+			Class: ledger.CallAmbiguous, Status: reply.Status, RetryAfter: reply.RetryAfter,
+			Detail: status + ": a gateway that may have passed it on",
+		}
+	case http.StatusNotImplemented:
+		return answer(ledger.AnswerRefused, status)
+	}
+	switch {
+	case reply.Status < 300:
+		return answer(ledger.AnswerFailed, status+", which undo.success does not list")
+	case reply.Status < 400:
+		return answer(ledger.AnswerRefused, status+": redirects are never followed")
+	case reply.Status < 500:
+		return answer(ledger.AnswerRefused, status)
+	default:
+		return answer(ledger.AnswerFailed, status)
+	}
+}
+
+// believe holds a successful status against the predicate on its body. A body that contradicts it is a
+// refusal; where the call was guarded it is the third party's way to say that the condition did not
+// hold (Consul answers 200 false), a conflict. A body that did not arrive says nothing.
+func (s *sending) believe(reply remediators.Reply) (ledger.Answer, error) {
+	want := s.recipe.undo.predicate
+	out := ledger.Answer{Class: ledger.AnswerAccepted, Status: reply.Status}
+	if want == nil {
+		return out, nil
+	}
+	doc, why := document(reply)
+	if why != "" {
+		out.Class, out.Detail = ledger.AnswerFailed, "answered "+itoa(reply.Status)+", and "+why
+		return out, nil
+	}
+	if got, ok := at(doc, want.pointer); ok && same(want.equals, got) {
+		return out, nil
+	}
+	out.Class, out.Detail = ledger.AnswerRefused, "answered "+itoa(reply.Status)+" with a body that undo.success does not accept"
+	if s.guarded {
+		out.Class = ledger.AnswerConflict
+	}
+	return out, nil
+}
+
+// await polls until an undo that was only begun is done. If that cannot be found out, the call is
+// ambiguous: the look afterwards decides.
+func (r *Remediator) await(ctx context.Context, a *asyncing, first remediators.Reply, v values) (ledger.Answer, error) {
+	unknown := func(why string) (ledger.Answer, error) {
+		return ledger.Answer{}, &ledger.CallError{Class: ledger.CallAmbiguous, Status: first.Status, Detail: why}
+	}
+	call, why := r.pollCall(a, first, v)
+	if why != "" {
+		return unknown(why)
+	}
+	deadline := time.NewTimer(a.most)
+	defer deadline.Stop()
+	for {
+		wait := a.every
+		reply, err := r.client.Do(ctx, call)
+		switch class, _ := classOf(err); class {
+		case "":
+			if a.done(reply) {
+				return ledger.Answer{Class: ledger.AnswerAccepted, Status: first.Status}, nil
+			}
+			wait = max(wait, reply.RetryAfter)
+		case ledger.CallAuth, ledger.CallDenied:
+			return unknown("begun, and its progress cannot be read: " + detail(err))
+		case ledger.CallNotSent, ledger.CallAmbiguous, ledger.CallAway, ledger.CallAnswered:
+		}
+		pause := time.NewTimer(wait)
+		select {
+		case <-pause.C:
+		case <-deadline.C:
+			pause.Stop()
+			return unknown("begun, and not done within async.poll.max")
+		case <-ctx.Done():
+			pause.Stop()
+			return unknown("begun, and given up before it was done")
+		}
+	}
+}
+
+func (r *Remediator) pollCall(a *asyncing, first remediators.Reply, v values) (call remediators.Call, why string) {
+	if a.where != nil {
+		call, err := build("GET", *a.where, nil, v)
+		if err != nil {
+			return call, detail(err)
+		}
+		return call, ""
+	}
+	path, query, ok := r.client.Relative(first.Field(a.header))
+	if !ok {
+		return call, "begun, and the address of its progress is not below the system's url"
+	}
+	return remediators.Call{Method: http.MethodGet, Path: path, Query: query}, ""
+}
+
+func (a *asyncing) done(reply remediators.Reply) bool {
+	doc, why := document(reply)
+	if why != "" || reply.Status/100 != 2 {
+		return false
+	}
+	got, ok := at(doc, a.until)
+	return ok && slices.ContainsFunc(a.in, func(want json.RawMessage) bool { return same(want, got) })
+}
+
+// classOf returns the class of a call's error, "" for none.
+func classOf(err error) (ledger.CallClass, int) {
+	var call *ledger.CallError
+	if errors.As(err, &call) {
+		return call.Class, call.Status
+	}
+	return "", 0
+}
