@@ -1,0 +1,208 @@
+package ledgertest
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// StartPostgres starts a PostgreSQL for this test and its subtests, stops it when they are over, and returns
+// the address of an empty database in it. It fails the test where PostgreSQL is not installed. Tests that
+// share one server keep a [Postgres] and stop it in TestMain.
+func StartPostgres(t testing.TB) string {
+	t.Helper()
+	p := new(Postgres)
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Errorf("stop PostgreSQL: %v", err)
+		}
+	})
+	return p.Database(t)
+}
+
+// A Postgres is one server on a free loopback port, with its data in a folder of its own and without
+// fsync. The zero value is ready: the server starts with the first database asked for. Whoever has one
+// calls Stop at the end.
+type Postgres struct {
+	once sync.Once
+	err  error
+	bin  string // folder of initdb, postgres and createdb
+	dir  string
+	port int
+	cred *syscall.SysProcAttr // PostgreSQL does not run as root
+	cmd  *exec.Cmd
+	done chan error // gets the server's end
+
+	mu sync.Mutex
+	n  int // databases so far
+}
+
+// Database returns the address of a new, empty database. It fails the test if there is no server to be had.
+func (p *Postgres) Database(t testing.TB) string {
+	t.Helper()
+	p.once.Do(func() { p.err = p.start() })
+	if p.err != nil {
+		t.Fatalf("start PostgreSQL: %v", p.err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.n++
+	name := fmt.Sprintf("ledger%d", p.n)
+	if err := p.run("createdb", "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-U", "ledger", "-T", "template0", name); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("postgres://ledger@127.0.0.1:%d/%s?sslmode=disable", p.port, name)
+}
+
+// Stop ends the server and removes its data. It does nothing if there is no server.
+func (p *Postgres) Stop() error {
+	var errs []error
+	if p.cmd != nil {
+		errs = append(errs, p.cmd.Process.Signal(syscall.SIGQUIT)) // at once: the data goes too
+		<-p.done
+		p.cmd = nil
+	}
+	if p.dir != "" {
+		errs = append(errs, os.RemoveAll(p.dir))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Postgres) start() (err error) {
+	if p.bin, err = findPostgres(); err != nil {
+		return err
+	}
+	if p.dir, err = os.MkdirTemp("", "postgres-"); err != nil {
+		return err
+	}
+	if p.cred, err = unprivileged(p.dir); err != nil {
+		return err
+	}
+	data := filepath.Join(p.dir, "data")
+	if err := p.run("initdb", "-D", data, "-U", "ledger", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"); err != nil {
+		return err
+	}
+	// Somebody may take the free port first: then the server says so and another one is tried.
+	for range 5 {
+		if p.port, err = freePort(); err != nil {
+			return err
+		}
+		if err = p.serve(data); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (p *Postgres) serve(data string) error {
+	cmd := exec.Command(filepath.Join(p.bin, "postgres"), "-D", data, "-p", strconv.Itoa(p.port), "-k", p.dir, //nolint:gosec // a fixed program
+		"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
+	cmd.Dir, cmd.SysProcAttr = p.dir, p.cred
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ready, done := make(chan bool, 1), make(chan error, 1)
+	var said strings.Builder
+	go func() {
+		in := bufio.NewScanner(out)
+		for in.Scan() {
+			if strings.Contains(in.Text(), "database system is ready to accept connections") {
+				ready <- true
+				_, _ = io.Copy(io.Discard, out)
+				break
+			}
+			said.WriteString(in.Text() + "\n")
+		}
+		done <- cmd.Wait()
+	}()
+	select {
+	case <-ready:
+		p.cmd, p.done = cmd, done
+		return nil
+	case err := <-done:
+		return fmt.Errorf("postgres ended at its start: %w\n%s", err, said.String())
+	case <-time.After(time.Minute):
+		return errors.Join(errors.New("postgres is not ready after a minute"), cmd.Process.Kill())
+	}
+}
+
+func (p *Postgres) run(name string, args ...string) error {
+	cmd := exec.Command(filepath.Join(p.bin, name), args...) //nolint:gosec // PostgreSQL's own programs
+	cmd.Dir = p.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.cred.Credential}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, out)
+	}
+	return nil
+}
+
+// findPostgres looks where Debian keeps the servers, newest first, and then in the PATH.
+func findPostgres() (string, error) {
+	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil {
+		return "", err
+	}
+	slices.SortFunc(dirs, func(a, b string) int { return version(b) - version(a) })
+	if len(dirs) > 0 {
+		return filepath.Dir(dirs[0]), nil
+	}
+	found, err := exec.LookPath("postgres")
+	if err != nil {
+		return "", errors.New("PostgreSQL's server is not installed (Debian's package is postgresql)")
+	}
+	return filepath.Dir(found), nil
+}
+
+func version(path string) int {
+	n, _ := strconv.Atoi(strings.Split(path, "/")[4])
+	return n
+}
+
+// unprivileged gives dir to the user postgres, and makes programs run as that user, where the test runs as
+// root. The server ends with the test, however that ends.
+func unprivileged(dir string) (*syscall.SysProcAttr, error) {
+	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
+	if os.Getuid() != 0 {
+		return attr, nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	return attr, os.Chown(dir, int(uid), int(gid))
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}

@@ -1,0 +1,311 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"runtime/debug"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"sideledger/ledger"
+)
+
+// A unit is one call of Update or Open (fn), or one change that needs no window (direct).
+type unit struct {
+	op         string
+	windowID   uuid.UUID
+	window     *ledger.Window // of Open; nil: the window is there already
+	fn         func(ledger.Tx) error
+	directFunc func(ctx context.Context, db bun.IDB) error
+	err        error
+}
+
+// A batch is one transaction and the units that share it. Rows that are only added are kept back and
+// written together, before the first statement that must see them and at the end; the fence rows stay in
+// memory from their first use to the end. It is used by one goroutine.
+type batch struct {
+	ctx   context.Context //nolint:containedctx // it is the transaction's, and ends with it
+	c     *conn
+	alone bool // one unit: the transaction is its savepoint
+
+	fences  map[uuid.UUID]*fence
+	order   []*fence // as they were met
+	held    *fence   // opened by the running unit: not written before its savepoint stands; nil: none
+	entries []*entryRow
+	written int // entries[:written] are in the database
+	entryAt map[uuid.UUID]*entryRow
+	records []*recordRow
+	replies []*replyRow
+	replyAt map[ledger.ReplyKey]*replyRow
+
+	// err is the first statement that failed. Nothing of the transaction may be committed then, whatever
+	// the units made of it.
+	err error
+}
+
+// A fence is a window's row while a batch holds it.
+type fence struct {
+	win    ledger.Window
+	stored int64 // head_number of the row in the database
+	fresh  bool  // the row is not in the database yet
+	dirty  bool  // the row in the database is older than win
+	grown  bool  // the journal grew
+}
+
+func newBatch(ctx context.Context, c *conn, alone bool) *batch {
+	return &batch{
+		ctx: ctx, c: c, alone: alone, fences: map[uuid.UUID]*fence{}, entryAt: map[uuid.UUID]*entryRow{},
+		replyAt: map[ledger.ReplyKey]*replyRow{},
+	}
+}
+
+// fail keeps the first failed statement, and passes err on.
+func (b *batch) fail(err error) error {
+	if err != nil && b.err == nil {
+		b.err = err
+	}
+	return err
+}
+
+// run runs one unit and keeps or discards what it did. Its error is the unit's own unless b.err is set.
+func (b *batch) run(u *unit) error {
+	if u.directFunc != nil {
+		return b.runDirect(u)
+	}
+	f, err := b.enter(u)
+	if err != nil {
+		return err
+	}
+	t := &tx{
+		b: b, f: f, win: f.win, head: f.win.Head,
+		mark: mark{len(b.entries), len(b.records), len(b.replies)},
+	}
+	t.win.Labels = maps.Clone(f.win.Labels)
+	err = call(func() error { return u.fn(t) })
+	t.over = true
+	b.held = nil
+	switch {
+	case b.err != nil:
+		return b.err
+	case err != nil:
+		b.discard(t, u.window != nil)
+		return err
+	}
+	return b.keep(t)
+}
+
+// enter returns the fence of the unit's window, loaded once in a batch.
+func (b *batch) enter(u *unit) (*fence, error) {
+	f := b.fences[u.windowID]
+	switch {
+	case u.window != nil && f != nil:
+		return nil, ledger.Conflict(u.op, u.windowID.String(), "there is a window with this id already")
+	case u.window != nil:
+		f = &fence{win: *u.window, fresh: true, dirty: true}
+		f.win.Head, f.win.LastSeq = ledger.Head{}, 0
+		f.win.Labels = maps.Clone(u.window.Labels)
+		if !b.alone {
+			b.held = f
+		}
+	case f != nil:
+		return f, nil
+	default:
+		w, err := b.load(u.windowID)
+		if err != nil {
+			return nil, b.fail(err)
+		}
+		if w == nil {
+			return nil, ledger.NotFound("window", u.windowID.String())
+		}
+		f = &fence{win: *w, stored: w.Head.Number}
+	}
+	b.fences[u.windowID] = f
+	b.order = append(b.order, f)
+	return f, nil
+}
+
+func (b *batch) load(id uuid.UUID) (*ledger.Window, error) {
+	var r windowRow
+	found, err := b.c.scan(b.ctx, r.dest(), selectWindow+b.c.dialect.forUpdate, id)
+	if err != nil || !found {
+		return nil, err
+	}
+	return r.window()
+}
+
+// call turns a panic into an error, so that it fails one unit alone.
+func call(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("an update panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn()
+}
+
+// keep takes over what the unit changed in its window.
+func (b *batch) keep(t *tx) error {
+	if t.saved {
+		if _, err := b.c.exec(b.ctx, "RELEASE unit"); err != nil {
+			return b.fail(err)
+		}
+	}
+	w, f := &t.win, t.f
+	changed := w.State != f.win.State || w.Resume != f.win.Resume || w.RollbackID != f.win.RollbackID ||
+		w.LastSeq != f.win.LastSeq || !w.SealedAt.Equal(f.win.SealedAt) || t.head != f.win.Head
+	f.win.State, f.win.Resume, f.win.RollbackID = w.State, w.Resume, w.RollbackID
+	f.win.LastSeq, f.win.SealedAt = w.LastSeq, w.SealedAt
+	f.grown = f.grown || t.head != f.win.Head
+	f.win.Head = t.head
+	f.dirty = f.dirty || changed
+	return nil
+}
+
+// discard forgets what the unit did, and nothing else.
+func (b *batch) discard(t *tx, opened bool) {
+	if b.alone {
+		return // the whole transaction goes
+	}
+	if t.saved {
+		if _, err := b.c.exec(b.ctx, "ROLLBACK TO unit"); b.fail(err) != nil {
+			return
+		}
+		if _, err := b.c.exec(b.ctx, "RELEASE unit"); b.fail(err) != nil {
+			return
+		}
+	}
+	for _, r := range b.entries[t.mark.entries:] {
+		delete(b.entryAt, r.ID)
+	}
+	for _, r := range b.replies[t.mark.replies:] {
+		delete(b.replyAt, replyKey(r))
+	}
+	b.entries, b.records, b.replies = b.entries[:t.mark.entries], b.records[:t.mark.records], b.replies[:t.mark.replies]
+	b.written = min(b.written, t.mark.entries)
+	if opened {
+		delete(b.fences, t.f.win.ID)
+		b.order = b.order[:len(b.order)-1]
+	}
+}
+
+// runDirect runs a unit that has no window. Its statements may fail alone: the savepoint takes them back.
+func (b *batch) runDirect(u *unit) error {
+	if b.alone {
+		return call(func() error { return u.directFunc(b.ctx, b.c.db) })
+	}
+	if _, err := b.c.exec(b.ctx, "SAVEPOINT unit"); err != nil {
+		return b.fail(err)
+	}
+	err := call(func() error { return u.directFunc(b.ctx, b.c.db) })
+	if err != nil {
+		if _, err := b.c.exec(b.ctx, "ROLLBACK TO unit"); err != nil {
+			return b.fail(err)
+		}
+	}
+	if _, err := b.c.exec(b.ctx, "RELEASE unit"); err != nil {
+		return b.fail(err)
+	}
+	return err
+}
+
+// writeEntries writes the entries that were kept back, and the windows they stand in.
+func (b *batch) writeEntries(upTo int) error {
+	if b.written >= upTo {
+		return nil
+	}
+	if err := b.writeWindows(); err != nil {
+		return err
+	}
+	rows := b.entries[b.written:upTo]
+	err := b.c.insert(b.ctx, entryTable, len(rows), func(i int) []any { return rows[i].args() })
+	if err != nil {
+		return b.fail(fmt.Errorf("insert entries: %w", err))
+	}
+	b.written = upTo
+	return nil
+}
+
+// writeWindows inserts the rows of new windows, as they are now.
+func (b *batch) writeWindows() error {
+	for _, f := range b.order {
+		if !f.fresh || f == b.held {
+			continue
+		}
+		r, err := windowToRow(&f.win)
+		if err == nil {
+			err = b.c.insert(b.ctx, windowTable, 1, func(int) []any { return r.args() })
+		}
+		if err != nil {
+			return b.fail(fmt.Errorf("insert window: %w", err))
+		}
+		f.fresh, f.dirty, f.stored = false, false, f.win.Head.Number
+	}
+	return nil
+}
+
+// finish writes everything that was kept back, and the fence rows. It is the last call before the commit.
+func (b *batch) finish() error {
+	if err := b.writeWindows(); err != nil {
+		return err
+	}
+	if err := b.writeEntries(len(b.entries)); err != nil {
+		return err
+	}
+	err := b.c.insert(b.ctx, recordTable, len(b.records), func(i int) []any { return b.records[i].args() })
+	if err != nil {
+		return b.fail(fmt.Errorf("insert journal records: %w", err))
+	}
+	err = b.c.insert(b.ctx, replyTable, len(b.replies), func(i int) []any { return b.replies[i].args() })
+	if err != nil {
+		return b.fail(fmt.Errorf("insert replies: %w", err))
+	}
+	for _, f := range b.order {
+		if err := b.writeFence(f); err != nil {
+			return b.fail(err)
+		}
+	}
+	return nil
+}
+
+// writeFence writes a fence row back if it is still the one that was loaded.
+func (b *batch) writeFence(f *fence) error {
+	if !f.dirty {
+		return nil
+	}
+	w := &f.win
+	n, err := b.c.touch(b.ctx, updateWindow, string(w.State), string(w.Resume), w.RollbackID, int64(w.LastSeq), micros(w.SealedAt),
+		w.Head.Number, bytes.Clone(w.Head.Hash[:]), w.ID, f.stored)
+	if err != nil {
+		return fmt.Errorf("write window %s: %w", w.ID, err)
+	}
+	if n != 1 {
+		return ledger.Conflict("write window", w.ID.String(), "its journal has grown meanwhile")
+	}
+	return nil
+}
+
+// grown returns the windows whose journals grew.
+func (b *batch) grown() []uuid.UUID {
+	var ids []uuid.UUID
+	for _, f := range b.order {
+		if f.grown {
+			ids = append(ids, f.win.ID)
+		}
+	}
+	return ids
+}
+
+// The statements for the fence row.
+const (
+	selectWindow = `SELECT id, state, resume, rollback_id, last_seq, head_number, head_hash, created_at, sealed_at,
+		name, ticket, owner, opens_at, ends_at, buffer_ns, snapshot, labels FROM windows WHERE id = ?`
+	updateWindow = `UPDATE windows SET state = ?, resume = ?, rollback_id = ?, last_seq = ?, sealed_at = ?,
+		head_number = ?, head_hash = ? WHERE id = ? AND head_number = ?`
+)
+
+func replyKey(r *replyRow) ledger.ReplyKey {
+	return ledger.ReplyKey{TokenID: r.TokenID, Method: r.Method, Path: r.Path, Key: r.Key}
+}

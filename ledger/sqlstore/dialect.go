@@ -1,0 +1,109 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// A dialect is what differs between the two databases, beside the migrations.
+type dialect struct {
+	begin     string
+	forUpdate string // appended to the read of a fence row
+	bindFunc  func(query string) string
+	faultFunc func(error) fault
+}
+
+// A fault is what a driver's error means to the ledger.
+type fault int
+
+const (
+	faultOther  fault = iota // a mistake of ours, or something nobody foresaw
+	faultUnique              // a unique constraint
+	faultFull                // no space left
+	faultRace                // the database ended the transaction in favour of another one
+	faultAway                // busy, input or output error, connection lost
+)
+
+// sqliteDialect keeps ? as it is. Every transaction is immediate: it holds the write lock from its start.
+func sqliteDialect() *dialect {
+	return &dialect{begin: "BEGIN IMMEDIATE", bindFunc: func(q string) string { return q }, faultFunc: sqliteFault}
+}
+
+// postgresDialect numbers the parameters.
+func postgresDialect() *dialect {
+	return &dialect{begin: "BEGIN ISOLATION LEVEL READ COMMITTED", forUpdate: " FOR UPDATE", bindFunc: numbered, faultFunc: postgresFault}
+}
+
+// numbered turns each ? into $1, $2 … No statement of ours has a ? in a literal.
+func numbered(q string) string {
+	var b strings.Builder
+	n := 0
+	for {
+		before, after, found := strings.Cut(q, "?")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		n++
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(n))
+		q = after
+	}
+}
+
+func sqliteFault(err error) fault {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return commonFault(err)
+	}
+	switch e.Code() {
+	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+		return faultUnique
+	}
+	switch e.Code() & 0xff { // the primary code
+	case sqlite3.SQLITE_FULL:
+		return faultFull
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
+		sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_PROTOCOL:
+		return faultAway
+	}
+	return faultOther
+}
+
+// postgresFault reads SQLSTATE (appendix A of PostgreSQL's manual).
+func postgresFault(err error) fault {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		if pgconn.Timeout(err) || pgconn.SafeToRetry(err) || errors.As(err, new(*pgconn.ConnectError)) {
+			return faultAway
+		}
+		return commonFault(err)
+	}
+	switch e.Code {
+	case "23505":
+		return faultUnique
+	case "53100":
+		return faultFull
+	case "40001", "40P01":
+		return faultRace
+	}
+	switch e.Code[:2] {
+	case "08", "53", "55", "57", "58": // connection, resources, locks, operator, system
+		return faultAway
+	}
+	return faultOther
+}
+
+func commonFault(err error) fault {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sql.ErrConnDone) || isNetwork(err) {
+		return faultAway
+	}
+	return faultOther
+}

@@ -1,0 +1,192 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"sideledger/ledger"
+)
+
+// snapshot runs reads that must agree with each other.
+func (s *Store) snapshot(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
+	opts := &sql.TxOptions{ReadOnly: true}
+	if s.file == "" {
+		opts.Isolation = sql.LevelRepeatableRead // SQLite has nothing weaker than a snapshot
+	}
+	return s.read.RunInTx(ctx, opts, fn)
+}
+
+// GetEntry implements [ledger.Reader].
+func (s *Store) GetEntry(ctx context.Context, id uuid.UUID) (*ledger.Entry, error) {
+	var e *ledger.Entry
+	err := s.snapshot(ctx, func(ctx context.Context, tx bun.Tx) (err error) {
+		e, err = getEntry(ctx, tx, id)
+		return err
+	})
+	if err != nil {
+		return nil, s.dialect.problem("get entry", id.String(), err)
+	}
+	if e == nil {
+		return nil, ledger.NotFound("entry", id.String())
+	}
+	return e, nil
+}
+
+// getEntry returns an entry with its attempts, or nil.
+func getEntry(ctx context.Context, db bun.IDB, id uuid.UUID) (*ledger.Entry, error) {
+	var rows []entryRow
+	if err := db.NewSelect().Model(&rows).Where("id = ?", id).Scan(ctx); err != nil {
+		return nil, err
+	}
+	es, err := withAttempts(ctx, db, rows)
+	if err != nil || len(es) == 0 {
+		return nil, err
+	}
+	return &es[0], nil
+}
+
+// ListEntries implements [ledger.Reader]. A limit below 1 returns nothing.
+func (s *Store) ListEntries(ctx context.Context, q ledger.EntryQuery) ([]ledger.Entry, error) {
+	if q.Limit < 1 {
+		return nil, nil
+	}
+	var es []ledger.Entry
+	err := s.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var rows []entryRow
+		if err := filtered(tx.NewSelect().Model(&rows), q).Scan(ctx); err != nil {
+			return err
+		}
+		var err error
+		es, err = withAttempts(ctx, tx, rows)
+		return err
+	})
+	return es, s.dialect.problem("list entries of", q.WindowID.String(), err)
+}
+
+// filtered writes the conditions of q, its order and its limit. The page begins behind q.From.
+func filtered(sq *bun.SelectQuery, q ledger.EntryQuery) *bun.SelectQuery {
+	sq = selected(sq.Where("window_id = ?", q.WindowID), q.Select)
+	if len(q.States) > 0 {
+		sq = sq.Where("state IN (?)", bun.List(texts(q.States)))
+	}
+	if q.OpenOnly {
+		sq = sq.Where("open")
+	}
+	if q.RecordedBy != "" {
+		sq = sq.Where("recorded_by = ?", q.RecordedBy)
+	}
+	if q.Resource != (ledger.Key{}) {
+		sq = sq.Where("resource_key = ?", q.Resource[:])
+	}
+	if q.Doubted {
+		sq = sq.Where("doubted")
+	}
+	switch {
+	case q.Desc && q.From != 0:
+		sq = sq.Where("seq < ?", q.From)
+	case q.From != 0:
+		sq = sq.Where("seq > ?", q.From)
+	}
+	order := "seq"
+	if q.Desc {
+		order = "seq DESC"
+	}
+	return sq.OrderExpr(order).Limit(int64(q.Limit))
+}
+
+func texts[S ~string](in []S) []string {
+	out := make([]string, len(in))
+	for i, s := range in {
+		out[i] = string(s)
+	}
+	return out
+}
+
+// attemptsAtOnce limits how many entries one read of attempts names.
+const attemptsAtOnce = 500
+
+// withAttempts turns rows into entries and reads their attempts.
+func withAttempts(ctx context.Context, db bun.IDB, rows []entryRow) ([]ledger.Entry, error) {
+	es, err := convert(rows, (*entryRow).entry)
+	if err != nil {
+		return nil, err
+	}
+	at := make(map[uuid.UUID]*ledger.Entry, len(es))
+	ids := make([]uuid.UUID, len(es))
+	for i := range es {
+		at[es[i].ID], ids[i] = &es[i], es[i].ID
+	}
+	for part := range slices.Chunk(ids, attemptsAtOnce) {
+		var found []attemptRow
+		err := db.NewSelect().Model(&found).Where("entry_id IN (?)", bun.List(part)).OrderExpr("entry_id, n").Scan(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read attempts: %w", err)
+		}
+		for i := range found {
+			e := at[found[i].EntryID]
+			e.Attempts = append(e.Attempts, found[i].attempt())
+		}
+	}
+	return es, nil
+}
+
+// convert turns rows into what they hold; no rows are nil.
+func convert[R, T any](rows []R, fn func(*R) (*T, error)) ([]T, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	out := make([]T, len(rows))
+	for i := range rows {
+		v, err := fn(&rows[i])
+		if err != nil {
+			return nil, err
+		}
+		out[i] = *v
+	}
+	return out, nil
+}
+
+// CountEntries implements [ledger.Reader].
+func (s *Store) CountEntries(ctx context.Context, windowID uuid.UUID, sel ledger.Selection) (ledger.Counts, error) {
+	c, err := countEntries(ctx, s.read, windowID, sel)
+	return c, s.dialect.problem("count entries of", windowID.String(), err)
+}
+
+// SharedResources implements [ledger.Scanner].
+func (s *Store) SharedResources(ctx context.Context, windowID uuid.UUID) (map[ledger.Key]int, error) {
+	var rows []struct {
+		Key []byte `bun:"resource_key"`
+		N   int    `bun:"n"`
+	}
+	err := s.read.NewSelect().TableExpr("entries").Column("resource_key").ColumnExpr("COUNT(*) AS n").
+		Where("window_id = ?", windowID).Where("resource_key IS NOT NULL").Where("open").
+		GroupExpr("resource_key").Having("COUNT(*) > 1").Scan(ctx, &rows)
+	if err != nil {
+		return nil, s.dialect.problem("list shared resources of", windowID.String(), err)
+	}
+	shared := make(map[ledger.Key]int, len(rows))
+	for _, r := range rows {
+		var k [32]byte
+		if err := hash(&k, r.Key); err != nil {
+			return nil, err
+		}
+		shared[k] = r.N
+	}
+	return shared, nil
+}
+
+// SystemsInUse implements [ledger.Scanner]. A window is unfinished until it is kept or rolled back. The names are sorted.
+func (s *Store) SystemsInUse(ctx context.Context) ([]string, error) {
+	var names []string
+	err := s.read.NewSelect().Distinct().TableExpr("entries AS e").Column("e.system").
+		Join("JOIN windows AS w ON w.id = e.window_id").
+		Where("w.state NOT IN (?)", bun.List(texts([]ledger.WindowState{ledger.WindowKept, ledger.WindowRolledBack}))).
+		Where("e.open").Scan(ctx, &names)
+	slices.Sort(names)
+	return names, s.dialect.problem("list systems in use", "", err)
+}

@@ -1,0 +1,242 @@
+package sqlstore
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"sideledger/ledger"
+)
+
+// entryRow has what queries ask for in columns of its own, and the whole draft in Body.
+type entryRow struct {
+	bun.BaseModel `bun:"table:entries"`
+
+	// What never changes.
+	ID         uuid.UUID `bun:"id,pk"`
+	WindowID   uuid.UUID `bun:"window_id"`
+	Seq        int64     `bun:"seq"`
+	RecordedBy string    `bun:"recorded_by"`
+	RecordedAt int64     `bun:"recorded_at"`
+	Posted     []byte    `bun:"posted"` // hash of the draft as it was posted
+
+	System        string    `bun:"system"`
+	Kind          string    `bun:"kind"`
+	Tag           string    `bun:"tag"`
+	State         string    `bun:"state"`
+	OnRollback    string    `bun:"on_rollback"`
+	Open          bool      `bun:"open"` // !Entry.Closed() when it was written
+	Outcome       string    `bun:"outcome"`
+	Reason        string    `bun:"reason"`
+	Detail        string    `bun:"detail"`
+	PerformBy     int64     `bun:"perform_by"`
+	Late          bool      `bun:"late"`
+	Doubted       bool      `bun:"doubted"`
+	Warnings      []byte    `bun:"warnings"`
+	ResourceKey   []byte    `bun:"resource_key"`
+	RollbackID    uuid.UUID `bun:"rollback_id"`
+	NowDigest     string    `bun:"now_digest"`
+	NowImage      []byte    `bun:"now_image"`
+	Decision      []byte    `bun:"decision"`
+	NotBefore     int64     `bun:"not_before"`
+	AppliedAt     int64     `bun:"applied_at"`
+	UndoneAt      int64     `bun:"undone_at"`
+	JournalNumber int64     `bun:"journal_number"`
+	JournalHash   []byte    `bun:"journal_hash"`
+	Body          []byte    `bun:"body"`
+
+	place int // in the batch that adds it
+}
+
+// fixedColumns is how many of a row's first columns never change.
+const fixedColumns = 6
+
+func (r *entryRow) args() []any {
+	return []any{
+		r.ID, r.WindowID, r.Seq, r.RecordedBy, r.RecordedAt, r.Posted,
+		r.System, r.Kind, r.Tag, r.State, r.OnRollback, r.Open, r.Outcome, r.Reason, r.Detail, r.PerformBy, r.Late, r.Doubted,
+		r.Warnings, r.ResourceKey, r.RollbackID, r.NowDigest, r.NowImage, r.Decision, r.NotBefore, r.AppliedAt, r.UndoneAt,
+		r.JournalNumber, r.JournalHash, r.Body,
+	}
+}
+
+// decisionDoc is a [ledger.Decision] as it is stored.
+type decisionDoc struct {
+	Kind     string
+	Reason   string
+	Seen     string
+	Evidence string
+	By       string
+	At       int64
+}
+
+func entryToRow(e *ledger.Entry) (*entryRow, error) {
+	body, err := ledger.EncodeDraft(&e.Draft)
+	if err != nil {
+		return nil, fmt.Errorf("encode entry: %w", err)
+	}
+	warnings, err := document(e.Warnings, len(e.Warnings) == 0)
+	if err != nil {
+		return nil, err
+	}
+	r := &entryRow{
+		ID: e.ID, WindowID: e.WindowID, Seq: int64(e.Seq), RecordedBy: e.RecordedBy, RecordedAt: micros(e.RecordedAt),
+		Posted: e.Posted[:],
+		System: e.System, Kind: e.Kind, Tag: e.Tag, State: string(e.State), OnRollback: string(e.OnRollback), Open: !e.Closed(),
+		Outcome: string(e.Outcome), Reason: string(e.Reason), Detail: e.Detail, PerformBy: micros(e.PerformBy), Late: e.Late,
+		Doubted: e.Doubted, Warnings: warnings, RollbackID: e.RollbackID, NowDigest: e.NowDigest, NotBefore: micros(e.NotBefore),
+		AppliedAt: micros(e.AppliedAt), UndoneAt: micros(e.UndoneAt), JournalNumber: e.Journal.Number, JournalHash: e.Journal.Hash[:],
+		Body: body,
+	}
+	if e.ResourceKey != (ledger.Key{}) {
+		r.ResourceKey = e.ResourceKey[:]
+	}
+	if e.Now.Known() {
+		r.NowImage = e.Now.JSON
+	}
+	if d := e.Decision; d != nil {
+		r.Decision, err = document(decisionDoc{string(d.Kind), d.Reason, d.Seen, d.Evidence, d.By, micros(d.At)}, false)
+	}
+	return r, err
+}
+
+// entry returns the row's entry without attempts. The draft's own members stand in the body alone.
+func (r *entryRow) entry() (*ledger.Entry, error) {
+	draft, err := ledger.DecodeDraft(r.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the stored entry %s: %w", r.ID, err)
+	}
+	e := &ledger.Entry{
+		Draft: draft, WindowID: r.WindowID, Seq: int(r.Seq), State: ledger.EntryState(r.State), Reason: ledger.Reason(r.Reason),
+		Detail: r.Detail, Outcome: ledger.Outcome(r.Outcome), PerformBy: moment(r.PerformBy), Late: r.Late, Doubted: r.Doubted,
+		RecordedBy: r.RecordedBy, RollbackID: r.RollbackID, NowDigest: r.NowDigest, Now: ledger.Image{JSON: r.NowImage},
+		NotBefore: moment(r.NotBefore), RecordedAt: moment(r.RecordedAt), AppliedAt: moment(r.AppliedAt), UndoneAt: moment(r.UndoneAt),
+		Journal: ledger.Head{Number: r.JournalNumber},
+	}
+	if err := hash(&e.Journal.Hash, r.JournalHash); err != nil {
+		return nil, err
+	}
+	if err := hash(&e.Posted, r.Posted); err != nil {
+		return nil, err
+	}
+	if len(r.ResourceKey) > 0 {
+		if err := hash((*[32]byte)(&e.ResourceKey), r.ResourceKey); err != nil {
+			return nil, err
+		}
+	}
+	if len(r.Decision) > 0 {
+		var d decisionDoc
+		if err := parse(r.Decision, &d); err != nil {
+			return nil, err
+		}
+		e.Decision = &ledger.Decision{
+			Kind: ledger.DecisionKind(d.Kind), Reason: d.Reason, Seen: d.Seen, Evidence: d.Evidence, By: d.By, At: moment(d.At),
+		}
+	}
+	return e, parse(r.Warnings, &e.Warnings)
+}
+
+// rollbackRow is one run.
+type rollbackRow struct {
+	bun.BaseModel `bun:"table:rollbacks"`
+
+	ID          uuid.UUID `bun:"id,pk"`
+	WindowID    uuid.UUID `bun:"window_id"`
+	State       string    `bun:"state"`
+	Waiting     []byte    `bun:"waiting"`
+	Selection   []byte    `bun:"selection"`
+	OnStuck     string    `bun:"on_stuck"`
+	RequestedBy string    `bun:"requested_by"`
+	Reason      string    `bun:"reason"`
+	Again       bool      `bun:"again"`
+	Cancelling  bool      `bun:"cancelling"`
+	Complete    bool      `bun:"complete"`
+	CreatedAt   int64     `bun:"created_at"`
+	StartedAt   int64     `bun:"started_at"`
+	FinishedAt  int64     `bun:"finished_at"`
+	Epoch       int64     `bun:"epoch"`
+	Holder      string    `bun:"holder"`
+	LeaseUntil  int64     `bun:"lease_until"`
+}
+
+func (r *rollbackRow) args() []any {
+	return []any{
+		r.ID, r.WindowID, r.State, r.Waiting, r.Selection, r.OnStuck, r.RequestedBy, r.Reason, r.Again, r.Cancelling, r.Complete, r.CreatedAt,
+		r.StartedAt, r.FinishedAt, r.Epoch, r.Holder, r.LeaseUntil,
+	}
+}
+
+// waitingDoc, selectionDoc and termDoc are [ledger.Waiting], [ledger.Selection] and [ledger.Term] as they are stored.
+type waitingDoc struct {
+	Why   string
+	Until int64
+	On    string
+}
+
+type selectionDoc struct {
+	Only    []termDoc
+	Exclude []termDoc
+	After   int
+}
+
+type termDoc struct {
+	ID     uuid.UUID
+	Seq    int
+	System string
+	Kind   string
+	Tag    string
+}
+
+func rollbackToRow(r *ledger.Rollback) (*rollbackRow, error) {
+	sel, err := document(selectionDoc{termDocs(r.Select.Only), termDocs(r.Select.Exclude), r.Select.After}, r.Select.All())
+	if err != nil {
+		return nil, err
+	}
+	row := &rollbackRow{
+		ID: r.ID, WindowID: r.WindowID, State: string(r.State), Selection: sel, OnStuck: string(r.OnStuck), RequestedBy: r.RequestedBy,
+		Reason: r.Reason, Again: r.Again, Cancelling: r.Cancelling, Complete: r.Complete, CreatedAt: micros(r.CreatedAt), StartedAt: micros(r.StartedAt),
+		FinishedAt: micros(r.FinishedAt), Epoch: r.Epoch, Holder: r.Holder, LeaseUntil: micros(r.LeaseUntil),
+	}
+	if w := r.Waiting; w != nil {
+		row.Waiting, err = document(waitingDoc{w.Why, micros(w.Until), w.On}, false)
+	}
+	return row, err
+}
+
+func (r *rollbackRow) rollback() (*ledger.Rollback, error) {
+	out := &ledger.Rollback{
+		ID: r.ID, WindowID: r.WindowID, State: ledger.RollbackState(r.State), OnStuck: ledger.OnStuck(r.OnStuck),
+		RequestedBy: r.RequestedBy, Reason: r.Reason, Again: r.Again, Cancelling: r.Cancelling, Complete: r.Complete, CreatedAt: moment(r.CreatedAt), StartedAt: moment(r.StartedAt),
+		FinishedAt: moment(r.FinishedAt), Epoch: r.Epoch, Holder: r.Holder, LeaseUntil: moment(r.LeaseUntil),
+	}
+	var sel selectionDoc
+	if err := parse(r.Selection, &sel); err != nil {
+		return nil, err
+	}
+	out.Select = ledger.Selection{Only: terms(sel.Only), Exclude: terms(sel.Exclude), After: sel.After}
+	if len(r.Waiting) > 0 {
+		var w waitingDoc
+		if err := parse(r.Waiting, &w); err != nil {
+			return nil, err
+		}
+		out.Waiting = &ledger.Waiting{Why: w.Why, Until: moment(w.Until), On: w.On}
+	}
+	return out, nil
+}
+
+func termDocs(ts []ledger.Term) []termDoc {
+	var out []termDoc
+	for _, t := range ts {
+		out = append(out, termDoc(t))
+	}
+	return out
+}
+
+func terms(ds []termDoc) []ledger.Term {
+	var out []ledger.Term
+	for _, d := range ds {
+		out = append(out, ledger.Term(d))
+	}
+	return out
+}

@@ -1,0 +1,111 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"sideledger/ledger"
+)
+
+// Config says where the ledger is kept. URL, Clock and Log are required.
+type Config struct {
+	// URL is "sqlite:FILE" or "postgres://…". A SQLite file that is not there is made, readable by its
+	// owner alone.
+	URL   string
+	Clock ledger.Clock
+	Log   *slog.Logger
+	// GrownFunc is called after a commit, once for each window whose journal grew in it. It may be nil,
+	// must not block, and must not call the store.
+	GrownFunc func(windowID uuid.UUID)
+	// Queue is how many updates may wait for the SQLite writer before the next one is turned away with
+	// CodeUnavailable; 0: 4096. PostgreSQL does not queue.
+	Queue int
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Clock == nil:
+		return errors.New("sqlstore: the clock is missing")
+	case c.Log == nil:
+		return errors.New("sqlstore: the logger is missing")
+	case c.Queue < 0:
+		return errors.New("sqlstore: the queue is shorter than nothing")
+	}
+	return nil
+}
+
+// A Store keeps the ledger. Store implements [ledger.Store]; it is safe for concurrent use.
+type Store struct {
+	cfg     Config
+	dialect *dialect
+	write   *bun.DB // SQLite: one connection, owned by the group; PostgreSQL: the one pool
+	read    *bun.DB // PostgreSQL: the same as write
+	file    string  // SQLite only
+	dsn     string  // SQLite only: of a write connection
+	group   *group  // SQLite only
+
+	// commitFunc commits the open transaction of c. Tests put failures in its place.
+	commitFunc func(ctx context.Context, c *conn) error
+}
+
+var _ ledger.Store = (*Store)(nil)
+
+// Open opens the database and checks that it keeps what it promises: SQLite's version and pragmas. It does not migrate:
+// see [Store.Pending] and [Store.Migrate]. Close the Store when done.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Queue == 0 {
+		cfg.Queue = 4096
+	}
+	s := &Store{cfg: cfg, commitFunc: commit}
+	scheme, rest, _ := strings.Cut(cfg.URL, ":")
+	var err error
+	switch scheme {
+	case "sqlite":
+		err = s.openSQLite(ctx, rest)
+	case "postgres", "postgresql":
+		err = s.openPostgres(ctx)
+	default:
+		err = errors.New(`want "sqlite:FILE" or "postgres://…"`)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.closeDBs())
+	}
+	return s, nil
+}
+
+// Close answers what is queued, then closes the database. Calls made after it fail. A second Close does
+// nothing.
+func (s *Store) Close() error {
+	if s.group != nil {
+		s.group.close()
+	}
+	return s.closeDBs()
+}
+
+func (s *Store) closeDBs() error {
+	var errs []error
+	if s.read != nil && s.read != s.write {
+		errs = append(errs, s.read.Close())
+	}
+	if s.write != nil {
+		errs = append(errs, s.write.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Ping reports whether the migrated database answers reads: nil, or CodeUnavailable.
+func (s *Store) Ping(ctx context.Context) error {
+	if _, err := s.read.ExecContext(ctx, "SELECT 1 FROM windows LIMIT 1"); err != nil {
+		return unavailable("ping database", "", "the database does not answer", err)
+	}
+	return nil
+}

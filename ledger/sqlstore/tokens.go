@@ -1,0 +1,95 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"sideledger/ledger"
+)
+
+// InsertToken implements [ledger.Tokens]. An id or a hash that is there already is CodeConflict.
+func (s *Store) InsertToken(ctx context.Context, t ledger.Token) error {
+	row := &tokenRow{
+		ID: t.ID, Role: string(t.Role), WindowID: t.WindowID, Hash: t.Hash[:], CreatedAt: micros(t.CreatedAt),
+		ExpiresAt: micros(t.ExpiresAt), RevokedAt: micros(t.RevokedAt),
+	}
+	return s.change(ctx, "insert token", func(ctx context.Context, db bun.IDB) error {
+		_, err := db.NewInsert().Model(row).Exec(ctx)
+		return err
+	})
+}
+
+// FindToken implements [ledger.Tokens]. Nothing is cached: a token made or revoked by another process counts at once.
+func (s *Store) FindToken(ctx context.Context, hash [32]byte) (*ledger.Token, error) {
+	ts, err := s.tokens(ctx, s.read.NewSelect().Where("hash = ?", hash[:]))
+	if err != nil || len(ts) == 0 {
+		return nil, s.dialect.problem("find token", "", err)
+	}
+	return &ts[0], nil
+}
+
+// ListTokens implements [ledger.Tokens].
+func (s *Store) ListTokens(ctx context.Context) ([]ledger.Token, error) {
+	ts, err := s.tokens(ctx, s.read.NewSelect().OrderExpr("created_at, id"))
+	return ts, s.dialect.problem("list tokens", "", err)
+}
+
+func (s *Store) tokens(ctx context.Context, q *bun.SelectQuery) ([]ledger.Token, error) {
+	var rows []tokenRow
+	if err := q.Model(&rows).Scan(ctx); err != nil {
+		return nil, err
+	}
+	return convert(rows, func(r *tokenRow) (*ledger.Token, error) {
+		t, err := r.token()
+		return &t, err
+	})
+}
+
+// RevokeToken implements [ledger.Tokens]. A token that was revoked before keeps its first time.
+func (s *Store) RevokeToken(ctx context.Context, id string, at time.Time) error {
+	return s.change(ctx, "revoke token", func(ctx context.Context, db bun.IDB) error {
+		res, err := db.NewUpdate().Model((*tokenRow)(nil)).
+			Set("revoked_at = CASE WHEN revoked_at = 0 THEN ? ELSE revoked_at END", micros(at)).Where("id = ?", id).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n > 0 {
+			return err
+		}
+		return ledger.NotFound("token", id)
+	})
+}
+
+// repliesKept is how long a first answer can be asked for again: twice what is promised.
+const repliesKept = 48 * time.Hour
+
+// prunedAtOnce limits how long one prune holds up the writer.
+const prunedAtOnce = 1000
+
+// PruneReplies forgets answers that are older than 48 hours, and returns how many. It may be called at
+// any time, once an hour is often enough.
+func (s *Store) PruneReplies(ctx context.Context) (int64, error) {
+	before := s.cfg.Clock.Now().Add(-repliesKept)
+	var all int64
+	for {
+		var n int64
+		err := s.change(ctx, "prune replies", func(ctx context.Context, db bun.IDB) error {
+			old := db.NewSelect().Model((*replyRow)(nil)).Column("token_id", "method", "path", "key").
+				Where("at < ?", micros(before)).OrderExpr("at").Limit(prunedAtOnce)
+			res, err := db.NewDelete().Model((*replyRow)(nil)).Where("(token_id, method, path, key) IN (?)", old).Exec(ctx)
+			if err != nil {
+				return err
+			}
+			n, err = res.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return all, err
+		}
+		if all += n; n < prunedAtOnce {
+			return all, nil
+		}
+	}
+}

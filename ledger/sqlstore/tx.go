@@ -1,0 +1,343 @@
+package sqlstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"sideledger/ledger"
+	"sideledger/ledger/journal"
+)
+
+// A mark is where a unit began: what lies beyond it is the unit's own.
+type mark struct {
+	entries, records, replies int
+}
+
+// tx implements [ledger.Tx].
+type tx struct {
+	b     *batch
+	f     *fence
+	win   ledger.Window // the unit's own copy
+	head  ledger.Head
+	mark  mark
+	saved bool // a savepoint stands
+	over  bool // the function has returned
+}
+
+var errOver = errors.New("a transaction was used after its function had returned")
+
+// usable refuses what would write behind a returned function's back, or after a failed statement.
+func (t *tx) usable() error {
+	if t.over {
+		return errOver
+	}
+	return t.b.err
+}
+
+// save puts a savepoint before the unit's first statement that changes something, so that the unit can be
+// taken back alone. What earlier units kept back is written before it, since it must not go with it.
+func (t *tx) save() error {
+	if t.saved || t.b.alone {
+		return nil
+	}
+	if err := t.b.writeWindows(); err != nil {
+		return err
+	}
+	if err := t.b.writeEntries(t.mark.entries); err != nil {
+		return err
+	}
+	if _, err := t.b.c.exec(t.b.ctx, "SAVEPOINT unit"); err != nil {
+		return t.b.fail(err)
+	}
+	t.saved, t.b.held = true, nil
+	return nil
+}
+
+// show writes the entries that were kept back, so that a statement sees them.
+func (t *tx) show() error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	if len(t.b.entries) > t.mark.entries { // the unit's own ones must be taken back with it
+		if err := t.save(); err != nil {
+			return err
+		}
+	}
+	return t.b.writeEntries(len(t.b.entries))
+}
+
+// change prepares for a statement that changes the window's rows other than by adding an entry.
+func (t *tx) change() error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	if err := t.save(); err != nil {
+		return err
+	}
+	return t.b.writeWindows()
+}
+
+// Window implements [ledger.FenceTx].
+func (t *tx) Window() *ledger.Window { return &t.win }
+
+// Append implements [ledger.FenceTx].
+func (t *tx) Append(r journal.Record) (ledger.Head, error) {
+	if err := t.usable(); err != nil {
+		return ledger.Head{}, err
+	}
+	if r.Number != t.head.Number+1 {
+		return ledger.Head{}, fmt.Errorf("append to %s: record %d cannot follow %d", t.win.ID, r.Number, t.head.Number)
+	}
+	if !bytes.Contains(r.Body, fmt.Appendf(nil, `"number":%d`, r.Number)) {
+		return ledger.Head{}, fmt.Errorf("append to %s: the number %d does not stand in the record", t.win.ID, r.Number)
+	}
+	sum := journal.Chain(t.head.Hash, r.Body)
+	t.b.records = append(t.b.records, &recordRow{
+		WindowID: t.win.ID, Number: r.Number, Kind: r.Kind, EntryID: r.EntryID, RollbackID: r.RollbackID,
+		At: micros(r.At), Body: bytes.Clone(r.Body), Hash: sum[:],
+	})
+	t.head = ledger.Head{Number: r.Number, Hash: sum}
+	t.win.Head = t.head
+	return t.head, nil
+}
+
+// Count implements [ledger.FenceTx].
+func (t *tx) Count(sel ledger.Selection) (ledger.Counts, error) {
+	if err := t.show(); err != nil {
+		return ledger.Counts{}, err
+	}
+	c, err := countEntries(t.b.ctx, t.b.c.db, t.win.ID, sel)
+	return c, t.b.fail(err)
+}
+
+// FindEntry implements [ledger.EntryTx].
+func (t *tx) FindEntry(id uuid.UUID) (*ledger.Entry, bool, error) {
+	if err := t.usable(); err != nil {
+		return nil, false, err
+	}
+	if r := t.b.entryAt[id]; r != nil && !t.b.isWritten(r) {
+		if r.WindowID != t.win.ID {
+			return nil, true, nil
+		}
+		e, err := r.entry()
+		return e, false, err
+	}
+	var where uuid.UUID
+	found, err := t.b.c.scan(t.b.ctx, []any{&where}, "SELECT window_id FROM entries WHERE id = ?", id)
+	if err != nil {
+		return nil, false, t.b.fail(err)
+	}
+	if !found || where != t.win.ID {
+		return nil, found, nil
+	}
+	e, err := getEntry(t.b.ctx, t.b.c.db, id)
+	if err != nil {
+		return nil, false, t.b.fail(err)
+	}
+	return e, false, nil
+}
+
+// InsertEntry implements [ledger.EntryTx].
+func (t *tx) InsertEntry(e *ledger.Entry) error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	if e.WindowID != t.win.ID {
+		return fmt.Errorf("insert entry %s: it is of window %s, not of %s", e.ID, e.WindowID, t.win.ID)
+	}
+	if t.b.entryAt[e.ID] != nil {
+		return ledger.Conflict("insert entry", e.ID.String(), "there is an entry with this id already")
+	}
+	r, err := entryToRow(e)
+	if err != nil {
+		return err
+	}
+	r.place = len(t.b.entries)
+	r.JournalHash = bytes.Clone(r.JournalHash)
+	r.ResourceKey, r.NowImage = bytes.Clone(r.ResourceKey), bytes.Clone(r.NowImage)
+	t.b.entries = append(t.b.entries, r)
+	t.b.entryAt[e.ID] = r
+	return nil
+}
+
+// isWritten reports whether an entry of this batch is in the database already.
+func (b *batch) isWritten(r *entryRow) bool { return r.place < b.written }
+
+// changeEntry prepares for a statement about one entry.
+func (t *tx) changeEntry(id uuid.UUID) error {
+	if err := t.change(); err != nil {
+		return err
+	}
+	if r := t.b.entryAt[id]; r != nil && !t.b.isWritten(r) {
+		return t.show()
+	}
+	return nil
+}
+
+// SaveEntry implements [ledger.EntryTx].
+func (t *tx) SaveEntry(e *ledger.Entry, from ledger.EntryState) error {
+	if err := t.changeEntry(e.ID); err != nil {
+		return err
+	}
+	r, err := entryToRow(e)
+	if err != nil {
+		return err
+	}
+	n, err := t.b.c.touch(t.b.ctx, updateEntry, append(r.args()[fixedColumns:], e.ID, t.win.ID, string(from))...)
+	if err != nil {
+		return t.b.fail(err)
+	}
+	if n == 0 {
+		return ledger.Conflict("save entry", e.ID.String(), "it is not %s any more", from)
+	}
+	return nil
+}
+
+// SaveAttempt implements [ledger.EntryTx].
+func (t *tx) SaveAttempt(entryID uuid.UUID, a ledger.Attempt) error {
+	if err := t.changeEntry(entryID); err != nil {
+		return err
+	}
+	_, err := t.b.c.exec(t.b.ctx, saveAttempt, attemptArgs(entryID, a)...)
+	return t.b.fail(err)
+}
+
+// SameResource implements [ledger.EntryTx].
+func (t *tx) SameResource(key ledger.Key) ([]ledger.Entry, error) {
+	if key == (ledger.Key{}) {
+		return nil, t.usable()
+	}
+	if err := t.show(); err != nil {
+		return nil, err
+	}
+	var rows []entryRow
+	err := t.b.c.db.NewSelect().Model(&rows).Where("window_id = ?", t.win.ID).Where("resource_key = ?", key[:]).
+		OrderExpr("seq").Scan(t.b.ctx)
+	if err != nil {
+		return nil, t.b.fail(err)
+	}
+	return convert(rows, (*entryRow).entry)
+}
+
+// FindRollback implements [ledger.RollbackTx].
+func (t *tx) FindRollback(id uuid.UUID) (*ledger.Rollback, error) {
+	if err := t.usable(); err != nil {
+		return nil, err
+	}
+	var rows []rollbackRow
+	err := t.b.c.db.NewSelect().Model(&rows).Where("id = ?", id).Where("window_id = ?", t.win.ID).Scan(t.b.ctx)
+	if err != nil {
+		return nil, t.b.fail(err)
+	}
+	if len(rows) == 0 {
+		return nil, ledger.NotFound("rollback", id.String())
+	}
+	return rows[0].rollback()
+}
+
+// InsertRollback implements [ledger.RollbackTx]. It looks first, since on PostgreSQL a failed statement
+// ends the transaction; the index stands behind it.
+func (t *tx) InsertRollback(r *ledger.Rollback) error {
+	if err := t.change(); err != nil {
+		return err
+	}
+	if r.WindowID != t.win.ID {
+		return fmt.Errorf("insert rollback %s: it is of window %s, not of %s", r.ID, r.WindowID, t.win.ID)
+	}
+	row, err := rollbackToRow(r)
+	if err != nil {
+		return err
+	}
+	var other uuid.UUID
+	query, args := "SELECT id FROM rollbacks WHERE id = ?", []any{r.ID}
+	if !r.State.Over() {
+		query, args = query+" OR window_id = ? AND state NOT IN ('finished', 'cancelled')", append(args, t.win.ID)
+	}
+	switch found, err := t.b.c.scan(t.b.ctx, []any{&other}, query, args...); {
+	case err != nil:
+		return t.b.fail(err)
+	case found:
+		return ledger.Conflict("insert rollback", r.ID.String(), "rollback %s stands in its way", other)
+	}
+	return t.b.fail(t.b.c.insert(t.b.ctx, rollbackTable, 1, func(int) []any { return row.args() }))
+}
+
+// SaveRollback implements [ledger.RollbackTx].
+func (t *tx) SaveRollback(r *ledger.Rollback, epoch int64) error {
+	if err := t.change(); err != nil {
+		return err
+	}
+	row, err := rollbackToRow(r)
+	if err != nil {
+		return err
+	}
+	n, err := t.b.c.touch(t.b.ctx, updateRollback, append(row.args()[2:], r.ID, t.win.ID, epoch)...)
+	if err != nil {
+		return t.b.fail(err)
+	}
+	if n == 0 {
+		return fmt.Errorf("save rollback %s: %w", r.ID, ledger.ErrFenced)
+	}
+	return nil
+}
+
+// FindReply implements [ledger.ReplyTx].
+func (t *tx) FindReply(key ledger.ReplyKey) (*ledger.Reply, error) {
+	if err := t.usable(); err != nil {
+		return nil, err
+	}
+	if r := t.b.replyAt[key]; r != nil {
+		return r.reply()
+	}
+	var r replyRow
+	found, err := t.b.c.scan(t.b.ctx, []any{&r.RequestHash, &r.Status, &r.Header, &r.Body, &r.At}, selectReply,
+		key.TokenID, key.Method, key.Path, key.Key)
+	if err != nil || !found {
+		return nil, t.b.fail(err)
+	}
+	return r.reply()
+}
+
+// SaveReply implements [ledger.ReplyTx].
+func (t *tx) SaveReply(key ledger.ReplyKey, r ledger.Reply) error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	if t.b.replyAt[key] != nil {
+		return ledger.Conflict("save reply", "", "this request was answered already")
+	}
+	row, err := replyToRow(key, r)
+	if err != nil {
+		return err
+	}
+	row.RequestHash, row.Body = bytes.Clone(row.RequestHash), bytes.Clone(row.Body)
+	t.b.replies = append(t.b.replies, row)
+	t.b.replyAt[key] = row
+	return nil
+}
+
+// The statements of a unit.
+var (
+	updateEntry = "UPDATE entries SET " + set(entryTable.columns[fixedColumns:]) + " WHERE id = ? AND window_id = ? AND state = ?"
+
+	updateRollback = "UPDATE rollbacks SET " + set(rollbackTable.columns[2:]) + " WHERE id = ? AND window_id = ? AND epoch = ?"
+
+	saveAttempt = "INSERT INTO attempts (" + strings.Join(attemptTable.columns, ", ") + ") VALUES (?" +
+		strings.Repeat(", ?", len(attemptTable.columns)-1) + ") ON CONFLICT (entry_id, n) DO UPDATE SET " + excluded(attemptTable.columns[2:])
+)
+
+const selectReply = `SELECT request_hash, status, header, body, at FROM replies
+	WHERE token_id = ? AND method = ? AND path = ? AND key = ?`
+
+// excluded writes "a = excluded.a, b = excluded.b".
+func excluded(columns []string) string {
+	var parts []string
+	for _, c := range columns {
+		parts = append(parts, c+" = excluded."+c)
+	}
+	return strings.Join(parts, ", ")
+}

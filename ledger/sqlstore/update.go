@@ -1,0 +1,158 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"sideledger/ledger"
+)
+
+// commitWithin limits how long a commit may go on after its caller has gone.
+const commitWithin = 10 * time.Second
+
+// races is how often a transaction is begun anew after PostgreSQL ended it in favour of another.
+const races = 5
+
+// Open implements [ledger.Writer]. A window with this id that is there already is CodeConflict.
+func (s *Store) Open(ctx context.Context, w ledger.Window, fn func(ledger.Tx) error) error {
+	return s.submit(ctx, &unit{op: "open window", windowID: w.ID, window: &w, fn: fn})
+}
+
+// Update implements [ledger.Writer]. On SQLite fn runs on the writer's goroutine: it must not call the
+// store but through its Tx.
+func (s *Store) Update(ctx context.Context, windowID uuid.UUID, fn func(ledger.Tx) error) error {
+	return s.submit(ctx, &unit{op: "update window", windowID: windowID, fn: fn})
+}
+
+// change runs a change that needs no window.
+func (s *Store) change(ctx context.Context, op string, fn func(ctx context.Context, db bun.IDB) error) error {
+	return s.dialect.problem(op, "", s.submit(ctx, &unit{op: op, directFunc: fn}))
+}
+
+// submit runs u and returns its own error as it is.
+func (s *Store) submit(ctx context.Context, u *unit) error {
+	if s.group != nil {
+		return s.group.submit(ctx, u)
+	}
+	var err error
+	for range races {
+		var res result
+		if res, err = s.single(ctx, u); err == nil {
+			s.tell(res.grown)
+			return u.err
+		}
+		if s.dialect.faultFunc(err) != faultRace {
+			break
+		}
+	}
+	return s.dialect.problem(u.op, u.id(), err)
+}
+
+// id names the unit in errors.
+func (u *unit) id() string {
+	if u.windowID == uuid.Nil {
+		return ""
+	}
+	return u.windowID.String()
+}
+
+// single runs a unit in a transaction of its own, on a connection of the pool.
+func (s *Store) single(ctx context.Context, u *unit) (result, error) {
+	c, err := s.conn(ctx)
+	if err != nil {
+		return result{}, err
+	}
+	res := s.transact(ctx, c, []*unit{u})
+	if res.unknown {
+		c.discard()
+	} else if err := c.close(); err != nil {
+		s.cfg.Log.DebugContext(ctx, "give connection back", "err", err)
+	}
+	return res, res.err
+}
+
+// tell says which journals grew.
+func (s *Store) tell(windows []uuid.UUID) {
+	if s.cfg.GrownFunc == nil {
+		return
+	}
+	for _, id := range windows {
+		s.cfg.GrownFunc(id)
+	}
+}
+
+// A result is what became of one transaction.
+type result struct {
+	// err is set when nothing of the transaction was kept for a reason that is not one unit's own; then
+	// the units' errors mean nothing.
+	err     error
+	unknown bool // the commit failed: nobody knows what is there. The connection is not to be used again
+	grown   []uuid.UUID
+}
+
+// transact runs the units in one transaction of c and commits it. Each unit's own error is in its err; it took nothing
+// of the others with it.
+func (s *Store) transact(ctx context.Context, c *conn, units []*unit) result {
+	if _, err := c.exec(ctx, s.dialect.begin); err != nil {
+		return result{err: err, unknown: s.dialect.faultFunc(err) != faultAway}
+	}
+	b := newBatch(ctx, c, len(units) == 1)
+	kept := 0
+	for _, u := range units {
+		u.err = b.run(u)
+		if b.err != nil {
+			break
+		}
+		if u.err == nil {
+			kept++
+		}
+	}
+	if b.err == nil && kept > 0 {
+		_ = b.finish() // its error is b.err
+	}
+	if b.err != nil || kept == 0 {
+		return result{err: b.err, unknown: !s.rollback(ctx, c)}
+	}
+	return s.commit(ctx, c, b)
+}
+
+// rollback ends the transaction of c; false: the connection is not to be used again. SQLite has ended the
+// transaction itself after some errors, so an error there does not matter.
+func (s *Store) rollback(ctx context.Context, c *conn) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
+	defer cancel()
+	_, err := c.exec(ctx, "ROLLBACK")
+	return err == nil
+}
+
+func (s *Store) commit(ctx context.Context, c *conn, b *batch) result {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
+	defer cancel()
+	err := s.commitFunc(ctx, c)
+	if err == nil {
+		return result{grown: b.grown()}
+	}
+	switch s.dialect.faultFunc(err) {
+	case faultFull, faultRace, faultUnique: // the database itself said no
+		s.rollback(ctx, c)
+		return result{err: err, unknown: true}
+	case faultAway, faultOther:
+	}
+	s.cfg.Log.ErrorContext(ctx, "the outcome of a commit is not known", "err", err)
+	return result{err: errUnknown(err), unknown: true}
+}
+
+// errUnknown says that a commit failed: its changes may be there or not.
+func errUnknown(err error) error {
+	return unavailable("commit", "", "it is not known whether this was recorded; ask again with the same id", err)
+}
+
+// isUnknown reports whether err came from a failed commit.
+func isUnknown(err error) bool {
+	var e *ledger.Error
+	return errors.As(err, &e) && e.Op == "commit" && e.Code == ledger.CodeUnavailable
+}
