@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sideledger/api"
+	"sideledger/ledger"
+)
+
+const (
+	drainTime  = 15 * time.Second // for requests that are under way when the server is told to stop
+	pruneEvery = time.Hour        // first answers that are out of date are removed
+)
+
+type serveOptions struct {
+	configFlags
+	paused bool
+}
+
+func newServe(e *env) *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Serve the API and run rollbacks", Args: cobra.NoArgs,
+		Long: `Serves the API and runs rollbacks until it is interrupted. Without a configuration it listens on loopback, keeps
+the ledger in one SQLite file in the working directory, and on its first start makes an admin token and says
+where it put it. Rollbacks that a crash interrupted go on by themselves. SIGHUP reads the systems again.
+
+Do not run it on a host that the upgrade changes or that a snapshot restore takes back.`,
+		Example: "  ledgerd serve\n  ledgerd serve --config /etc/ledgerd.yaml\n  ledgerd serve --paused      # unfinished rollbacks wait for `resume`",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), e, &o) },
+	}
+	o.AddFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&o.paused, "paused", false, "pause unfinished rollbacks instead of going on with them")
+	return cmd
+}
+
+func runServe(ctx context.Context, e *env, o *serveOptions) error {
+	c, err := o.load()
+	if err != nil {
+		return err
+	}
+	unlock, err := lockLedger(c)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	p, err := open(ctx, e, c)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := p.checkInUse(ctx); err != nil {
+		return err
+	}
+	if err := firstToken(ctx, e, p); err != nil {
+		return err
+	}
+	return p.serve(ctx, e, o)
+}
+
+// serve runs the API, the runner and the chores side by side until ctx ends or the listener fails.
+func (p *parts) serve(ctx context.Context, e *env, o *serveOptions) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	a, err := api.New(api.Config{
+		Ledger: p.ledger, Log: p.log, Clock: time.Now, Version: versionText(), BehindProxy: p.config.BehindProxy,
+		ReadyFunc: p.store.Ping,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	srv := a.Server()
+	failed := make(chan error, 1)
+	go func() { failed <- p.listen(srv, listener) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.newRunner(p.config.sqliteFile() != "", o.paused).Run(ctx)
+	}()
+	go p.chores(ctx, o)
+	p.log.InfoContext(ctx, "serving", slog.String("address", listener.Addr().String()), slog.String("version", versionText()))
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		stop()
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	_ = a.Shutdown(drain, srv) // what is still under way is closed: its callers ask again with the same id
+	<-ended
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func (p *parts) listen(srv *http.Server, l net.Listener) error {
+	if t := p.config.TLS; t.Cert != "" {
+		return srv.ServeTLS(l, t.Cert, t.Key)
+	}
+	return srv.Serve(l)
+}
+
+// chores reads the systems again on SIGHUP and removes first answers that are out of date.
+func (p *parts) chores(ctx context.Context, o *serveOptions) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	prune := time.NewTicker(pruneEvery)
+	defer prune.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			p.reload(ctx, o)
+		case <-prune.C:
+			if _, err := p.store.PruneReplies(ctx); err != nil {
+				p.log.WarnContext(ctx, "old answers could not be removed", slog.Any("err", err))
+			}
+		}
+	}
+}
+
+// reload replaces the systems by those of the configuration file; with a mistake in it the old ones stay.
+func (p *parts) reload(ctx context.Context, o *serveOptions) {
+	c, err := o.load()
+	if err == nil {
+		next := *p
+		next.config = c
+		err = next.checkInUse(ctx)
+	}
+	if err == nil {
+		_, err = p.registry.Update(c.Systems)
+	}
+	if err != nil {
+		p.log.ErrorContext(ctx, "the configuration was not taken over", slog.Any("err", err))
+		return
+	}
+	p.log.InfoContext(ctx, "systems read again", slog.Int("systems", len(c.Systems)))
+}
+
+// firstToken makes an admin token when there is none at all, and says where it put it.
+func firstToken(ctx context.Context, e *env, p *parts) error {
+	list, err := p.ledger.Tokens(ctx)
+	if err != nil || len(list) > 0 {
+		return err
+	}
+	secret, _, err := p.ledger.CreateToken(ctx, ledger.Token{Role: ledger.RoleAdmin})
+	if err != nil {
+		return err
+	}
+	file := "ledgerd.admin-token"
+	if db := p.config.sqliteFile(); db != "" {
+		file = db + ".admin-token"
+	}
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write the first token: %w", err)
+	}
+	if full, err := filepath.Abs(file); err == nil {
+		file = full
+	}
+	_, err = fmt.Fprintf(e.stderr, "an admin token was made; it is in %s: export ROLLBACK_TOKEN_FILE=%s\n", file, file)
+	return err
+}
