@@ -11,7 +11,7 @@ type EntryDraft struct {
 	ID            string          `json:"id,omitzero"` // the caller's own UUIDv7; empty: the server makes one
 	System        string          `json:"system"`
 	Kind          string          `json:"kind"`
-	Action        string          `json:"action"`             // create, update, delete
+	Action        string          `json:"action"`            // create, update, delete
 	Resource      json.RawMessage `json:"resource,omitzero"` // an object
 	Before        json.RawMessage `json:"before,omitzero"`   // nil: not known; null: the resource was not there
 	After         json.RawMessage `json:"after,omitzero"`    // likewise
@@ -87,7 +87,7 @@ type Entry struct {
 
 	// The rest is left out unless the entry is stuck.
 	NowDigest string          `json:"now_digest,omitzero"` // of what was seen; post it as seen with undo
-	Now       json.RawMessage `json:"now,omitzero"`       // what was seen; null: the resource was not there
+	Now       json.RawMessage `json:"now,omitzero"`        // what was seen; null: the resource was not there
 	Next      string          `json:"next,omitzero"`       // the command to type
 	Decision  *Decision       `json:"decision,omitzero"`   // a word that the next run acts on
 }

@@ -65,3 +65,17 @@ type JournalReport struct {
 	FirstBad int64  `json:"first_bad"` // from 1; 0: none
 	Problem  string `json:"problem"`   // empty when OK
 }
+
+// A RollbackReport is a run as answered, with the entries that are stuck in it: what `rollback` prints.
+type RollbackReport struct {
+	Rollback
+	Stuck []Entry `json:"stuck"`
+}
+
+// A WindowReport is a window as answered, with its last run and what is stuck: what `rollback status`
+// prints.
+type WindowReport struct {
+	Window
+	Rollback *Rollback `json:"rollback"` // null: none yet
+	Stuck    []Entry   `json:"stuck"`
+}

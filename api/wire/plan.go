@@ -27,7 +27,7 @@ type PlanStep struct {
 	Verdict string          `json:"verdict"`
 	Detail  string          `json:"detail"`
 	Now     json.RawMessage `json:"now,omitzero"` // what was seen; null: not there; left out: nothing was seen
-	Request *PlanRequest    `json:"request"`       // null: nothing would be sent
+	Request *PlanRequest    `json:"request"`      // null: nothing would be sent
 }
 
 // A PlanRequest is one call as a person could send it by hand. It holds no credential.
@@ -36,9 +36,9 @@ type PlanRequest struct {
 	URL        string            `json:"url"`
 	Headers    map[string]string `json:"headers"`
 	Body       json.RawMessage   `json:"body,omitzero"` // left out: none
-	Summary    string            `json:"summary"`        // for people: a manual step, the argv of a command
-	Credential *CredentialSlot   `json:"credential"`     // null: the system needs none
-	Repeatable bool              `json:"repeatable"`     // sending it twice does no more than sending it once
+	Summary    string            `json:"summary"`       // for people: a manual step, the argv of a command
+	Credential *CredentialSlot   `json:"credential"`    // null: the system needs none
+	Repeatable bool              `json:"repeatable"`    // sending it twice does no more than sending it once
 }
 
 // A CredentialSlot says where the secret goes when a person sends a request by hand.

@@ -1,0 +1,196 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"sideledger/api/wire"
+	"sideledger/ledger"
+)
+
+// A progress knows the calls with an Idempotency-Key that are being made right now.
+type progress struct {
+	mu   sync.Mutex
+	keys map[ledger.ReplyKey]bool
+}
+
+func newProgress() *progress { return &progress{keys: map[ledger.ReplyKey]bool{}} }
+
+// begin reports whether nobody else is at it; end must follow then.
+func (p *progress) begin(k ledger.ReplyKey) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.keys[k] {
+		return false
+	}
+	p.keys[k] = true
+	return true
+}
+
+func (p *progress) end(k ledger.ReplyKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.keys, k)
+}
+
+// keyOf returns the key of a call; nil: it has none.
+func keyOf(c echo.Context, in *call) (*ledger.ReplyKey, error) {
+	key := in.header.Get(wire.HeaderIdempotencyKey)
+	if key == "" && len(in.header.Values(wire.HeaderIdempotencyKey)) == 0 {
+		return nil, nil
+	}
+	unprintable := func(r rune) bool { return r < ' ' || r > '~' }
+	if key == "" || len(key) > 255 || strings.ContainsFunc(key, unprintable) {
+		return nil, ledger.Invalid(wire.HeaderIdempotencyKey, "want 1 to 255 printable ASCII characters")
+	}
+	// The path as the router knows it: an id in another spelling is the same thing.
+	path := strings.ReplaceAll(c.Path(), ":id", in.id.String())
+	return &ledger.ReplyKey{TokenID: in.actor.TokenID, Method: c.Request().Method, Path: path, Key: key}, nil
+}
+
+// once runs a changing call under its key, if it has one, and renders its answer. A refusal that asking
+// again would not change is kept for the key too; a failure of ours never is.
+func once[R any](ctx context.Context, a *API, c echo.Context, in *call, run func(context.Context) (R, error), render func(R) answer) (R, *ledger.Reply, error) {
+	var none R
+	key, err := keyOf(c, in)
+	if err != nil {
+		return none, nil, err
+	}
+	if key == nil {
+		result, err := run(ctx)
+		if err != nil {
+			return none, nil, err
+		}
+		reply, err := render(result).reply()
+		return result, &reply, err
+	}
+	if !a.progress.begin(*key) {
+		return none, nil, &ledger.Error{
+			Code: ledger.CodeConflict, Op: "check key", RetryAfter: time.Second, Field: wire.HeaderIdempotencyKey,
+			Msg: "the first request with this key is still in progress",
+		}
+	}
+	defer a.progress.end(*key)
+	var kept *ledger.Reply
+	o := &ledger.Once{Key: *key, RequestHash: sha256.Sum256(in.raw), RenderFunc: func(v any) (ledger.Reply, error) {
+		result, ok := v.(R)
+		if !ok {
+			return ledger.Reply{}, fmt.Errorf("render %T: want %T", v, none)
+		}
+		reply, err := render(result).reply()
+		kept = &reply
+		return reply, err
+	}}
+	result, err := run(ledger.WithOnce(ctx, o))
+	if err != nil {
+		a.keepRefusal(ctx, c, in, o, err)
+		return none, nil, err
+	}
+	if kept == nil { // nothing had to change
+		reply, err := render(result).reply()
+		return result, &reply, err
+	}
+	return result, kept, nil
+}
+
+// keepRefusal stores a conflict or an invalid request under its key.
+func (a *API) keepRefusal(ctx context.Context, c echo.Context, in *call, o *ledger.Once, refusal error) {
+	p, _ := problemOf(refusal)
+	if p.Status != http.StatusConflict && p.Status != http.StatusUnprocessableEntity || isKeyRefusal(p) {
+		return
+	}
+	p.RequestID = requestID(c)
+	body, err := encodeBody(p)
+	if err != nil {
+		return
+	}
+	windowID, err := a.windowOf(ctx, c.Path(), in.id)
+	if err == nil && windowID != uuid.Nil {
+		err = a.ledger.KeepReply(ctx, windowID, o, ledger.Reply{Status: p.Status, Header: map[string]string{"Content-Type": wire.ProblemType}, Body: body})
+	}
+	if err != nil {
+		a.log.WarnContext(ctx, "refusal not kept", slog.String("err", err.Error()), slog.String("request_id", p.RequestID))
+	}
+}
+
+// isKeyRefusal reports whether it is the key itself that was refused: its first answer stays.
+func isKeyRefusal(p wire.Problem) bool { return p.Field == wire.HeaderIdempotencyKey }
+
+// windowOf returns the window that a path is about; zero: none.
+func (a *API) windowOf(ctx context.Context, path string, id uuid.UUID) (uuid.UUID, error) {
+	switch {
+	case strings.HasPrefix(path, "/v1/windows/"):
+		return id, nil
+	case strings.HasPrefix(path, "/v1/entries/"):
+		e, err := a.ledger.Entry(ctx, id)
+		if err != nil {
+			return uuid.Nil, err
+		}
+		return e.WindowID, nil
+	case strings.HasPrefix(path, "/v1/rollbacks/"):
+		r, err := a.ledger.Rollback(ctx, id)
+		if err != nil {
+			return uuid.Nil, err
+		}
+		return r.WindowID, nil
+	default:
+		return uuid.Nil, nil
+	}
+}
+
+// replay sends the first answer of a key again.
+func (a *API) replay(c echo.Context, r ledger.Reply) error {
+	c.Response().Header().Set(wire.HeaderReplayed, "true")
+	return a.send(c, r)
+}
+
+// etag writes a journal number as a strong entity tag (RFC 9110, section 8.8.3).
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+// expecting puts If-Match into the context. "*" expects nothing that the call does not expect itself.
+func expecting(ctx context.Context, in *call) (context.Context, error) {
+	values := in.header.Values("If-Match")
+	if len(values) == 0 || len(values) == 1 && values[0] == "*" {
+		return ctx, nil
+	}
+	text := values[0]
+	if len(values) > 1 || strings.ContainsAny(text, ",") {
+		return ctx, ledger.Invalid("If-Match", "want one ETag")
+	}
+	stale := &ledger.Error{Code: ledger.CodeStale, Op: "check If-Match", Field: "If-Match"}
+	number, ok := strings.CutPrefix(text, `"`)
+	number, closed := strings.CutSuffix(number, `"`)
+	if !ok || !closed { // a weak one never matches (RFC 9110, section 13.1.1)
+		return ctx, stale
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return ctx, stale
+	}
+	return ledger.WithExpected(ctx, n), nil
+}
+
+// matches reports whether the caller of a read has this version already (If-None-Match).
+func matches(r *http.Request, version int64) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	for _, value := range r.Header.Values("If-None-Match") {
+		for tag := range strings.SplitSeq(value, ",") {
+			if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == etag(version) || tag == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}

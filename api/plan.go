@@ -1,0 +1,83 @@
+package api
+
+import (
+	"context"
+
+	"sideledger/api/wire"
+	"sideledger/ledger"
+)
+
+// planWindow streams a plan: each step as soon as it is known, and after the last one what is known only
+// then. A plan that fails in the middle ends in the middle.
+func (a *API) planWindow(ctx context.Context, in *call, w *pieces) error {
+	q := in.query
+	sel, err := a.ledger.Select(ctx, in.id, ledger.SelectRequest{
+		Only: q.Values["only"], Exclude: q.Values["exclude"], ToEntry: q.Get("to_entry"), ToTag: q.Get("to_tag"),
+	})
+	if err != nil {
+		return err
+	}
+	w.begin("application/json", `{"window_id":"`+in.id.String()+`","steps":[`)
+	separator := ""
+	sum, err := a.ledger.Plan(ctx, in.id, sel, func(s ledger.Step) error {
+		body, err := encodeBody(stepToWire(s))
+		if err != nil {
+			return err
+		}
+		w.add(separator)
+		separator = ","
+		return w.send(body)
+	})
+	if err != nil {
+		return err
+	}
+	end := struct {
+		Counts      map[string]int `json:"counts"`
+		ComputedAt  string         `json:"computed_at"`
+		Fingerprint string         `json:"fingerprint"`
+	}{Counts: map[string]int{}, ComputedAt: sum.ComputedAt.UTC().Format("2006-01-02T15:04:05.999999Z07:00"), Fingerprint: sum.Fingerprint}
+	for verdict, n := range sum.Counts {
+		end.Counts[string(verdict)] = n
+	}
+	tail, err := encodeBody(end)
+	if err != nil {
+		return err
+	}
+	w.add("],")
+	if err := w.send(tail[1:]); err != nil {
+		return err
+	}
+	return w.flush()
+}
+
+func stepToWire(s ledger.Step) wire.PlanStep {
+	out := wire.PlanStep{
+		EntryID: s.Entry.ID.String(), Seq: s.Entry.Seq, System: s.Entry.System, Kind: s.Entry.Kind, Resource: s.Entry.Resource,
+		Verdict: string(s.Verdict), Detail: s.Detail, Now: s.Now.JSON,
+	}
+	if r := s.Request; r.Method != "" || r.Summary != "" {
+		out.Request = &wire.PlanRequest{
+			Method: r.Method, URL: r.URL, Headers: r.Header, Body: r.Body, Summary: r.Summary, Repeatable: r.Repeatable,
+		}
+		if r.Header == nil {
+			out.Request.Headers = map[string]string{}
+		}
+		if slot := r.Credential; slot.Variable != "" {
+			out.Request.Credential = &wire.CredentialSlot{Variable: slot.Variable, Header: slot.Header, Prefix: slot.Prefix}
+		}
+	}
+	return out
+}
+
+// verifyWindow compares every closed or applied entry with its recorded state.
+func (a *API) verifyWindow(ctx context.Context, in *call) (answer, error) {
+	list, err := a.ledger.Verify(ctx, in.id)
+	if err != nil {
+		return answer{}, err
+	}
+	out := wire.VerifyResult{Items: make([]wire.Verified, 0, len(list))}
+	for _, c := range list {
+		out.Items = append(out.Items, wire.Verified{EntryID: c.EntryID.String(), Seq: c.Seq, Verdict: c.Verdict, Detail: c.Detail})
+	}
+	return answer{body: out}, nil
+}

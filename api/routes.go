@@ -1,0 +1,80 @@
+package api
+
+import (
+	"net/http"
+
+	"sideledger/ledger"
+)
+
+// A route is one call: who may make it, and what answers.
+type route struct {
+	method string
+	path   string
+	role   ledger.Role // the least role; empty: no token at all
+	// recorder says what a recorder may do here, whatever role says.
+	recorder recorderRule
+	stream   bool  // the answer comes in pieces and may take long
+	limit    int64 // bytes of the body; 0: maxBody
+	run      exec
+}
+
+// A recorderRule binds a recorder's token.
+type recorderRule int
+
+const (
+	recorderNever  recorderRule = iota
+	recorderWindow              // {id} is the window that its token is bound to
+	recorderList                // as recorderWindow; it sees its own entries only
+	recorderEntry               // {id} is an entry of that window
+	recorderOwn                 // {id} is an entry of that window that its own token recorded
+)
+
+// routes is the table of all calls. A test holds it to openapi.yaml, both ways.
+func (a *API) routes() []route {
+	const (
+		open     = ledger.Role("")
+		viewer   = ledger.RoleViewer
+		operator = ledger.RoleOperator
+		get      = http.MethodGet
+		post     = http.MethodPost
+	)
+	return []route{
+		{method: get, path: "/v1/windows", role: viewer, run: reads(a.listWindows)},
+		{method: post, path: "/v1/windows", role: operator, run: changes(a.openWindow, windowOpened)},
+		{method: get, path: "/v1/windows/:id", role: viewer, run: reads(a.getWindow)},
+		{method: post, path: "/v1/windows/:id/seal", role: operator, run: changes(a.sealWindow, windowAnswer)},
+		{method: post, path: "/v1/windows/:id/reopen", role: operator, run: changes(a.reopenWindow, windowAnswer)},
+		{method: post, path: "/v1/windows/:id/keep", role: operator, run: changes(a.keepWindow, windowAnswer)},
+		{method: get, path: "/v1/windows/:id/events", role: viewer, stream: true, run: streams(a.windowEvents)},
+		{method: get, path: "/v1/windows/:id/journal", role: viewer, stream: true, run: streams(a.windowJournal)},
+
+		{method: get, path: "/v1/windows/:id/entries", role: viewer, recorder: recorderList, run: reads(a.listEntries)},
+		{method: post, path: "/v1/windows/:id/entries", role: operator, recorder: recorderWindow, run: changes(a.recordEntry, entryRecorded)},
+		{
+			method: post, path: "/v1/windows/:id/entries/batch", role: operator, recorder: recorderWindow, limit: maxBatch,
+			run: changes(a.recordBatch, batchRecorded),
+		},
+		{method: get, path: "/v1/entries/:id", role: viewer, recorder: recorderOwn, run: reads(a.getEntry)},
+		{method: post, path: "/v1/entries/:id/applied", role: operator, recorder: recorderEntry, run: changes(a.reportApplied, entryAnswer)},
+		{method: post, path: "/v1/entries/:id/void", role: operator, recorder: recorderEntry, run: changes(a.voidEntry, entryAnswer)},
+		{method: post, path: "/v1/entries/:id/renew", role: operator, recorder: recorderEntry, run: changes(a.renewEntry, entryAnswer)},
+		{method: post, path: "/v1/entries/:id/resolve", role: operator, run: settles(a.resolveEntry, entryAnswer, a.awaitEntry)},
+
+		{method: get, path: "/v1/windows/:id/plan", role: operator, stream: true, run: streams(a.planWindow)},
+		{method: post, path: "/v1/windows/:id/verify", role: operator, run: looks(a.verifyWindow)},
+		{method: post, path: "/v1/windows/:id/rollbacks", role: operator, run: settles(a.startRollback, rollbackStarted, a.awaitRollback)},
+		{method: get, path: "/v1/rollbacks/:id", role: viewer, run: reads(a.getRollback)},
+		{method: post, path: "/v1/rollbacks/:id/pause", role: operator, run: changes(a.pauseRollback, rollbackAnswer)},
+		{method: post, path: "/v1/rollbacks/:id/resume", role: operator, run: changes(a.resumeRollback, rollbackAnswer)},
+		{method: post, path: "/v1/rollbacks/:id/cancel", role: operator, run: changes(a.cancelRollback, rollbackAnswer)},
+		{method: get, path: "/v1/rollbacks/:id/events", role: viewer, stream: true, run: streams(a.rollbackEvents)},
+
+		{method: get, path: "/v1/systems", role: viewer, run: reads(a.listSystems)},
+		{method: get, path: "/livez", role: open, run: reads(a.live)},
+		{method: get, path: "/readyz", role: open, run: reads(a.ready)},
+		{method: get, path: "/version", role: open, run: reads(a.version)},
+		{method: get, path: "/metrics", role: viewer, run: reads(a.showMetrics)},
+		{method: get, path: "/openapi.json", role: viewer, run: reads(a.openapi)},
+		{method: get, path: "/docs", role: viewer, run: reads(a.showDocs)},
+	}
+}

@@ -1,0 +1,73 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+
+	"github.com/prometheus/common/expfmt"
+
+	"sideledger/api/wire"
+	"sideledger/ledger"
+)
+
+func (a *API) listSystems(context.Context, *call) (answer, error) {
+	out := wire.SystemList{Items: []wire.System{}}
+	for _, s := range a.ledger.SystemList() {
+		out.Items = append(out.Items, wire.System{
+			Name: s.Name, Remediator: s.Remediator, Profile: s.Profile, URL: s.URL, Disabled: s.Disabled,
+			Retry:   wire.Retry{Base: duration(s.Backoff.Base), Cap: duration(s.Backoff.Cap), Attempts: s.Attempts},
+			Breaker: s.Breaker, OpenUntil: maybeTime(s.OpenUntil), Parked: s.Parked,
+		})
+	}
+	return answer{body: out}, nil
+}
+
+func (a *API) live(context.Context, *call) (answer, error) {
+	return answer{body: wire.Status{Status: "ok"}}, nil
+}
+
+func (a *API) ready(ctx context.Context, _ *call) (answer, error) {
+	select {
+	case <-a.stop:
+		return answer{}, &ledger.Error{Code: ledger.CodeUnavailable, Op: "check readiness", Msg: "the server is stopping"}
+	default:
+	}
+	if err := a.ReadyFunc(ctx); err != nil {
+		a.log.WarnContext(ctx, "not ready", slog.String("err", err.Error()))
+		return answer{}, &ledger.Error{Code: ledger.CodeUnavailable, Op: "check readiness", Msg: "the server is not ready; its log says why"}
+	}
+	return answer{body: wire.Status{Status: "ok"}}, nil
+}
+
+func (a *API) version(context.Context, *call) (answer, error) {
+	return answer{body: wire.Version{Version: a.Version}}, nil
+}
+
+func (a *API) openapi(context.Context, *call) (answer, error) {
+	return answer{body: file{"application/json", a.spec.json}}, nil
+}
+
+func (a *API) showDocs(context.Context, *call) (answer, error) {
+	return answer{
+		body:   file{"text/html; charset=utf-8", a.docs.html},
+		header: map[string]string{"Content-Security-Policy": a.docs.policy},
+	}, nil
+}
+
+// showMetrics writes the metrics in Prometheus' text format.
+func (a *API) showMetrics(context.Context, *call) (answer, error) {
+	families, err := a.Metrics.Gather()
+	if err != nil {
+		return answer{}, err
+	}
+	format := expfmt.NewFormat(expfmt.TypeTextPlain)
+	var b bytes.Buffer
+	enc := expfmt.NewEncoder(&b, format)
+	for _, f := range families {
+		if err := enc.Encode(f); err != nil {
+			return answer{}, err
+		}
+	}
+	return answer{body: file{string(format), b.Bytes()}}, nil
+}
