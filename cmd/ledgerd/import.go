@@ -48,17 +48,16 @@ func runImport(cmd *cobra.Command, e *env, f *configFlags, dir string) error {
 		return err
 	}
 	defer p.close()
-	i, err := newImporter(cmd.Context(), p)
+	i, err := newImporter(cmd.Context(), p, dir)
 	if err != nil {
 		return err
 	}
-	defer i.close(context.WithoutCancel(cmd.Context()))
 	for _, file := range files {
 		if err := i.file(cmd.Context(), e, file); err != nil {
 			return fmt.Errorf("import %s: %w", filepath.Base(file), err)
 		}
 	}
-	return nil
+	return i.done(cmd.Context())
 }
 
 // An importer sends spooled calls through the API in this process, so that they are read, checked and
@@ -66,22 +65,47 @@ func runImport(cmd *cobra.Command, e *env, f *configFlags, dir string) error {
 type importer struct {
 	parts   *parts
 	api     http.Handler
-	token   ledger.Token
+	token   string // id
 	secret  string
+	keep    string            // file that keeps the secret until everything is taken in
 	windows map[string]string // id in the file → id in the ledger
 }
 
-func newImporter(ctx context.Context, p *parts) (*importer, error) {
-	secret, token, err := p.ledger.CreateToken(ctx, ledger.Token{Role: ledger.RoleOperator, ExpiresAt: time.Now().UTC().Add(time.Hour)})
-	if err != nil {
+// newImporter returns an importer with a token of its own. The token outlives an interrupted import, since
+// first answers are kept by token: the next import gets the same windows again instead of new ones.
+func newImporter(ctx context.Context, p *parts, dir string) (*importer, error) {
+	i := &importer{parts: p, keep: filepath.Join(dir, ".import-token"), windows: map[string]string{}}
+	if err := i.login(ctx); err != nil {
 		return nil, err
 	}
 	a, err := api.New(api.Config{Ledger: p.ledger, Log: p.log, Clock: time.Now, Version: versionText()})
-	return &importer{parts: p, api: a, token: token, secret: secret, windows: map[string]string{}}, err
+	i.api = a
+	return i, err
 }
 
-func (i *importer) close(ctx context.Context) {
-	_ = i.parts.ledger.RevokeToken(ctx, i.token.ID) // it expires within the hour anyway
+func (i *importer) login(ctx context.Context) error {
+	kept, err := os.ReadFile(i.keep)
+	if err == nil {
+		i.secret = strings.TrimSpace(string(kept))
+		if actor, err := i.parts.ledger.Authenticate(ctx, i.secret); err == nil {
+			i.token = actor.TokenID
+			return nil
+		}
+	}
+	secret, token, err := i.parts.ledger.CreateToken(ctx, ledger.Token{Role: ledger.RoleOperator, ExpiresAt: time.Now().UTC().Add(importTime)})
+	if err != nil {
+		return err
+	}
+	i.secret, i.token = secret, token.ID
+	return os.WriteFile(i.keep, []byte(secret+"\n"), 0o600)
+}
+
+// importTime is how long an interrupted import may be taken up again: as long as first answers are kept.
+const importTime = 24 * time.Hour
+
+// done ends the importer's token.
+func (i *importer) done(ctx context.Context) error {
+	return errors.Join(i.parts.ledger.RevokeToken(ctx, i.token), os.Remove(i.keep))
 }
 
 // file takes in one file. A torn last line was never acted on; any other bad line stops the import.
@@ -107,9 +131,7 @@ func (i *importer) file(ctx context.Context, e *env, name string) error {
 	return os.Rename(name, name+".imported")
 }
 
-// send makes one call. Keys of the file stand under a token that is new with every import, so that what
-// makes a repeated import harmless are the entries' own ids, and the map of windows that is kept beside
-// the file.
+// send makes one call under the key that stands in the file.
 func (i *importer) send(ctx context.Context, e *env, c wire.SpoolCall) error {
 	path, body := c.Path, []byte(c.Body)
 	for local, id := range i.windows {

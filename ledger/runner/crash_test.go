@@ -1,0 +1,410 @@
+package runner_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sideledger/ledger"
+)
+
+var errDied = errors.New("the process died here")
+
+// deathly is a store whose n-th write fails, and every one after it until it is revived: as if the
+// process had died there. With after set the n-th write happens all the same.
+type deathly struct {
+	ledger.Store
+	mu    sync.Mutex
+	n     int
+	left  int // writes until death; < 0: immortal
+	after bool
+	dead  bool
+}
+
+func (d *deathly) Update(ctx context.Context, id uuid.UUID, fn func(ledger.Tx) error) error {
+	d.mu.Lock()
+	d.n++
+	last := d.left == 0
+	d.left--
+	wasDead := d.dead
+	d.dead = d.dead || last
+	after := d.after
+	d.mu.Unlock()
+	switch {
+	case wasDead, last && !after:
+		return errDied
+	case last:
+		_ = d.Store.Update(ctx, id, fn)
+		return errDied
+	}
+	return d.Store.Update(ctx, id, fn)
+}
+
+func (d *deathly) live(n int, after bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left, d.after, d.dead, d.n = n, after, false, 0
+}
+
+// runUntilDeath works on the run until the store dies or the run is over.
+func (b *bench) runUntilDeath(d *deathly, id uuid.UUID) {
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	watch := make(chan struct{})
+	go func() {
+		defer close(watch)
+		for ctx.Err() == nil {
+			d.mu.Lock()
+			dead := d.dead
+			d.mu.Unlock()
+			if dead {
+				cancel()
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	b.runner().RunOne(ctx, id)
+	cancel()
+	<-watch
+}
+
+// scenario records what a crash test rolls back: updates, two changes of one resource, a create, an intent
+// that never happened and one that did.
+func (b *bench) scenario() (undone, void []*ledger.Entry) {
+	undone = b.updates(3)
+	undone = append(undone, b.record(draft("/twice", `{"v":1}`, `{"v":2}`), draft("/twice", `{"v":2}`, `{"v":3}`), draft("/made", "null", `{"v":1}`))...)
+	for _, at := range []string{"/never", "/happened"} {
+		d := draft(at, `{"v":1}`, `{"v":2}`)
+		d.State, d.Perform = ledger.EntryIntended, time.Millisecond
+		e := b.record(d)[0]
+		if at == "/never" {
+			b.third.set(at, `{"v":1}`)
+			void = append(void, e)
+		} else {
+			b.third.set(at, `{"v":2}`)
+			undone = append(undone, e)
+		}
+	}
+	return undone, void
+}
+
+func (b *bench) checkScenario(undone, void []*ledger.Entry) {
+	b.Helper()
+	count := map[string]int{}
+	for _, at := range b.third.order() {
+		count[at]++
+	}
+	for at, n := range count {
+		if want := 1 + map[string]int{"/twice": 1}[at]; n != want {
+			b.Errorf("%s was undone %d times, want %d", at, n, want)
+		}
+	}
+	for _, e := range undone {
+		if got := b.entry(e.ID); got.State != ledger.EntryUndone {
+			b.Errorf("entry %d is %s %s (%s)", got.Seq, got.State, got.Reason, got.Detail)
+		}
+	}
+	for _, e := range void {
+		b.wantState(e, "void")
+	}
+	if b.state() != ledger.WindowRolledBack {
+		b.Errorf("window %s", b.state())
+	}
+	want := []string{"/happened", "/made", "/twice", "/twice", "/r/3", "/r/2", "/r/1"}
+	if !slices.Equal(b.third.order(), want) {
+		b.Errorf("order %v", b.third.order())
+	}
+	b.checkJournal()
+}
+
+// The process dies at every write of a rollback, before and after it took effect; the next one finishes.
+func TestDeathAtEveryWrite(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for n, fired := 0, true; fired; n++ {
+			t.Run(fmt.Sprintf("write %d after=%v", n, after), func(t *testing.T) {
+				d := &deathly{Store: openStore(t), left: -1}
+				b := newBenchOn(t, d)
+				undone, void := b.scenario()
+				run := b.start(ledger.RollbackRequest{})
+				d.live(n, after)
+				b.runUntilDeath(d, run.ID)
+				d.mu.Lock()
+				fired = d.dead
+				d.mu.Unlock()
+				d.live(-1, false)
+				b.finish(run.ID)
+				b.checkScenario(undone, void)
+			})
+		}
+	}
+}
+
+// The n-th answer of the third party is lost, before or after its effect, for every n.
+func TestEveryAnswerLost(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for n := 1; n <= 7; n++ {
+			t.Run(fmt.Sprintf("answer %d after=%v", n, after), func(t *testing.T) {
+				b := newBench(t)
+				undone, void := b.scenario()
+				b.third.onUndo = func(i int, _ string) (error, bool) {
+					if i == n {
+						return &ledger.CallError{Class: ledger.CallAmbiguous}, after
+					}
+					return nil, false
+				}
+				b.rollback(ledger.RollbackRequest{})
+				b.checkScenario(undone, void)
+			})
+		}
+	}
+}
+
+func TestLostAnswersOfWhatMayNotBeRepeated(t *testing.T) {
+	b := newBench(t)
+	b.third.post = true
+	list := b.updates(2)
+	b.third.onUndo = func(_ int, at string) (error, bool) {
+		return &ledger.CallError{Class: ledger.CallAmbiguous}, at == "/r/2"
+	}
+	b.rollback(ledger.RollbackRequest{})
+	b.wantState(list[1], "undone undone")
+	b.wantState(list[0], "stuck in_doubt")
+	if b.third.undos != 2 {
+		t.Errorf("%d calls", b.third.undos)
+	}
+	// A new rollback does not send it again either; a person's word does.
+	b.rollback(ledger.RollbackRequest{})
+	b.wantState(list[0], "stuck in_doubt")
+	b.third.onUndo = nil
+	if _, err := b.ledger.Resolve(t.Context(), list[0].ID, ledger.Resolution{Decision: ledger.DecideRetry, Reason: "checked the logs"}); err != nil {
+		t.Fatal(err)
+	}
+	b.finishLast()
+	b.wantState(list[0], "undone undone")
+}
+
+// Three in ten answers are lost after their effect.
+func TestThirtyPercentOfAnswersLost(t *testing.T) {
+	b := newBench(t)
+	b.updates(200)
+	rnd := rand.New(rand.NewPCG(7, 7))
+	lost := 0
+	b.third.onUndo = func(int, string) (error, bool) {
+		if rnd.IntN(10) < 3 {
+			lost++
+			return &ledger.CallError{Class: ledger.CallAmbiguous}, true
+		}
+		return nil, false
+	}
+	run := b.rollback(ledger.RollbackRequest{})
+	if lost < 30 || !run.Complete || len(b.third.order()) != 200 {
+		t.Errorf("%d answers lost, %d effects, run %+v", lost, len(b.third.order()), run.Counts)
+	}
+}
+
+func TestFiftyTriggersOneRun(t *testing.T) {
+	b := newBench(t)
+	b.updates(3)
+	ids := make([]uuid.UUID, 50)
+	var wg sync.WaitGroup
+	for i := range ids {
+		wg.Go(func() {
+			r, err := b.ledger.StartRollback(t.Context(), b.window, ledger.RollbackRequest{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			ids[i] = r.ID
+		})
+	}
+	wg.Wait()
+	for _, id := range ids {
+		if id != ids[0] {
+			t.Fatal("two runs")
+		}
+	}
+	if run := b.finish(ids[0]); !run.Complete || len(b.third.order()) != 3 {
+		t.Errorf("%+v", run)
+	}
+}
+
+// A seal races recorders: every intent that was taken is in the window, every refused one is not.
+func TestSealRace(t *testing.T) {
+	b := newBench(t)
+	for round := range 50 {
+		w, err := b.ledger.OpenWindow(t.Context(), ledger.WindowDraft{Name: "race"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var taken, refused atomic.Int64
+		var wg sync.WaitGroup
+		begin := make(chan struct{})
+		for i := range 200 {
+			wg.Go(func() {
+				<-begin
+				d := draft(fmt.Sprintf("/%d", i), `{"v":1}`, `{"v":2}`)
+				d.State = ledger.EntryIntended
+				_, err := b.ledger.Record(t.Context(), w.ID, []ledger.Draft{d})
+				switch ledger.CodeOf(err) {
+				case "":
+					taken.Add(1)
+				case ledger.CodeConflict:
+					refused.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() {
+			<-begin
+			if _, err := b.ledger.Seal(t.Context(), w.ID, ""); err != nil {
+				t.Error(err)
+			}
+		})
+		close(begin)
+		wg.Wait()
+		list, err := b.ledger.Entries(t.Context(), ledger.EntryQuery{WindowID: w.ID, Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if int64(len(list)) != taken.Load() || taken.Load()+refused.Load() != 200 {
+			t.Fatalf("round %d: %d taken, %d refused, %d in the window", round, taken.Load(), refused.Load(), len(list))
+		}
+		for i, e := range list {
+			if e.Seq != i+1 {
+				t.Fatalf("round %d: entry %d has number %d", round, i+1, e.Seq)
+			}
+		}
+	}
+}
+
+// Facts arrive at random moments of a rollback and after it: all are taken in, and each ends at the
+// baseline or is listed.
+func TestLateFacts(t *testing.T) {
+	b := newBench(t)
+	const resources, facts = 20, 200
+	for i := range resources {
+		at := fmt.Sprintf("/r/%d", i)
+		b.record(draft(at, `{"v":"base"}`, `{"v":"first"}`), draft(at, `{"v":"first"}`, `{"v":"second"}`))
+	}
+	run := b.start(ledger.RollbackRequest{})
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	r := b.runner()
+	wg.Go(func() { r.Run(ctx) })
+	rnd := rand.New(rand.NewPCG(3, 4))
+	var late []*ledger.Entry
+	for i := range facts {
+		at := fmt.Sprintf("/r/%d", rnd.IntN(resources))
+		after := fmt.Sprintf(`{"v":"late-%d"}`, i)
+		b.third.mu.Lock()
+		before := b.third.state[at]
+		b.third.state[at] = after
+		b.third.mu.Unlock()
+		got, err := b.ledger.Record(t.Context(), b.window, []ledger.Draft{draft(at, before, after)})
+		if err != nil {
+			t.Fatalf("fact %d was refused: %v", i, err)
+		}
+		late = append(late, got[0].Entry)
+		if rnd.IntN(3) == 0 {
+			time.Sleep(time.Duration(rnd.IntN(2000)) * time.Microsecond)
+		}
+	}
+	b.awaitOver(run.ID)
+	stop()
+	wg.Wait()
+	// What is stuck is listed; a person says undo for each, newest first.
+	for round := 0; b.state() != ledger.WindowRolledBack; round++ {
+		if round > 300 {
+			t.Fatalf("the window is %s after %d rounds", b.state(), round)
+		}
+		list, err := b.ledger.Entries(t.Context(), ledger.EntryQuery{WindowID: b.window, States: []ledger.EntryState{ledger.EntryStuck}, Desc: true, Limit: 1})
+		if err != nil || len(list) == 0 {
+			t.Fatalf("nothing is listed as stuck: %v", err)
+		}
+		if list[0].Reason != ledger.ReasonLate && list[0].Reason != ledger.ReasonDrifted {
+			t.Fatalf("entry %d is stuck, %s: %s", list[0].Seq, list[0].Reason, list[0].Detail)
+		}
+		if _, err := b.ledger.Resolve(t.Context(), list[0].ID, ledger.Resolution{Decision: ledger.DecideUndo, Reason: "late"}); err != nil {
+			t.Fatal(err)
+		}
+		b.finishLast()
+	}
+	for i := range resources {
+		if at := fmt.Sprintf("/r/%d", i); b.third.get(at) != `{"v":"base"}` {
+			t.Errorf("%s is %s", at, b.third.get(at))
+		}
+	}
+	for _, e := range late {
+		if got := b.entry(e.ID); !got.Late && got.State != ledger.EntryUndone {
+			t.Errorf("fact %d is %s and not marked late", got.Seq, got.State)
+		}
+	}
+}
+
+// awaitOver waits for the end of a run that a runner works on.
+func (b *bench) awaitOver(id uuid.UUID) {
+	b.Helper()
+	told, end := b.ledger.Subscribe(b.window)
+	defer end()
+	limit := time.After(time.Minute)
+	for {
+		run, err := b.ledger.Rollback(b.Context(), id)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if run.State.Over() {
+			return
+		}
+		select {
+		case <-told:
+		case <-limit:
+			b.Fatalf("the run is %s after a minute: %+v", run.State, run.Waiting)
+		}
+	}
+}
+
+// A runner whose lease was taken over in the middle of a call writes nothing; what it knew is evidence.
+func TestStaleRunnerWritesNothing(t *testing.T) {
+	b := newBench(t)
+	list := b.updates(2)
+	run := b.start(ledger.RollbackRequest{})
+	taken := false
+	b.third.onUndo = func(n int, at string) (error, bool) {
+		if !taken {
+			taken = true
+			if _, err := b.ledger.Claim(t.Context(), run.ID, "another", true); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil, false
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	b.runner().RunOne(ctx, run.ID)
+	e := b.entry(list[1].ID)
+	if e.State != ledger.EntryUndoing || !e.Attempts[0].Open() {
+		t.Errorf("the stale runner moved its entry to %s", e.State)
+	}
+	records, err := b.ledger.Records(t.Context(), ledger.RecordQuery{WindowID: b.window, Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := records[len(records)-1]; last.Kind != "evidence" || last.EntryID != e.ID.String() {
+		t.Errorf("the last record is %s", last.Kind)
+	}
+	b.finish(run.ID)
+	b.wantState(list[1], "undone undone")
+	if len(b.third.order()) != 2 || b.state() != ledger.WindowRolledBack {
+		t.Errorf("%v, window %s", b.third.order(), b.state())
+	}
+	b.checkJournal()
+}
