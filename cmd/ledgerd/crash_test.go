@@ -1,0 +1,295 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sideledger/api/client"
+	"sideledger/api/wire"
+)
+
+// crashRounds is how often the server is killed while it records, and once more while it rolls back.
+const crashRounds = 100
+
+// A server is the real ledgerd, killed and started again on the same ledger.
+type server struct {
+	t      *testing.T
+	binary string
+	dir    string
+	config string
+	client *client.Client
+	cmd    *exec.Cmd
+	log    *os.File
+}
+
+// buildServer builds ledgerd once for a test.
+func buildServer(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "ledgerd")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil { //nolint:gosec // our own path
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// newServer writes a configuration with one system and makes a token; the server is not started.
+func newServer(t *testing.T, binary, thirdURL string) *server {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, binary: binary, dir: t.TempDir()}
+	s.config = filepath.Join(s.dir, "ledgerd.yaml")
+	text := fmt.Sprintf("listen: %s\ndatabase: sqlite:%s\nsystems:\n  sys: {remediator: http, url: %q, allow_private: true, retry: {base: 10ms, cap: 200ms}}\n",
+		address, filepath.Join(s.dir, "ledger.db"), thirdURL)
+	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.log, err = os.Create(filepath.Join(s.dir, "log")); err != nil {
+		t.Fatal(err)
+	}
+	token := s.run("token", "create", "--role", "admin")
+	if s.client, err = client.New(client.Config{URL: "http://" + address, Token: token, Tries: 1}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.kill()
+		if t.Failed() {
+			raw, _ := os.ReadFile(s.log.Name())
+			t.Logf("the server's log ends:\n%s", raw[max(0, len(raw)-4000):])
+		}
+	})
+	return s
+}
+
+// run runs a subcommand to its end and returns its stdout.
+func (s *server) run(args ...string) string {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), s.binary, append(args, "--config", s.config)...) //nolint:gosec // our own binary
+	var stderr bytes.Buffer
+	cmd.Dir, cmd.Stderr = s.dir, &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("ledgerd %v: %v\n%s", args, err, stderr.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// start starts the server and waits until it is ready.
+func (s *server) start(args ...string) {
+	s.t.Helper()
+	s.cmd = exec.Command(s.binary, append([]string{"serve", "--config", s.config}, args...)...) //nolint:gosec,noctx // our own binary, ended by kill
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	limit := time.Now().Add(30 * time.Second)
+	for s.client.Ready(s.t.Context()) != nil {
+		if time.Now().After(limit) {
+			s.t.Fatal("the server did not become ready")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// kill ends the server as a power button does, and waits for the process to be gone.
+func (s *server) kill() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+// A counting third party: documents by path, and every changing call in its order.
+type counting struct {
+	mu    sync.Mutex
+	state map[string]string
+	calls []string
+}
+
+func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.Method == http.MethodPut {
+		c.calls = append(c.calls, r.URL.Path)
+		c.state[r.URL.Path] = string(body)
+	}
+	doc, ok := c.state[r.URL.Path]
+	if !ok {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, doc)
+}
+
+func (c *counting) set(at, doc string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state[at] = doc
+}
+
+// take returns the changing calls so far and forgets them.
+func (c *counting) take() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.calls
+	c.calls = nil
+	return out
+}
+
+func putDraft(at string) wire.EntryDraft {
+	doc := func(format string) json.RawMessage { return json.RawMessage(fmt.Sprintf(format, at)) }
+	return wire.EntryDraft{
+		ID: uuid.Must(uuid.NewV7()).String(), System: "sys", Kind: "http.request", Action: "update", State: "applied",
+		Resource: doc(`{"path":%q}`), Before: json.RawMessage(`{"v":"old"}`), After: json.RawMessage(`{"v":"new"}`),
+		Undo: doc(`{"method":"PUT","path":%q,"body":{"v":"old"},"success":{"status":[200]}}`),
+		Read: doc(`{"method":"GET","path":%q,"present":[200],"absent":[404]}`),
+	}
+}
+
+// ledgerd is killed at random moments while eight clients record, and again while it rolls back: nothing
+// that was acknowledged is lost, nothing is undone twice, the order is kept, and every run finishes.
+func TestKilledAtRandom(t *testing.T) {
+	third := &counting{state: map[string]string{}}
+	web := httptest.NewServer(third)
+	t.Cleanup(web.Close)
+	s := newServer(t, buildServer(t), web.URL)
+	rnd := rand.New(rand.NewPCG(20261122, 3))
+	s.start()
+	for round := range crashRounds {
+		w, err := s.client.OpenWindow(t.Context(), wire.WindowDraft{Name: fmt.Sprintf("round %d", round)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		acked := s.recordUntilKilled(third, w.ID, time.Duration(rnd.IntN(40))*time.Millisecond)
+		s.start()
+		seqs := s.checkRecorded(w.ID, acked)
+		s.rollBackKilled(w.ID, time.Duration(rnd.IntN(60))*time.Millisecond)
+		s.checkUndone(w.ID, third.take(), seqs)
+		if t.Failed() {
+			t.Fatalf("in round %d", round)
+		}
+	}
+}
+
+// recordUntilKilled lets eight clients record until the server is killed after d, and returns the ids that
+// were acknowledged.
+func (s *server) recordUntilKilled(third *counting, window string, d time.Duration) map[string]bool {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	acked := map[string]bool{}
+	for c := range 8 {
+		wg.Go(func() {
+			for i := range 8 {
+				at := fmt.Sprintf("/%s/%d-%d", window, c, i)
+				third.set(at, `{"v":"new"}`)
+				draft := putDraft(at)
+				e, err := s.client.Record(s.t.Context(), window, draft)
+				if err != nil {
+					return // killed: whether this one is there, nobody knows
+				}
+				mu.Lock()
+				acked[e.ID] = true
+				mu.Unlock()
+			}
+		})
+	}
+	time.Sleep(d)
+	s.kill()
+	wg.Wait()
+	return acked
+}
+
+// checkRecorded holds the window to what was acknowledged and returns each path's number.
+func (s *server) checkRecorded(window string, acked map[string]bool) map[string]int {
+	s.t.Helper()
+	seqs := map[string]int{}
+	n := 0
+	for e, err := range s.client.AllEntries(s.t.Context(), window, client.EntryQuery{}) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		n++
+		if e.Seq != n {
+			s.t.Errorf("entry %d has number %d", n, e.Seq)
+		}
+		delete(acked, e.ID)
+		var r struct{ Path string }
+		if err := json.Unmarshal(e.Resource, &r); err != nil {
+			s.t.Fatal(err)
+		}
+		seqs[r.Path] = e.Seq
+	}
+	if len(acked) > 0 {
+		s.t.Errorf("%d acknowledged records are lost", len(acked))
+	}
+	return seqs
+}
+
+// rollBackKilled starts a rollback, kills the server after d, starts it again and waits for the end.
+func (s *server) rollBackKilled(window string, d time.Duration) {
+	s.t.Helper()
+	run, err := s.client.StartRollback(s.t.Context(), window, wire.RollbackRequest{Reason: "crash"}, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	time.Sleep(d)
+	s.kill()
+	s.start()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	defer cancel()
+	for run.State != "finished" {
+		if run, err = s.client.StartRollback(ctx, window, wire.RollbackRequest{Reason: "crash"}, 10*time.Second); err != nil {
+			s.t.Fatalf("the run did not finish: %v", err)
+		}
+	}
+	if !run.Complete {
+		s.t.Errorf("the run is not complete: %+v", run.Counts)
+	}
+}
+
+// checkUndone holds the changing calls to the order of the window: each once, newest first.
+func (s *server) checkUndone(window string, calls []string, seqs map[string]int) {
+	s.t.Helper()
+	last := len(seqs) + 1
+	for _, at := range calls {
+		if seqs[at] >= last {
+			s.t.Errorf("entry %d was undone after entry %d, or twice", seqs[at], last)
+		}
+		last = seqs[at]
+	}
+	if len(calls) != len(seqs) {
+		s.t.Errorf("%d entries, %d undos", len(seqs), len(calls))
+	}
+	w, err := s.client.Window(s.t.Context(), window)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if w.State != "rolled_back" || w.Counts.Undone != len(seqs) {
+		s.t.Errorf("window %s, %+v", w.State, w.Counts)
+	}
+}
