@@ -89,7 +89,7 @@ func unreachable(err error) string {
 		return "the name was not found"
 	case errors.As(err, &cert), errors.As(err, &name):
 		return "the certificate is not valid for this address"
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "the connection was refused"
