@@ -37,8 +37,8 @@ func (a *API) authenticate(c echo.Context) (ledger.Actor, error) {
 }
 
 const (
-	guardPause = 5 * time.Second // one more failure is taken in this time
-	guardBurst = 30
+	guardPause = time.Second // one more failure is taken in this time
+	guardBurst = 200
 	guardSize  = 10_000 // addresses that are remembered
 )
 

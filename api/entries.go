@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -31,7 +32,14 @@ func (a *API) recordBatch(ctx context.Context, in *call, b *wire.EntryBatch) ([]
 		}
 		drafts = append(drafts, d)
 	}
-	return a.record(ctx, in.id, drafts)
+	out, err := a.record(ctx, in.id, drafts)
+	var e *ledger.Error
+	if len(drafts) == 1 && errors.As(err, &e) && e.Field != "" { // the ledger takes a batch of one for an entry
+		inBatch := *e
+		inBatch.Field = "/entries/0" + e.Field
+		err = &inBatch
+	}
+	return out, err
 }
 
 func (a *API) record(ctx context.Context, windowID uuid.UUID, drafts []ledger.Draft) ([]ledger.Recorded, error) {

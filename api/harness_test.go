@@ -1,0 +1,393 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	stdjson "encoding/json"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"sideledger/api/wire"
+	"sideledger/ledger"
+	"sideledger/ledger/runner"
+	"sideledger/ledger/sqlstore"
+)
+
+// shelf is a third party in memory, with its remediator: a resource {"path": P} holds one document.
+type shelf struct {
+	mu      sync.Mutex
+	docs    map[string]string // path → document; not there: absent
+	lookErr error             // in place of every look
+}
+
+func (s *shelf) put(path, doc string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.docs[path] = doc
+}
+
+func (s *shelf) get(path string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.docs[path]
+}
+
+func (s *shelf) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lookErr = err
+}
+
+func pathOf(resource []byte) string {
+	var r struct{ Path string }
+	_ = stdjson.Unmarshal(resource, &r)
+	return r.Path
+}
+
+func (s *shelf) Kinds() []string { return []string{"shelf"} }
+
+func (s *shelf) Check(*ledger.Draft) (ledger.Grading, error) {
+	return ledger.Grading{Reversible: ledger.ReversibleExact, CanLook: true}, nil
+}
+
+func (s *shelf) Look(_ context.Context, e *ledger.Entry) (ledger.Look, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lookErr != nil {
+		return ledger.Look{}, s.lookErr
+	}
+	doc, ok := s.docs[pathOf(e.Resource)]
+	if !ok {
+		return ledger.Look{Known: true, Now: ledger.Absent, Proven: true}, nil
+	}
+	return ledger.Look{Known: true, Now: ledger.Image{JSON: []byte(doc)}}, nil
+}
+
+func (s *shelf) Preview(e *ledger.Entry, _ ledger.Look) (ledger.Request, error) {
+	return ledger.Request{
+		Method: "PUT", URL: "http://shelf.test" + pathOf(e.Resource), Header: map[string]string{"Content-Type": "application/json"},
+		Body: e.Before.JSON, Repeatable: true, Credential: ledger.CredentialSlot{Variable: "SHELF_TOKEN", Header: "Authorization", Prefix: "Bearer "},
+	}, nil
+}
+
+func (s *shelf) Undo(_ context.Context, e *ledger.Entry, _ ledger.Look) (ledger.Answer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.Before.IsAbsent() {
+		delete(s.docs, pathOf(e.Resource))
+	} else {
+		s.docs[pathOf(e.Resource)] = string(e.Before.JSON)
+	}
+	return ledger.Answer{Class: ledger.AnswerAccepted, Status: 200}, nil
+}
+
+func (s *shelf) system() ledger.System {
+	return ledger.System{
+		Name: "shelf", Remediator: "http", URL: "http://shelf.test", Attempts: 3,
+		Backoff: ledger.Backoff{Base: time.Millisecond, Cap: 5 * time.Millisecond},
+	}
+}
+
+func (s *shelf) Find(name string) (ledger.System, ledger.Remediator, error) {
+	if name != "shelf" {
+		return ledger.System{}, nil, ledger.NotFound("system", name)
+	}
+	return s.system(), s, nil
+}
+
+func (s *shelf) List() []ledger.SystemStatus {
+	return []ledger.SystemStatus{{System: s.system(), Breaker: "closed"}}
+}
+
+func (s *shelf) Park(string, bool) {}
+
+// A bench is an API on a real store with a real runner.
+type bench struct {
+	*testing.T
+	api    *API
+	ledger *ledger.Ledger
+	store  *sqlstore.Store
+	shelf  *shelf
+	doc    *openapi3.T // where no answer may have a member that the document does not have
+	log    *lockedBuffer
+	admin  string
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// newBench starts everything but a listener. with may change the configuration.
+func newBench(t *testing.T, with ...func(*Config)) *bench {
+	t.Helper()
+	b := &bench{T: t, shelf: &shelf{docs: map[string]string{}}, log: &lockedBuffer{}, doc: strictDocument(t)}
+	log := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var err error
+	b.store, err = sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: time.Now, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.store.Close() })
+	if err := b.store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waker := runner.NewWaker()
+	b.ledger = ledger.New(ledger.Config{Store: b.store, Systems: b.shelf, Clock: time.Now, Log: log, Waker: waker})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		runner.New(runner.Config{
+			Ledger: b.ledger, Waker: waker, Clock: time.Now, Log: log, Sole: true,
+			JitterFunc: func(d time.Duration) time.Duration { return d },
+		}).Run(ctx)
+	}()
+	t.Cleanup(func() { stop(); <-ended })
+	c := Config{Ledger: b.ledger, Log: log, Clock: time.Now, Version: "1.2.3"}
+	for _, fn := range with {
+		fn(&c)
+	}
+	if b.api, err = New(c); err != nil {
+		t.Fatal(err)
+	}
+	b.admin = b.token(ledger.Token{Role: ledger.RoleAdmin})
+	return b
+}
+
+func strictDocument(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc := loaded(t).doc
+	seen := map[*openapi3.Schema]bool{}
+	no := false
+	var tighten func(ref *openapi3.SchemaRef)
+	tighten = func(ref *openapi3.SchemaRef) {
+		if ref == nil || seen[ref.Value] {
+			return
+		}
+		s := ref.Value
+		seen[s] = true
+		if s.Properties != nil && s.AdditionalProperties.Has == nil && s.AdditionalProperties.Schema == nil {
+			s.AdditionalProperties.Has = &no
+		}
+		for _, p := range s.Properties {
+			tighten(p)
+		}
+		tighten(s.Items)
+	}
+	for _, s := range doc.Components.Schemas {
+		tighten(s)
+	}
+	return doc
+}
+
+// token makes a token and returns its secret.
+func (b *bench) token(t ledger.Token) string {
+	b.Helper()
+	secret, _, err := b.ledger.CreateToken(b.Context(), t)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return secret
+}
+
+// A req is one request of a test. Zero fields say: as admin, no body, no further headers.
+type req struct {
+	method, path string
+	body         any    // a string is sent as it is
+	token        string // "-": none
+	header       map[string]string
+}
+
+// do makes a request and holds the answer to the document. into may be nil.
+func (b *bench) do(r req, want int, into any) *httptest.ResponseRecorder {
+	b.Helper()
+	rec := httptest.NewRecorder()
+	b.api.ServeHTTP(rec, b.request(r))
+	if rec.Code != want {
+		b.Fatalf("%s %s answered %d, want %d: %s", r.method, r.path, rec.Code, want, rec.Body)
+	}
+	b.conforms(r, rec)
+	if into != nil {
+		if err := stdjson.Unmarshal(rec.Body.Bytes(), into); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return rec
+}
+
+func (b *bench) request(r req) *http.Request {
+	b.Helper()
+	var body io.Reader
+	switch v := r.body.(type) {
+	case nil:
+	case string:
+		body = strings.NewReader(v)
+	default:
+		raw, err := encodeBody(v)
+		if err != nil {
+			b.Fatal(err)
+		}
+		body = bytes.NewReader(raw)
+	}
+	hr := httptest.NewRequestWithContext(b.Context(), r.method, r.path, body)
+	if body != nil {
+		hr.Header.Set("Content-Type", "application/json")
+	}
+	switch r.token {
+	case "-":
+	case "":
+		hr.Header.Set("Authorization", "Bearer "+b.admin)
+	default:
+		hr.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	for k, v := range r.header {
+		hr.Header.Set(k, v)
+	}
+	return hr
+}
+
+// conforms holds an answer to the OpenAPI document and to what every answer has.
+func (b *bench) conforms(r req, rec *httptest.ResponseRecorder) {
+	b.Helper()
+	h := rec.Header()
+	if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") != "no-store" ||
+		!strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'") || len(h.Get("X-Request-Id")) != 36 {
+		b.Errorf("%s %s: headers %v", r.method, r.path, h)
+	}
+	if rec.Code == http.StatusNotModified || rec.Code == http.StatusNoContent {
+		return
+	}
+	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	if rec.Code >= 400 {
+		if kind != wire.ProblemType {
+			b.Fatalf("%s %s: %d is of type %s", r.method, r.path, rec.Code, kind)
+		}
+		b.fits(r, rec.Body.Bytes(), b.doc.Components.Schemas["Problem"])
+		return
+	}
+	op := b.operation(r)
+	if op == nil {
+		return
+	}
+	resp := op.Responses.Status(rec.Code)
+	if resp == nil {
+		b.Fatalf("%s %s: the document knows no status %d", r.method, r.path, rec.Code)
+	}
+	media := resp.Value.Content[kind]
+	if media == nil {
+		b.Fatalf("%s %s: the document knows no type %s for %d", r.method, r.path, kind, rec.Code)
+	}
+	if kind == "application/json" && r.method != http.MethodHead {
+		b.fits(r, rec.Body.Bytes(), media.Schema)
+	}
+}
+
+func (b *bench) fits(r req, body []byte, s *openapi3.SchemaRef) {
+	b.Helper()
+	var v any
+	if err := stdjson.Unmarshal(body, &v); err != nil {
+		b.Fatalf("%s %s: %v: %s", r.method, r.path, err, body)
+	}
+	if err := s.Value.VisitJSON(v, formats()...); err != nil {
+		b.Errorf("%s %s: the answer does not fit the document: %v", r.method, r.path, err)
+	}
+}
+
+func formats() []openapi3.SchemaValidationOption {
+	var out []openapi3.SchemaValidationOption
+	for _, f := range []string{"uuid", "date-time", "duration"} {
+		out = append(out, openapi3.WithStringFormatValidator(f, openapi3.NewCallbackValidator(func(s string) error {
+			return invalid(f, faultOfFormat(f, s))
+		})))
+	}
+	return out
+}
+
+// operation finds what the document says of a request; nil: nothing.
+func (b *bench) operation(r req) *openapi3.Operation {
+	path, _, _ := strings.Cut(r.path, "?")
+	parts := strings.Split(path, "/")
+	for template, item := range b.doc.Paths.Map() {
+		want := strings.Split(template, "/")
+		if len(want) != len(parts) {
+			continue
+		}
+		same := true
+		for i := range want {
+			same = same && (want[i] == parts[i] || want[i] == "{id}")
+		}
+		if same {
+			method := r.method
+			if method == http.MethodHead {
+				method = http.MethodGet
+			}
+			return item.GetOperation(method)
+		}
+	}
+	return nil
+}
+
+// problem makes a request that must fail, and returns what the answer says.
+func (b *bench) problem(r req, want int, code string) wire.Problem {
+	b.Helper()
+	var p wire.Problem
+	rec := b.do(r, want, &p)
+	if p.Code != code || p.Status != want || p.RequestID != rec.Header().Get("X-Request-Id") || p.Detail == "" || p.Title == "" {
+		b.Errorf("%s %s: %+v, want code %s", r.method, r.path, p, code)
+	}
+	return p
+}
+
+func (b *bench) window(name string) wire.Window {
+	b.Helper()
+	var w wire.Window
+	b.do(req{method: "POST", path: "/v1/windows", body: wire.WindowDraft{Name: name}}, 201, &w)
+	return w
+}
+
+// draft is an update of /a from {"v":1} to {"v":2} that the shelf shows.
+func (b *bench) draft(path string) wire.EntryDraft {
+	b.shelf.put(path, `{"v":2}`)
+	return wire.EntryDraft{
+		System: "shelf", Kind: "shelf", Action: "update", Resource: []byte(`{"path":"` + path + `"}`),
+		Before: []byte(`{"v":1}`), After: []byte(`{"v":2}`), State: "applied",
+	}
+}
+
+func (b *bench) record(windowID string, d wire.EntryDraft) wire.Entry {
+	b.Helper()
+	var e wire.Entry
+	b.do(req{method: "POST", path: "/v1/windows/" + windowID + "/entries", body: d}, 201, &e)
+	return e
+}
+
+// rollback runs a rollback to its end.
+func (b *bench) rollback(windowID string, body any) wire.Rollback {
+	b.Helper()
+	var r wire.Rollback
+	b.do(req{method: "POST", path: "/v1/windows/" + windowID + "/rollbacks", body: body, header: map[string]string{"Prefer": "wait=20"}}, 200, &r)
+	return r
+}
