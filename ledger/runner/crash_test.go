@@ -86,10 +86,10 @@ func (b *bench) scenario() (undone, void []*ledger.Entry) {
 		d.State, d.Perform = ledger.EntryIntended, time.Millisecond
 		e := b.record(d)[0]
 		if at == "/never" {
-			b.third.set(at, `{"v":1}`)
+			b.third.Set(at, `{"v":1}`)
 			void = append(void, e)
 		} else {
-			b.third.set(at, `{"v":2}`)
+			b.third.Set(at, `{"v":2}`)
 			undone = append(undone, e)
 		}
 	}
@@ -99,7 +99,7 @@ func (b *bench) scenario() (undone, void []*ledger.Entry) {
 func (b *bench) checkScenario(undone, void []*ledger.Entry) {
 	b.Helper()
 	count := map[string]int{}
-	for _, at := range b.third.order() {
+	for _, at := range b.third.Order() {
 		count[at]++
 	}
 	for at, n := range count {
@@ -119,8 +119,8 @@ func (b *bench) checkScenario(undone, void []*ledger.Entry) {
 		b.Errorf("window %s", b.state())
 	}
 	want := []string{"/happened", "/made", "/twice", "/twice", "/r/3", "/r/2", "/r/1"}
-	if !slices.Equal(b.third.order(), want) {
-		b.Errorf("order %v", b.third.order())
+	if !slices.Equal(b.third.Order(), want) {
+		b.Errorf("order %v", b.third.Order())
 	}
 	b.checkJournal()
 }
@@ -154,11 +154,11 @@ func TestEveryAnswerLost(t *testing.T) {
 			t.Run(fmt.Sprintf("answer %d after=%v", n, after), func(t *testing.T) {
 				b := newBench(t)
 				undone, void := b.scenario()
-				b.third.onUndo = func(i int, _ string) (error, bool) {
+				b.third.OnUndo = func(i int, _ string) (bool, error) {
 					if i == n {
-						return &ledger.CallError{Class: ledger.CallAmbiguous}, after
+						return after, &ledger.CallError{Class: ledger.CallAmbiguous}
 					}
-					return nil, false
+					return false, nil
 				}
 				b.rollback(ledger.RollbackRequest{})
 				b.checkScenario(undone, void)
@@ -169,21 +169,21 @@ func TestEveryAnswerLost(t *testing.T) {
 
 func TestLostAnswersOfWhatMayNotBeRepeated(t *testing.T) {
 	b := newBench(t)
-	b.third.post = true
+	b.third.Post = true
 	list := b.updates(2)
-	b.third.onUndo = func(_ int, at string) (error, bool) {
-		return &ledger.CallError{Class: ledger.CallAmbiguous}, at == "/r/2"
+	b.third.OnUndo = func(_ int, at string) (bool, error) {
+		return at == "/r/2", &ledger.CallError{Class: ledger.CallAmbiguous}
 	}
 	b.rollback(ledger.RollbackRequest{})
 	b.wantState(list[1], "undone undone")
 	b.wantState(list[0], "stuck in_doubt")
-	if b.third.undos != 2 {
-		t.Errorf("%d calls", b.third.undos)
+	if _, undos := b.third.Calls(); undos != 2 {
+		t.Errorf("%d calls", undos)
 	}
 	// A new rollback does not send it again either; a person's word does.
 	b.rollback(ledger.RollbackRequest{})
 	b.wantState(list[0], "stuck in_doubt")
-	b.third.onUndo = nil
+	b.third.OnUndo = nil
 	if _, err := b.ledger.Resolve(t.Context(), list[0].ID, ledger.Resolution{Decision: ledger.DecideRetry, Reason: "checked the logs"}); err != nil {
 		t.Fatal(err)
 	}
@@ -197,16 +197,16 @@ func TestThirtyPercentOfAnswersLost(t *testing.T) {
 	b.updates(200)
 	rnd := rand.New(rand.NewPCG(7, 7))
 	lost := 0
-	b.third.onUndo = func(int, string) (error, bool) {
+	b.third.OnUndo = func(int, string) (bool, error) {
 		if rnd.IntN(10) < 3 {
 			lost++
-			return &ledger.CallError{Class: ledger.CallAmbiguous}, true
+			return true, &ledger.CallError{Class: ledger.CallAmbiguous}
 		}
-		return nil, false
+		return false, nil
 	}
 	run := b.rollback(ledger.RollbackRequest{})
-	if lost < 30 || !run.Complete || len(b.third.order()) != 200 {
-		t.Errorf("%d answers lost, %d effects, run %+v", lost, len(b.third.order()), run.Counts)
+	if lost < 30 || !run.Complete || len(b.third.Order()) != 200 {
+		t.Errorf("%d answers lost, %d effects, run %+v", lost, len(b.third.Order()), run.Counts)
 	}
 }
 
@@ -231,7 +231,7 @@ func TestFiftyTriggersOneRun(t *testing.T) {
 			t.Fatal("two runs")
 		}
 	}
-	if run := b.finish(ids[0]); !run.Complete || len(b.third.order()) != 3 {
+	if run := b.finish(ids[0]); !run.Complete || len(b.third.Order()) != 3 {
 		t.Errorf("%+v", run)
 	}
 }
@@ -305,10 +305,7 @@ func TestLateFacts(t *testing.T) {
 	for i := range facts {
 		at := fmt.Sprintf("/r/%d", rnd.IntN(resources))
 		after := fmt.Sprintf(`{"v":"late-%d"}`, i)
-		b.third.mu.Lock()
-		before := b.third.state[at]
-		b.third.state[at] = after
-		b.third.mu.Unlock()
+		before := b.third.Swap(at, after)
 		got, err := b.ledger.Record(t.Context(), b.window, []ledger.Draft{draft(at, before, after)})
 		if err != nil {
 			t.Fatalf("fact %d was refused: %v", i, err)
@@ -339,8 +336,8 @@ func TestLateFacts(t *testing.T) {
 		b.finishLast()
 	}
 	for i := range resources {
-		if at := fmt.Sprintf("/r/%d", i); b.third.get(at) != `{"v":"base"}` {
-			t.Errorf("%s is %s", at, b.third.get(at))
+		if at := fmt.Sprintf("/r/%d", i); b.third.Get(at) != `{"v":"base"}` {
+			t.Errorf("%s is %s", at, b.third.Get(at))
 		}
 	}
 	for _, e := range late {
@@ -378,14 +375,14 @@ func TestStaleRunnerWritesNothing(t *testing.T) {
 	list := b.updates(2)
 	run := b.start(ledger.RollbackRequest{})
 	taken := false
-	b.third.onUndo = func(n int, at string) (error, bool) {
+	b.third.OnUndo = func(n int, at string) (bool, error) {
 		if !taken {
 			taken = true
 			if _, err := b.ledger.Claim(t.Context(), run.ID, "another", true); err != nil {
 				t.Error(err)
 			}
 		}
-		return nil, false
+		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -403,8 +400,8 @@ func TestStaleRunnerWritesNothing(t *testing.T) {
 	}
 	b.finish(run.ID)
 	b.wantState(list[1], "undone undone")
-	if len(b.third.order()) != 2 || b.state() != ledger.WindowRolledBack {
-		t.Errorf("%v, window %s", b.third.order(), b.state())
+	if len(b.third.Order()) != 2 || b.state() != ledger.WindowRolledBack {
+		t.Errorf("%v, window %s", b.third.Order(), b.state())
 	}
 	b.checkJournal()
 }

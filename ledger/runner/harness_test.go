@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"sideledger/ledger"
+	"sideledger/ledger/ledgertest"
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
 )
@@ -23,7 +24,7 @@ import (
 type bench struct {
 	*testing.T
 	store  ledger.Store
-	third  *third
+	third  *ledgertest.Third
 	waker  *runner.Waker
 	ledger *ledger.Ledger
 	window uuid.UUID
@@ -51,7 +52,7 @@ func newBench(t *testing.T) *bench {
 
 func newBenchOn(t *testing.T, s ledger.Store) *bench {
 	t.Helper()
-	b := &bench{T: t, store: s, third: newThird(), waker: runner.NewWaker()}
+	b := &bench{T: t, store: s, third: ledgertest.NewThird(), waker: runner.NewWaker()}
 	b.ledger = ledger.New(ledger.Config{Store: s, Systems: b.third, Clock: time.Now, Log: quiet(), Waker: b.waker})
 	w, err := b.ledger.OpenWindow(t.Context(), ledger.WindowDraft{Name: "w"})
 	if err != nil {
@@ -93,7 +94,7 @@ func (b *bench) record(list ...ledger.Draft) []*ledger.Entry {
 	var out []*ledger.Entry
 	for _, d := range list {
 		if d.State == ledger.EntryApplied && !d.After.IsAbsent() {
-			b.third.set(path(d.Resource), string(d.After.JSON))
+			b.third.Set(ledgertest.Path(d.Resource), string(d.After.JSON))
 		}
 		r, err := b.ledger.Record(b.Context(), b.window, []ledger.Draft{d})
 		if err != nil {

@@ -18,11 +18,11 @@ func TestNewestFirstDriftKeptProtectionLeft(t *testing.T) {
 	guard := draft("/cron", `{"on":true}`, `{"on":false}`)
 	guard.OnRollback = ledger.OnRollbackRetain
 	kept := b.record(guard)[0]
-	b.third.set("/r/3", `{"v":"somebody"}`)
+	b.third.Set("/r/3", `{"v":"somebody"}`)
 
 	run := b.rollback(ledger.RollbackRequest{Reason: "test"})
-	if want := []string{"/hooks/9", "/r/5", "/r/4", "/r/2", "/r/1"}; !slices.Equal(b.third.order(), want) {
-		t.Fatalf("order %v", b.third.order())
+	if want := []string{"/hooks/9", "/r/5", "/r/4", "/r/2", "/r/1"}; !slices.Equal(b.third.Order(), want) {
+		t.Fatalf("order %v", b.third.Order())
 	}
 	if run.State != ledger.RollbackFinished || run.Complete || run.Counts.Undone != 5 || run.Counts.Stuck != 1 || run.Counts.Retained != 1 {
 		t.Errorf("run %+v", run)
@@ -49,9 +49,9 @@ func TestNewestFirstDriftKeptProtectionLeft(t *testing.T) {
 	if b.state() != ledger.WindowRolledBack {
 		t.Errorf("window %s", b.state())
 	}
-	n := len(b.third.order())
+	n := len(b.third.Order())
 	again := b.start(ledger.RollbackRequest{})
-	if again.State != ledger.RollbackFinished || !again.Complete || len(b.third.order()) != n {
+	if again.State != ledger.RollbackFinished || !again.Complete || len(b.third.Order()) != n {
 		t.Errorf("a second rollback: %+v", again)
 	}
 }
@@ -77,8 +77,8 @@ func TestStuckHoldsOnlyWhatItDependsOn(t *testing.T) {
 	d.DependsOn = []uuid.UUID{base.ID}
 	dependent := b.record(d)[0]
 	second := b.record(draft("/a", `{"v":2}`, `{"v":3}`))[0]
-	b.third.set("/a", `{"v":"x"}`)
-	b.third.set("/d", `{"v":"x"}`)
+	b.third.Set("/a", `{"v":"x"}`)
+	b.third.Set("/d", `{"v":"x"}`)
 	run := b.rollback(ledger.RollbackRequest{})
 	b.wantState(second, "stuck drifted")
 	b.wantState(dependent, "stuck drifted")
@@ -96,8 +96,8 @@ func TestStuckHoldsOnlyWhatItDependsOn(t *testing.T) {
 	b.finishLast()
 	b.wantState(first, "undone undone")
 	b.wantState(base, "undone undone")
-	if b.state() != ledger.WindowRolledBack || b.third.get("/a") != `{"v":1}` {
-		t.Errorf("window %s, /a %s", b.state(), b.third.get("/a"))
+	if b.state() != ledger.WindowRolledBack || b.third.Get("/a") != `{"v":1}` {
+		t.Errorf("window %s, /a %s", b.state(), b.third.Get("/a"))
 	}
 }
 
@@ -109,8 +109,8 @@ func TestOnStuck(t *testing.T) {
 			other := draft("/o", `{"v":1}`, `{"v":2}`)
 			other.System = "other"
 			b.record(other, draft("/last", `{"v":1}`, `{"v":2}`))
-			b.third.set("/last", `{"v":"x"}`)
-			b.third.set("/r/2", `{"v":"x"}`)
+			b.third.Set("/last", `{"v":"x"}`)
+			b.third.Set("/r/2", `{"v":"x"}`)
 			if mode == ledger.OnStuckContinue {
 				want = 3 // /o, /r/3, /r/1
 			}
@@ -133,10 +133,10 @@ func TestInDoubtIsJudgedByLooking(t *testing.T) {
 	never := b.record(intent("/never"))[0]
 	neither := b.record(intent("/neither"))[0]
 	blind := b.record(intent("/blind"))[0]
-	b.third.set("/happened", `{"v":2}`)
-	b.third.set("/never", `{"v":1}`)
-	b.third.set("/neither", `{"v":3}`)
-	b.third.blind["/blind"] = true
+	b.third.Set("/happened", `{"v":2}`)
+	b.third.Set("/never", `{"v":1}`)
+	b.third.Set("/neither", `{"v":3}`)
+	b.third.Blind["/blind"] = true
 	run := b.start(ledger.RollbackRequest{})
 	began := time.Now()
 	b.finish(run.ID)
@@ -156,18 +156,18 @@ func TestEffectAfterItWasJudgedIsFoundByTheFinalLook(t *testing.T) {
 	d := draft("/late", `{"v":1}`, `{"v":2}`)
 	d.State, d.Perform = ledger.EntryIntended, time.Millisecond
 	e := b.record(d)[0]
-	b.third.set("/late", `{"v":1}`)
-	b.third.onUndo = func(n int, at string) (error, bool) {
+	b.third.Set("/late", `{"v":1}`)
+	b.third.OnUndo = func(n int, at string) (bool, error) {
 		if at == "/older" { // the script of the intent wakes up while the run is further down
-			b.third.state["/late"] = `{"v":2}`
+			b.third.State["/late"] = `{"v":2}`
 		}
-		return nil, false
+		return false, nil
 	}
 	run := b.rollback(ledger.RollbackRequest{})
 	b.wantState(older, "undone undone")
 	b.wantState(e, "undone undone")
-	if !b.entry(e.ID).Late || b.third.get("/late") != `{"v":1}` || !run.Complete {
-		t.Errorf("late %v, resource %s", b.entry(e.ID).Late, b.third.get("/late"))
+	if !b.entry(e.ID).Late || b.third.Get("/late") != `{"v":1}` || !run.Complete {
+		t.Errorf("late %v, resource %s", b.entry(e.ID).Late, b.third.Get("/late"))
 	}
 }
 
@@ -182,7 +182,7 @@ func TestPartialNeitherFencesNorMoves(t *testing.T) {
 	if _, err := b.ledger.Keep(t.Context(), b.window, ""); err != nil {
 		t.Fatal(err)
 	}
-	b.third.set("/r/1", `{"v":"x"}`)
+	b.third.Set("/r/1", `{"v":"x"}`)
 	b.rollback(ledger.RollbackRequest{SelectRequest: ledger.SelectRequest{ToEntry: "0"[:0], Only: []string{"1"}}})
 	if b.state() != ledger.WindowStuck {
 		t.Errorf("window %s", b.state())
@@ -226,7 +226,7 @@ func TestUnselectedNewerEntryHolds(t *testing.T) {
 	b.record(draft("/a", `{"v":2}`, `{"v":3}`))
 	run := b.rollback(ledger.RollbackRequest{SelectRequest: ledger.SelectRequest{Only: []string{"1"}}})
 	b.wantState(first, "applied")
-	if run.Complete || run.Counts.Remaining != 1 || len(b.third.order()) != 0 {
+	if run.Complete || run.Counts.Remaining != 1 || len(b.third.Order()) != 0 {
 		t.Errorf("run %+v", run)
 	}
 }
@@ -237,7 +237,7 @@ func TestRefusedCredentialParksTheSystem(t *testing.T) {
 	other := draft("/o", `{"v":1}`, `{"v":2}`)
 	other.System = "other"
 	o := b.record(other)[0]
-	b.third.onLook = func(n int, at string) error {
+	b.third.OnLook = func(n int, at string) error {
 		if at != "/o" {
 			return &ledger.CallError{Class: ledger.CallAuth, Status: 401}
 		}
@@ -248,10 +248,10 @@ func TestRefusedCredentialParksTheSystem(t *testing.T) {
 		b.wantState(e, "stuck blocked")
 	}
 	b.wantState(o, "undone undone")
-	if b.third.looks != 3 { // /o twice, /r/3 once: the parked system is not called again
-		t.Errorf("%d looks", b.third.looks)
+	if looks, _ := b.third.Calls(); looks != 3 { // /o twice, /r/3 once: the parked system is not called again
+		t.Errorf("%d looks", looks)
 	}
-	b.third.onLook = nil
+	b.third.OnLook = nil
 	if run := b.rollback(ledger.RollbackRequest{}); !run.Complete {
 		t.Errorf("the next rollback did not try again: %+v", run.Counts)
 	}
@@ -265,7 +265,7 @@ func TestSystemAwayWaitsAndOthersGoOn(t *testing.T) {
 	b.record(other)
 	b.updatesOf("later", 1)
 	away := 20
-	b.third.onLook = func(n int, at string) error {
+	b.third.OnLook = func(n int, at string) error {
 		if at == "/later/1" || at == "/o" {
 			return nil
 		}
@@ -275,8 +275,8 @@ func TestSystemAwayWaitsAndOthersGoOn(t *testing.T) {
 		return nil
 	}
 	run := b.rollback(ledger.RollbackRequest{})
-	if !run.Complete || b.third.order()[0] != "/later/1" || b.third.order()[1] != "/o" {
-		t.Errorf("complete %v, order %v", run.Complete, b.third.order())
+	if !run.Complete || b.third.Order()[0] != "/later/1" || b.third.Order()[1] != "/o" {
+		t.Errorf("complete %v, order %v", run.Complete, b.third.Order())
 	}
 	for _, e := range list {
 		for _, a := range b.entry(e.ID).Attempts {
@@ -303,30 +303,30 @@ func TestPauseResumeCancel(t *testing.T) {
 	b := newBench(t)
 	list := b.updates(4)
 	run := b.start(ledger.RollbackRequest{})
-	b.third.onUndo = func(n int, at string) (error, bool) {
+	b.third.OnUndo = func(n int, at string) (bool, error) {
 		if at == "/r/3" { // the operator pauses while the second undo is under way
 			if _, err := b.ledger.Pause(t.Context(), run.ID); err != nil {
 				t.Error(err)
 			}
 		}
-		return nil, false
+		return false, nil
 	}
 	if got := b.finish(run.ID); got.State != ledger.RollbackPaused {
 		t.Fatalf("the run is %s", got.State)
 	}
 	b.wantState(list[2], "undone undone")
 	b.wantState(list[1], "applied")
-	b.third.onUndo = nil
+	b.third.OnUndo = nil
 	if _, err := b.ledger.Resume(t.Context(), run.ID); err != nil {
 		t.Fatal(err)
 	}
-	b.third.onUndo = func(n int, at string) (error, bool) {
+	b.third.OnUndo = func(n int, at string) (bool, error) {
 		if at == "/r/2" {
 			if _, err := b.ledger.Cancel(t.Context(), run.ID); err != nil {
 				t.Error(err)
 			}
 		}
-		return nil, false
+		return false, nil
 	}
 	if got := b.finish(run.ID); got.State != ledger.RollbackCancelled {
 		t.Fatalf("the run is %s", got.State)
@@ -337,7 +337,7 @@ func TestPauseResumeCancel(t *testing.T) {
 	if b.state() != ledger.WindowSealed {
 		t.Errorf("window %s", b.state())
 	}
-	b.third.onUndo = nil
+	b.third.OnUndo = nil
 	if got := b.rollback(ledger.RollbackRequest{}); !got.Complete {
 		t.Errorf("a new rollback after the cancelled one: %+v", got.Counts)
 	}
