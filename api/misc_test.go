@@ -8,7 +8,10 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-type echoContext = echo.Context
+type (
+	echoContext      = echo.Context
+	responseRecorder = httptest.ResponseRecorder
+)
 
 func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
 
