@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"sideledger/api/client"
+	"sideledger/api/wire"
+)
+
+var (
+	errTimeout = errors.New("timed out")
+	errOver    = errors.New("the rollback is over")
+)
+
+// A follower shows one run as its journal tells it.
+type follower struct {
+	app    *app
+	client *client.Client
+	id     string
+	after  int64 // records up to this number were shown, or were there before
+
+	bar   *progress
+	lost  bool
+	state string // of the run, as last shown
+}
+
+// follow shows a run until it is over and returns it as it is then. A connection that is lost is made
+// again for as long as it takes: the run does not depend on it. An error is the context's cause, or an
+// answer that another try would not change.
+func (a *app) follow(ctx context.Context, c *client.Client, rb *wire.Rollback) (*wire.Rollback, error) {
+	streaming, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	f := &follower{app: a, client: c, id: rb.ID, bar: newProgress(a, rb), state: rb.State}
+	defer f.bar.end()
+	go f.beat(streaming, cancel)
+	for {
+		err := c.RollbackEvents(streaming, rb.ID, client.Watch{After: f.after, LostFunc: f.onLost, OpenFunc: f.onOpen}, f.event)
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err == nil, errors.Is(err, errOver), streaming.Err() != nil, client.Unreachable(err):
+		default:
+			return nil, err
+		}
+		now, err := f.read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if now.Over() {
+			return now, nil
+		}
+		if err := a.pause(ctx, 100*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// read reads the run, again and again while nobody answers.
+func (f *follower) read(ctx context.Context) (*wire.Rollback, error) {
+	for {
+		rb, err := f.client.Rollback(ctx, f.id)
+		switch {
+		case err == nil:
+			return rb, nil
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case !client.Unreachable(err):
+			return nil, err
+		}
+		f.onLost(err)
+		if err := f.app.pause(ctx, 500*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// beat says now and then that the run still runs, and notices its end where the stream does not.
+func (f *follower) beat(ctx context.Context, end context.CancelCauseFunc) {
+	for f.app.pause(ctx, f.app.heartbeat) == nil {
+		rb, err := f.client.Rollback(ctx, f.id)
+		switch {
+		case err != nil:
+		case rb.Over():
+			end(errOver)
+			return
+		default:
+			f.bar.line("still %s: %s", rb.State, waitingText(rb))
+		}
+	}
+}
+
+func waitingText(rb *wire.Rollback) string {
+	text := fmt.Sprintf("%d remaining", rb.Counts.Remaining)
+	if rb.Waiting != nil {
+		text += ", " + waits(rb.Waiting)
+	}
+	return text
+}
+
+// waits says in words what a run waits for.
+func waits(w *wire.Waiting) string {
+	text := w.Why
+	switch w.Why {
+	case "perform_by":
+		text = "nobody has reported on an intent yet"
+	case "system_away":
+		text = "a system is away"
+	case "retry":
+		text = "a retry is due later"
+	case "paced":
+		text = "a system is paced"
+	}
+	if w.On != "" {
+		text += " (" + w.On + ")"
+	}
+	if w.Until != nil {
+		text += ", until " + w.Until.UTC().Format("15:04:05Z")
+	}
+	return text
+}
+
+func (f *follower) onLost(err error) {
+	if f.lost {
+		return
+	}
+	f.lost = true
+	f.bar.line("connection lost: %v", err)
+	f.bar.line("the rollback goes on by itself; trying to reach the server again")
+}
+
+func (f *follower) onOpen() {
+	if f.lost {
+		f.lost = false
+		f.bar.line("connected again")
+	}
+}
+
+// event shows one record.
+func (f *follower) event(e wire.Event) error {
+	f.after = e.ID
+	if f.app.output == formatLines {
+		if err := f.app.showLine(e); err != nil {
+			return err
+		}
+	}
+	var r wire.Record
+	if err := json.Unmarshal(e.Data, &r); err != nil {
+		return fmt.Errorf("read record %d: %w", e.ID, err)
+	}
+	if r.Entry != nil {
+		f.bar.entry(&r)
+	}
+	if r.Rollback == nil || r.RollbackID != "" && r.RollbackID != f.id {
+		return nil
+	}
+	f.run(r.Rollback)
+	if r.Rollback.State == "finished" || r.Rollback.State == stateCancelled {
+		return errOver
+	}
+	return nil
+}
+
+func (f *follower) run(r *wire.RecordRollback) {
+	switch {
+	case r.State == "waiting" && r.Waiting != nil:
+		f.bar.line("waiting: %s", waits(r.Waiting))
+	case r.State == f.state:
+	case r.State == "paused":
+		f.bar.line("paused: an operator stopped it; it goes on when it is resumed")
+	}
+	f.state = r.State
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"sideledger/api/wire"
+)
+
+// showRollback shows a run and, once it is over, what is stuck in it.
+func (a *app) showRollback(rb *wire.Rollback, stuck []wire.Entry) error {
+	if stuck == nil {
+		stuck = []wire.Entry{}
+	}
+	return a.show(view{
+		value: wire.RollbackReport{Rollback: *rb, Stuck: stuck},
+		names: []string{rb.ID},
+		text: func(p *page) {
+			p.rollback(rb)
+			p.stuck(stuck)
+			if rb.Over() {
+				p.advice(rb, stuck)
+			}
+		},
+	})
+}
+
+// rollback writes a run in two lines.
+func (p *page) rollback(rb *wire.Rollback) {
+	word, tint := rb.State, tintChange
+	switch {
+	case rb.State == stateCancelled:
+		tint = tintWarn
+	case rb.Over() && rb.Complete:
+		word, tint = "finished, complete", tintGood
+	case rb.Over():
+		word, tint = "finished, not complete", tintWarn
+	case rb.Waiting != nil:
+		word = "waiting: " + waits(rb.Waiting)
+	}
+	partial := ""
+	if rb.Partial {
+		partial = " (a part of the window)"
+	}
+	p.printf("Rollback %s%s: %s\n", clean(rb.ID), partial, p.paint(tint, clean(word)))
+	p.printf("  %s\n", countsText(rb.Counts))
+}
+
+// countsText says how many entries became what; zeros are left out.
+func countsText(c wire.Counts) string {
+	var parts []string
+	for _, n := range []struct {
+		n    int
+		word string
+	}{
+		{c.Undone, "undone"},
+		{c.AlreadyUndone, "already undone"},
+		{c.Compensated, "compensated"},
+		{c.Unverified, "unverified"},
+		{c.ByHand, "by hand"},
+		{c.Waived, "waived"},
+		{c.Retained, "retained"},
+		{c.Void, "void"},
+		{c.Stuck, "stuck"},
+		{c.Remaining, "remaining"},
+	} {
+		if n.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n.n, n.word))
+		}
+	}
+	if parts == nil {
+		return "no entries"
+	}
+	return strings.Join(parts, " · ")
+}
+
+// stuck lists stuck entries with what is known of each and what to type next.
+func (p *page) stuck(entries []wire.Entry) {
+	for i := range entries {
+		e := &entries[i]
+		symbol, tint := reasonSymbol(e.Reason)
+		p.printf("\n%s entry %d  %s  %s  %s  %s\n", p.paint(tint, symbol+" "+clean(e.Reason)), e.Seq, clean(e.System), clean(e.Kind),
+			short(describe(e.Resource), 100), p.paint(tintDim, clean(e.ID)))
+		if e.Detail != "" {
+			p.printf("    %s\n", clean(e.Detail))
+		}
+		if e.Source != "" || e.Note != "" {
+			p.printf("    from %s\n", clean(strings.TrimSpace(e.Source+"  "+e.Note)))
+		}
+		p.image("before", e.Before)
+		p.image("after", e.After)
+		p.image("now", e.Now)
+		if e.Decision != nil {
+			p.printf("    decided: %s (%s)\n", clean(e.Decision.Decision), clean(e.Decision.Reason))
+		}
+		if e.Next != "" {
+			p.printf("    next: %s\n", clean(e.Next))
+		}
+	}
+}
+
+// image writes one image of an entry; an image that is not known is left out.
+func (p *page) image(name string, raw json.RawMessage) {
+	switch {
+	case raw == nil:
+	case string(raw) == "null":
+		p.printf("    %s (not there)\n", pad(name, 6))
+	default:
+		p.printf("    %s %s\n", pad(name, 6), short(clean(string(raw)), 160))
+	}
+}
+
+// reasonSymbol returns a symbol for why an entry is stuck; the word stands beside it, always.
+func reasonSymbol(reason string) (string, tint) {
+	switch reason {
+	case "drifted", "in_doubt", "late":
+		return "?", tintWarn
+	case "manual", "irreversible":
+		return "!", tintWarn
+	default:
+		return "x", tintBad
+	}
+}
+
+// advice ends a report with the most important line.
+func (p *page) advice(rb *wire.Rollback, stuck []wire.Entry) {
+	switch statusOfRollback(rb, stuck) {
+	case exitDone:
+		text := "Done: nothing is left open."
+		if rb.Partial {
+			text = "Done: nothing that was selected is left open."
+		}
+		p.printf("\n%s\n", p.paint(tintGood, text))
+	case exitPerson:
+		p.printf("\n%s\n", p.paint(tintWarn, fmt.Sprintf("Not rolled back: %d of the entries need a person.", len(stuck))))
+	default:
+		p.printf("\n%s\n", p.paint(tintBad, fmt.Sprintf("Not rolled back: %d stuck, %d remaining; some undo failed, is blocked, or was not begun.", len(stuck), rb.Counts.Remaining)))
+	}
+}
+
+// window writes a window in two or three lines.
+func (p *page) window(a *app, w *wire.Window) {
+	tint := tintChange
+	switch w.State {
+	case "stuck":
+		tint = tintWarn
+	case "rolled_back", "kept":
+		tint = tintGood
+	}
+	p.printf("Window %s  %s  %s\n", clean(w.ID), p.paint(tintBold, clean(w.Name)), p.paint(tint, clean(w.State)))
+	p.printf("  opened %s", a.ago(w.CreatedAt))
+	if w.SealedAt != nil {
+		p.printf(", sealed %s", a.ago(*w.SealedAt))
+	}
+	for _, x := range []struct{ name, value string }{{"owner", w.Owner}, {"ticket", w.Ticket}, {"snapshot", w.Snapshot}} {
+		if x.value != "" {
+			p.printf(", %s %s", x.name, clean(x.value))
+		}
+	}
+	p.printf("\n  %s\n", countsText(w.Counts))
+}
