@@ -215,8 +215,8 @@ func membersOf(raw json.RawMessage) ([]member, error) {
 	var out []member
 	for dec.More() {
 		var m member
-		var name string
-		if err := dec.Decode(&name); err != nil {
+		name, err := dec.Token()
+		if err != nil {
 			return nil, err
 		}
 		if err := dec.Decode(&m.value); err != nil {

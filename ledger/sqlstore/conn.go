@@ -115,7 +115,7 @@ func (c *conn) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 }
 
 // chunks are the sizes of multi-row inserts: few, so that each is prepared once.
-var chunks = []int{64, 16, 4, 1}
+var chunks = []int{1}
 
 // insert adds n rows. valuesFunc returns those of row i, in the order of columns.
 func (c *conn) insert(ctx context.Context, t table, n int, valuesFunc func(i int) []any) error {
@@ -165,7 +165,7 @@ var (
 	entryTable = table{"entries", []string{
 		"id", "window_id", "seq", "recorded_by", "recorded_at", "posted",
 		"system", "kind", "tag", "state", "on_rollback", "open", "outcome", "reason", "detail", "perform_by", "late", "doubted",
-		"warnings", "resource_key", "rollback_id", "now_digest", "now_image", "decision", "not_before", "applied_at", "undone_at",
+		"warnings", "resource_key", "resource_ref", "rollback_id", "now_digest", "now_image", "decision", "not_before", "applied_at", "undone_at",
 		"journal_number", "journal_hash", "body",
 	}}
 	attemptTable = table{"attempts", []string{

@@ -1,6 +1,8 @@
 package sqlstore
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -35,6 +37,7 @@ type entryRow struct {
 	Doubted       bool      `bun:"doubted"`
 	Warnings      []byte    `bun:"warnings"`
 	ResourceKey   []byte    `bun:"resource_key"`
+	ResourceRef   *int64    `bun:"resource_ref"`
 	RollbackID    uuid.UUID `bun:"rollback_id"`
 	NowDigest     string    `bun:"now_digest"`
 	NowImage      []byte    `bun:"now_image"`
@@ -56,7 +59,7 @@ func (r *entryRow) args() []any {
 	return []any{
 		r.ID, r.WindowID, r.Seq, r.RecordedBy, r.RecordedAt, r.Posted,
 		r.System, r.Kind, r.Tag, r.State, r.OnRollback, r.Open, r.Outcome, r.Reason, r.Detail, r.PerformBy, r.Late, r.Doubted,
-		r.Warnings, r.ResourceKey, r.RollbackID, r.NowDigest, r.NowImage, r.Decision, r.NotBefore, r.AppliedAt, r.UndoneAt,
+		r.Warnings, r.ResourceKey, r.ResourceRef, r.RollbackID, r.NowDigest, r.NowImage, r.Decision, r.NotBefore, r.AppliedAt, r.UndoneAt,
 		r.JournalNumber, r.JournalHash, r.Body,
 	}
 }
@@ -90,7 +93,8 @@ func entryToRow(e *ledger.Entry) (*entryRow, error) {
 		Body: body,
 	}
 	if e.ResourceKey != (ledger.Key{}) {
-		r.ResourceKey = e.ResourceKey[:]
+		ref := resourceRef(e.WindowID, e.ResourceKey, e.Seq/inBucket)
+		r.ResourceKey, r.ResourceRef = e.ResourceKey[:], &ref
 	}
 	if e.Now.Known() {
 		r.NowImage = e.Now.JSON
@@ -99,6 +103,28 @@ func entryToRow(e *ledger.Entry) (*entryRow, error) {
 		r.Decision, err = document(decisionDoc{string(d.Kind), d.Reason, d.Seen, d.Evidence, d.By, micros(d.At)}, false)
 	}
 	return r, err
+}
+
+// inBucket is how many entries of a window, one after the other, share a bucket of the index of resources.
+const inBucket = 2048
+
+// resourceRef is what the index of resources holds: 23 bits of the window, 16 bits of the entry's bucket, 24
+// bits of the key. Hashes are spread evenly, and an index over them alone would touch another page with
+// every entry; so the newest bucket, a few pages, takes them all, and a look asks every bucket of the
+// window. Two keys may share a ref: whoever looks one up compares the key as well.
+func resourceRef(windowID uuid.UUID, key ledger.Key, bucket int) int64 {
+	window := sha256.Sum256(windowID[:])
+	return int64(binary.BigEndian.Uint32(window[:])>>9)<<40 | int64(uint16(bucket))<<24 | //nolint:gosec // 23 bits keep the sign
+		int64(binary.BigEndian.Uint32(key[:])>>8)
+}
+
+// resourceRefs are the refs that a resource may have in a window of so many entries.
+func resourceRefs(windowID uuid.UUID, key ledger.Key, entries int) []int64 {
+	refs := make([]int64, entries/inBucket+1)
+	for i := range refs {
+		refs[i] = resourceRef(windowID, key, i)
+	}
+	return refs
 }
 
 // entry returns the row's entry without attempts. The draft's own members stand in the body alone.

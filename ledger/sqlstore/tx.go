@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"sideledger/ledger"
 	"sideledger/ledger/journal"
@@ -26,6 +27,7 @@ type tx struct {
 	mark  mark
 	saved bool // a savepoint stands
 	over  bool // the function has returned
+	top   int  // highest Seq that it added
 }
 
 var errOver = errors.New("a transaction was used after its function had returned")
@@ -159,6 +161,7 @@ func (t *tx) InsertEntry(e *ledger.Entry) error {
 	r.place = len(t.b.entries)
 	r.JournalHash = bytes.Clone(r.JournalHash)
 	r.ResourceKey, r.NowImage = bytes.Clone(r.ResourceKey), bytes.Clone(r.NowImage)
+	t.top = max(t.top, e.Seq)
 	t.b.entries = append(t.b.entries, r)
 	t.b.entryAt[e.ID] = r
 	return nil
@@ -215,8 +218,8 @@ func (t *tx) SameResource(key ledger.Key) ([]ledger.Entry, error) {
 		return nil, err
 	}
 	var rows []entryRow
-	err := t.b.c.db.NewSelect().Model(&rows).Where("window_id = ?", t.win.ID).Where("resource_key = ?", key[:]).
-		OrderExpr("seq").Scan(t.b.ctx)
+	err := t.b.c.db.NewSelect().Model(&rows).Where("resource_ref IN (?)", bun.List(resourceRefs(t.win.ID, key, max(t.win.LastSeq, t.top)))).
+		Where("window_id = ?", t.win.ID).Where("resource_key = ?", key[:]).OrderExpr("seq").Scan(t.b.ctx)
 	if err != nil {
 		return nil, t.b.fail(err)
 	}

@@ -1,0 +1,480 @@
+package ledger_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sideledger/ledger"
+	"sideledger/ledger/ledgertest"
+	"sideledger/ledger/runner"
+	"sideledger/ledger/sqlstore"
+)
+
+// A stand is a ledger on a real store, with a clock that the test moves.
+type stand struct {
+	*testing.T
+	ledger *ledger.Ledger
+	third  *ledgertest.Third
+	now    time.Time
+	window uuid.UUID
+}
+
+func newStand(t *testing.T) *stand {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	s := &stand{T: t, third: ledgertest.NewThird(), now: time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)}
+	clock := func() time.Time { return s.now }
+	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: clock, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waker := runner.NewWaker()
+	s.ledger = ledger.New(ledger.Config{Store: store, Systems: s.third, Clock: clock, Log: log, Waker: waker})
+	w, err := s.ledger.OpenWindow(t.Context(), ledger.WindowDraft{Name: "w"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.window = w.ID
+	return s
+}
+
+// roll rolls the window back to the end.
+func (s *stand) roll() *ledger.RollbackView {
+	s.Helper()
+	run, err := s.ledger.StartRollback(s.Context(), s.window, ledger.RollbackRequest{})
+	if err != nil {
+		s.Fatal(err)
+	}
+	r := runner.New(runner.Config{
+		Ledger: s.ledger, Waker: runner.NewWaker(), Clock: func() time.Time { return s.now }, Sole: true,
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), JitterFunc: func(d time.Duration) time.Duration { return d },
+	})
+	r.RunOne(s.Context(), run.ID)
+	if run, err = s.ledger.Rollback(s.Context(), run.ID); err != nil {
+		s.Fatal(err)
+	}
+	return run
+}
+
+func doc(s string) ledger.Image {
+	if s == "" {
+		return ledger.Image{}
+	}
+	return ledger.Image{JSON: json.RawMessage(s)}
+}
+
+func update(at, before, after string) ledger.Draft {
+	return ledger.Draft{
+		System: "sys", Kind: "test", Action: ledger.ActionUpdate, Resource: json.RawMessage(fmt.Sprintf(`{"path":%q}`, at)),
+		Before: doc(before), After: doc(after),
+	}
+}
+
+func (s *stand) record(d ledger.Draft) (*ledger.Entry, error) {
+	got, err := s.ledger.Record(s.Context(), s.window, []ledger.Draft{d})
+	if err != nil {
+		return nil, err
+	}
+	return got[0].Entry, nil
+}
+
+func (s *stand) mustRecord(d ledger.Draft) *ledger.Entry {
+	s.Helper()
+	e, err := s.record(d)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return e
+}
+
+// fact records an entry whose effect is there, and makes it.
+func (s *stand) fact(d ledger.Draft) *ledger.Entry {
+	s.Helper()
+	d.State = ledger.EntryApplied
+	s.third.Set(ledgertest.Path(d.Resource), string(d.After.JSON))
+	return s.mustRecord(d)
+}
+
+func (s *stand) wantCode(what string, err error, want ledger.Code) {
+	s.Helper()
+	if ledger.CodeOf(err) != want {
+		s.Errorf("%s: %v, want %s", what, err, want)
+	}
+}
+
+func TestBadDraftsNameTheField(t *testing.T) {
+	s := newStand(t)
+	for field, change := range map[string]func(*ledger.Draft){
+		"/system":         func(d *ledger.Draft) { d.System = "unknown" },
+		"/kind":           func(d *ledger.Draft) { d.Kind = "" },
+		"/id":             func(d *ledger.Draft) { d.ID = uuid.New() },
+		"/action":         func(d *ledger.Draft) { d.Action = "upsert" },
+		"/state":          func(d *ledger.Draft) { d.State = ledger.EntryUndone },
+		"/on_rollback":    func(d *ledger.Draft) { d.OnRollback = "ignore" },
+		"/reversible":     func(d *ledger.Draft) { d.Reversible = "maybe" },
+		"/perform_within": func(d *ledger.Draft) { d.Perform = -time.Second },
+		"/resource":       func(d *ledger.Draft) { d.Resource = json.RawMessage(`[1]`) },
+		"/before":         func(d *ledger.Draft) { d.Before = ledger.Absent },
+		"/after":          func(d *ledger.Draft) { d.After = ledger.Absent },
+		"/owned/0":        func(d *ledger.Draft) { d.Owned = []string{"v"} },
+		"/tag":            func(d *ledger.Draft) { d.Tag = strings.Repeat("x", 300) },
+		"/note":           func(d *ledger.Draft) { d.Note = "a\x00b" },
+		"/depends_on/0":   func(d *ledger.Draft) { d.DependsOn = []uuid.UUID{ledger.NewID()} },
+	} {
+		d := update("/a", `{"v":1}`, `{"v":2}`)
+		change(&d)
+		_, err := s.record(d)
+		var e *ledger.Error
+		if !errors.As(err, &e) || e.Code != ledger.CodeInvalid || e.Field != field || e.Msg == "" {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	creates := map[string]ledger.Draft{"with a before": {Before: doc(`{"v":1}`)}, "without a before": {}}
+	for name, c := range creates {
+		c.System, c.Kind, c.Action, c.Resource, c.After = "sys", "test", ledger.ActionCreate, json.RawMessage(`{"path":"/x"}`), doc(`{"v":1}`)
+		_, err := s.record(c)
+		s.wantCode("a create "+name, err, ledger.CodeInvalid)
+	}
+	if list, err := s.ledger.Entries(t.Context(), ledger.EntryQuery{WindowID: s.window, Limit: 10}); err != nil || len(list) != 0 {
+		t.Errorf("something was recorded: %d, %v", len(list), err)
+	}
+}
+
+func TestTheSameIDTwice(t *testing.T) {
+	s := newStand(t)
+	d := update("/a", `{"v":1}`, `{"v":2}`)
+	d.ID = ledger.NewID()
+	first := s.mustRecord(d)
+	if _, err := s.ledger.Seal(t.Context(), s.window, ""); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.ledger.Record(t.Context(), s.window, []ledger.Draft{d})
+	if err != nil || !got[0].Replay || got[0].Entry.Seq != first.Seq {
+		t.Errorf("a replay in a sealed window: %+v, %v", got, err)
+	}
+	d.Note = "other"
+	_, err = s.record(d)
+	s.wantCode("another content", err, ledger.CodeConflict)
+	w, err := s.ledger.OpenWindow(t.Context(), ledger.WindowDraft{Name: "w2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.ledger.Record(t.Context(), w.ID, []ledger.Draft{update("/a", `{"v":1}`, `{"v":2}`), func() ledger.Draft { d.Note = ""; return d }()})
+	s.wantCode("the id of another window", err, ledger.CodeConflict)
+	if v, err := s.ledger.Window(t.Context(), w.ID); err != nil || v.LastSeq != 0 {
+		t.Errorf("a batch with a bad entry left %d entries", v.LastSeq)
+	}
+}
+
+func TestWindowTakesIntentsOrNot(t *testing.T) {
+	s := newStand(t)
+	intent := update("/a", `{"v":1}`, `{"v":2}`)
+	s.mustRecord(intent)
+	for _, move := range []struct {
+		name string
+		do   func() error
+		want ledger.Code
+	}{
+		{"sealed", func() error { _, err := s.ledger.Seal(t.Context(), s.window, ""); return err }, ledger.CodeConflict},
+		{"reopened", func() error { _, err := s.ledger.Reopen(t.Context(), s.window, ""); return err }, ""},
+		{"kept", func() error { _, err := s.ledger.Keep(t.Context(), s.window, ""); return err }, ledger.CodeConflict},
+		{"given back", func() error { _, err := s.ledger.Reopen(t.Context(), s.window, ""); return err }, ledger.CodeConflict},
+	} {
+		if err := move.do(); err != nil {
+			t.Fatalf("%s: %v", move.name, err)
+		}
+		_, err := s.record(intent)
+		s.wantCode("an intent in a window that is "+move.name, err, move.want)
+		fact := update("/f", `{"v":1}`, `{"v":2}`)
+		fact.State = ledger.EntryApplied
+		if e := s.mustRecord(fact); e.Late {
+			t.Errorf("a fact in a window that is %s is late", move.name)
+		}
+	}
+}
+
+func TestReports(t *testing.T) {
+	s := newStand(t)
+	d := update("/a", `{"v":1}`, "")
+	e := s.mustRecord(d)
+	e, err := s.ledger.Applied(t.Context(), e.ID, ledger.Report{After: doc(`{"v":2}`), Resource: json.RawMessage(`{"id":9007199254740993}`)})
+	if err != nil || e.State != ledger.EntryApplied || string(e.Resource) != `{"path":"/a","id":9007199254740993}` || string(e.After.JSON) != `{"v":2}` {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	if again, err := s.ledger.Applied(t.Context(), e.ID, ledger.Report{}); err != nil || again.Journal != e.Journal {
+		t.Errorf("the same report again: %v", err)
+	}
+	_, err = s.ledger.Applied(t.Context(), e.ID, ledger.Report{After: doc(`{"v":3}`)})
+	s.wantCode("another after-image", err, ledger.CodeConflict)
+	_, err = s.ledger.Void(t.Context(), e.ID, "no")
+	s.wantCode("void of an applied entry", err, ledger.CodeConflict)
+	_, err = s.ledger.Renew(t.Context(), e.ID)
+	s.wantCode("renew of an applied entry", err, ledger.CodeConflict)
+
+	v := s.mustRecord(update("/b", `{"v":1}`, `{"v":2}`))
+	s.now = s.now.Add(30 * time.Second)
+	r, err := s.ledger.Renew(t.Context(), v.ID)
+	if err != nil || !r.PerformBy.Equal(s.now.Add(time.Minute)) {
+		t.Errorf("renewed until %s, %v", r.PerformBy, err)
+	}
+	if _, err := s.ledger.Void(t.Context(), v.ID, "not done"); err != nil {
+		t.Fatal(err)
+	}
+	back, err := s.ledger.Applied(t.Context(), v.ID, ledger.Report{})
+	if err != nil || back.State != ledger.EntryApplied {
+		t.Errorf("a fact on a void entry: %v", err)
+	}
+}
+
+func TestCapture(t *testing.T) {
+	s := newStand(t)
+	s.third.Set("/a", `{"v":1,"big":9007199254740993,"e":1.0E+2}`)
+	d := update("/a", "", "")
+	d.Capture = true
+	e := s.mustRecord(d)
+	if string(e.Before.JSON) != `{"v":1,"big":9007199254740993,"e":1.0E+2}` {
+		t.Errorf("before %s", e.Before.JSON)
+	}
+	s.third.Set("/a", `{"v":2,"big":9007199254740993,"e":1.0E+2}`)
+	e, err := s.ledger.Applied(t.Context(), e.ID, ledger.Report{})
+	if err != nil || string(e.After.JSON) != `{"v":2,"big":9007199254740993,"e":1.0E+2}` {
+		t.Errorf("after %s, %v", e.After.JSON, err)
+	}
+	there := d
+	there.Action = ledger.ActionCreate
+	_, err = s.record(there)
+	s.wantCode("a create of what is there", err, ledger.CodeConflict)
+	s.third.OnLook = func(int, string) error { return &ledger.CallError{Class: ledger.CallNotSent} }
+	_, err = s.record(d)
+	s.wantCode("an intent whose capture fails", err, ledger.CodeConflict)
+	d.State = ledger.EntryApplied
+	if e := s.mustRecord(d); !slices.ContainsFunc(e.Warnings, func(w string) bool { return strings.HasPrefix(w, "capture failed") }) {
+		t.Errorf("a fact whose capture fails says %v", e.Warnings)
+	}
+}
+
+// Two changes of one resource: the plan foresees what the newer undo leaves behind.
+func TestPlanForeseesAndWritesNothing(t *testing.T) {
+	s := newStand(t)
+	s.fact(update("/a", `{"v":1}`, `{"v":2}`))
+	s.fact(update("/a", `{"v":2}`, `{"v":3}`))
+	s.fact(update("/b", `{"v":1}`, `{"v":2}`))
+	guard := update("/g", `{"v":1}`, `{"v":2}`)
+	guard.OnRollback = ledger.OnRollbackRetain
+	s.fact(guard)
+	s.third.Set("/b", `{"v":"x"}`)
+	dep := update("/c", `{"v":1}`, `{"v":2}`)
+	s.fact(dep)
+	before, err := s.ledger.Window(t.Context(), s.window)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	sum, err := s.ledger.Plan(t.Context(), s.window, ledger.Selection{}, func(st ledger.Step) error {
+		got = append(got, fmt.Sprintf("%d %s %s", st.Entry.Seq, st.Verdict, st.Now.JSON))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`5 undo {"v":2}`, `4 retained `, `3 drifted {"v":"x"}`, `2 undo {"v":3}`, `1 undo {"v":2}`}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	after, err := s.ledger.Window(t.Context(), s.window)
+	if err != nil || after.Head != before.Head || len(s.third.Order()) != 0 {
+		t.Error("the plan wrote something")
+	}
+	s.mustRecord(update("/d", `{"v":1}`, `{"v":2}`))
+	_, err = s.ledger.StartRollback(t.Context(), s.window, ledger.RollbackRequest{Plan: sum.Fingerprint})
+	s.wantCode("a plan of a window that has moved", err, ledger.CodeStale)
+}
+
+// The plan's verdicts are what the rollback then does.
+func TestPlanKeepsItsWord(t *testing.T) {
+	s := newStand(t)
+	for i := range 3 {
+		s.fact(update("/a", fmt.Sprintf(`{"v":%d}`, i), fmt.Sprintf(`{"v":%d}`, i+1)))
+	}
+	sum, err := s.ledger.Plan(t.Context(), s.window, ledger.Selection{}, func(ledger.Step) error { return nil })
+	if err != nil || sum.Counts[ledger.VerdictUndo] != 3 {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	if run := s.roll(); run.Counts.Undone != 3 || s.third.Get("/a") != `{"v":0}` {
+		t.Errorf("%+v, /a %s", run.Counts, s.third.Get("/a"))
+	}
+}
+
+func TestLateFactAfterTheEndWaitsForAPerson(t *testing.T) {
+	s := newStand(t)
+	s.fact(update("/a", `{"v":1}`, `{"v":2}`))
+	if run := s.roll(); !run.Complete {
+		t.Fatal("not complete")
+	}
+	late := s.fact(update("/a", `{"v":2}`, `{"v":3}`))
+	if late.State != ledger.EntryStuck || late.Reason != ledger.ReasonLate || !late.Late {
+		t.Fatalf("the late fact is %s %s", late.State, late.Reason)
+	}
+	w, err := s.ledger.Window(t.Context(), s.window)
+	if err != nil || w.State != ledger.WindowStuck {
+		t.Errorf("window %s", w.State)
+	}
+	n := len(s.third.Order())
+	if run := s.roll(); run.Complete || len(s.third.Order()) != n {
+		t.Error("a rollback undid a late fact that nobody decided on")
+	}
+	if _, err := s.ledger.Resolve(t.Context(), late.ID, ledger.Resolution{Decision: ledger.DecideRetry, Reason: "undo it"}); err != nil {
+		t.Fatal(err)
+	}
+	if run := s.roll(); !run.Complete || s.third.Get("/a") != `{"v":1}` {
+		t.Errorf("%+v, /a %s", run.Counts, s.third.Get("/a"))
+	}
+}
+
+func TestResolve(t *testing.T) {
+	s := newStand(t)
+	e := s.fact(update("/a", `{"v":1}`, `{"v":2}`))
+	_, err := s.ledger.Resolve(t.Context(), e.ID, ledger.Resolution{Decision: ledger.DecideWaive, Reason: "r"})
+	s.wantCode("an entry that is not stuck", err, ledger.CodeConflict)
+	s.third.Set("/a", `{"v":"x"}`)
+	s.roll()
+	for field, r := range map[string]ledger.Resolution{
+		"/decision": {Decision: "skip", Reason: "r"}, "/reason": {Decision: ledger.DecideWaive}, "/seen": {Decision: ledger.DecideWaive, Reason: "r", Seen: "x"},
+	} {
+		_, err := s.ledger.Resolve(t.Context(), e.ID, r)
+		var bad *ledger.Error
+		if !errors.As(err, &bad) || bad.Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	stuck, err := s.ledger.Entry(t.Context(), e.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.third.Set("/a", `{"v":"y"}`)
+	_, err = s.ledger.Resolve(t.Context(), e.ID, ledger.Resolution{Decision: ledger.DecideUndo, Reason: "r", Seen: stuck.NowDigest})
+	s.wantCode("a drift that moved", err, ledger.CodeStale)
+	done, err := s.ledger.Resolve(t.Context(), e.ID, ledger.Resolution{Decision: ledger.DecideDone, Reason: "by hand", Evidence: "https://x"})
+	if err != nil || done.Outcome != ledger.OutcomeByHand || done.Decision.Evidence != "https://x" {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if run := s.roll(); !run.Complete || run.Counts.ByHand != 1 {
+		t.Errorf("%+v", run.Counts)
+	}
+}
+
+func TestVerify(t *testing.T) {
+	s := newStand(t)
+	s.fact(update("/a", `{"v":1}`, `{"v":2}`))
+	s.fact(update("/a", `{"v":2}`, `{"v":3}`))
+	s.fact(update("/b", `{"v":1}`, `{"v":2}`))
+	s.fact(update("/blind", `{"v":1}`, `{"v":2}`))
+	s.third.Blind["/blind"] = true
+	check := func(want string) {
+		t.Helper()
+		list, err := s.ledger.Verify(t.Context(), s.window)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, c := range list {
+			got = append(got, c.Verdict)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+	}
+	check("unknown same same same")
+	s.third.Set("/b", `{"v":9}`)
+	check("unknown drifted same same")
+	s.third.Set("/b", `{"v":2}`)
+	s.roll()
+	check("unknown same same same")
+	s.third.Set("/a", `{"v":3}`)
+	check("unknown same drifted drifted")
+}
+
+func TestOnceHappensOnce(t *testing.T) {
+	s := newStand(t)
+	key := ledger.ReplyKey{TokenID: "t", Method: "POST", Path: "/x", Key: "k"}
+	once := &ledger.Once{Key: key, RequestHash: [32]byte{1}, RenderFunc: func(v any) (ledger.Reply, error) {
+		return ledger.Reply{Status: 201, Body: []byte(v.([]ledger.Recorded)[0].Entry.ID.String())}, nil
+	}}
+	ctx := ledger.WithOnce(t.Context(), once)
+	first, err := s.ledger.Record(ctx, s.window, []ledger.Draft{update("/a", `{"v":1}`, `{"v":2}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.ledger.Record(ctx, s.window, []ledger.Draft{update("/a", `{"v":1}`, `{"v":2}`)})
+	var replay *ledger.ReplayError
+	if !errors.As(err, &replay) || string(replay.Reply.Body) != first[0].Entry.ID.String() || replay.Reply.Status != 201 {
+		t.Errorf("%v", err)
+	}
+	other := *once
+	other.RequestHash = [32]byte{2}
+	_, err = s.ledger.Record(ledger.WithOnce(t.Context(), &other), s.window, []ledger.Draft{update("/a", `{"v":1}`, `{"v":2}`)})
+	s.wantCode("another body under the key", err, ledger.CodeInvalid)
+	if w, _ := s.ledger.Window(t.Context(), s.window); w.LastSeq != 1 {
+		t.Errorf("%d entries", w.LastSeq)
+	}
+}
+
+func TestIfMatchUnderTheFence(t *testing.T) {
+	s := newStand(t)
+	w, err := s.ledger.Window(t.Context(), s.window)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := ledger.WithExpected(t.Context(), w.Head.Number)
+	s.mustRecord(update("/a", `{"v":1}`, `{"v":2}`))
+	_, err = s.ledger.Seal(ctx, s.window, "")
+	s.wantCode("a seal decided on an older state", err, ledger.CodeStale)
+}
+
+func TestTokens(t *testing.T) {
+	s := newStand(t)
+	secret, made, err := s.ledger.CreateToken(t.Context(), ledger.Token{Role: ledger.RoleRecorder, WindowID: s.window, ExpiresAt: s.now.Add(time.Hour)})
+	if err != nil || !strings.HasPrefix(secret, "sl_recorder_") || strings.Contains(fmt.Sprintf("%+v", made), secret) {
+		t.Fatalf("%q, %v", secret, err)
+	}
+	who, err := s.ledger.Authenticate(t.Context(), secret)
+	if err != nil || who.Role != ledger.RoleRecorder || who.WindowID != s.window {
+		t.Errorf("%+v, %v", who, err)
+	}
+	for i := range secret {
+		b := []byte(secret)
+		b[i] ^= 1
+		_, err := s.ledger.Authenticate(t.Context(), string(b))
+		s.wantCode("a changed secret", err, ledger.CodeUnauthenticated)
+	}
+	s.now = s.now.Add(time.Hour)
+	_, err = s.ledger.Authenticate(t.Context(), secret)
+	s.wantCode("an expired token", err, ledger.CodeUnauthenticated)
+	secret, made, err = s.ledger.CreateToken(t.Context(), ledger.Token{Role: ledger.RoleViewer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ledger.RevokeToken(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.ledger.Authenticate(t.Context(), secret)
+	s.wantCode("a revoked token", err, ledger.CodeUnauthenticated)
+	for name, bad := range map[string]ledger.Token{"no role": {}, "a recorder of no window": {Role: ledger.RoleRecorder}, "a viewer of one window": {Role: ledger.RoleViewer, WindowID: s.window}} {
+		_, _, err := s.ledger.CreateToken(t.Context(), bad)
+		s.wantCode(name, err, ledger.CodeInvalid)
+	}
+}
