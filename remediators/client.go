@@ -37,7 +37,8 @@ type Client struct {
 	auth       AuthConfig
 	allow      []pattern // empty: everything below base
 	getenv     func(string) string
-	transport  *http.Transport
+	kept       *http.Transport // connections are used again
+	fresh      *http.Transport // one connection for each call
 	rest       *resty.Client
 	warning    string // why the address will be refused, as far as that is known without a name server
 }
@@ -49,6 +50,9 @@ type Call struct {
 	Query  string            // escaped, without '?'; empty: none
 	Header map[string]string // see [CheckHeader]
 	Body   []byte            // nil: none
+	// Fresh asks for a connection of its own. A kept connection may turn out dead just when it is used,
+	// and then nobody knows whether the call arrived: worth a handshake where that cannot be found out.
+	Fresh bool
 }
 
 // changing reports whether the call may change something at the third party.
@@ -76,14 +80,15 @@ func (r Reply) Field(name string) string {
 func newClient(lane *Lane, base *url.URL, c SystemConfig, getenv func(string) string) *Client {
 	cl := &Client{
 		lane: lane, base: base, credential: c.Credential, auth: c.Auth, getenv: getenv,
-		transport: newTransport(c.AllowPrivate), warning: c.deniedHost(base.Hostname()),
+		kept: newTransport(c.AllowPrivate), fresh: newTransport(c.AllowPrivate), warning: c.deniedHost(base.Hostname()),
 	}
+	cl.fresh.DisableKeepAlives = true
 	for _, a := range c.Allow {
 		p, _ := parsePattern(a) // Validate has parsed it
 		cl.allow = append(cl.allow, p)
 	}
 	cl.rest = resty.NewWithClient(&http.Client{
-		Transport:     cl.transport,
+		Transport:     cl,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	})
 	cl.rest.SetRetryCount(0).SetDebug(false).SetDisableWarn(true).SetDoNotParseResponse(true).SetLogger(silent{})
@@ -272,9 +277,17 @@ func (c *Client) finish(_ *resty.Client, req *http.Request) error {
 	return nil
 }
 
+// RoundTrip implements [http.RoundTripper]: it chooses the connection.
+func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
+	if call, _ := req.Context().Value(callKey{}).(Call); call.Fresh {
+		return c.fresh.RoundTrip(req)
+	}
+	return c.kept.RoundTrip(req)
+}
+
 // close gives idle connections back. A nil client has none.
 func (c *Client) close() {
 	if c != nil {
-		c.transport.CloseIdleConnections()
+		c.kept.CloseIdleConnections()
 	}
 }

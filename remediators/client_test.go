@@ -120,7 +120,7 @@ func TestProxyVariablesAreIgnored(t *testing.T) {
 	if _, err := denied.Do(t.Context(), Call{Method: "GET", Path: "/latest"}); class(err) != "denied" || len(asked) > 0 {
 		t.Errorf("%v; the proxy was asked for %v", err, asked)
 	}
-	if client.transport.Proxy != nil {
+	if client.kept.Proxy != nil || client.fresh.Proxy != nil {
 		t.Error("the transport has a proxy")
 	}
 }
@@ -196,6 +196,24 @@ func TestChangingCallsAreNeverSentTwice(t *testing.T) {
 				t.Errorf("arrived: %s", got)
 			}
 		})
+	}
+}
+
+// A call with a connection of its own never meets a dead one.
+func TestFreshConnection(t *testing.T) {
+	k := &killer{}
+	client := newTestClient(t, SystemConfig{URL: k.start(t), AllowPrivate: true})
+	for range 3 {
+		if _, err := client.Do(t.Context(), Call{Method: "GET", Path: "/r/1", Fresh: true}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Do(t.Context(), Call{Method: "POST", Path: "/r/1", Body: []byte(`{"v":1}`), Fresh: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	denied := newTestClient(t, SystemConfig{URL: "http://127.0.0.1:1"})
+	if _, err := denied.Do(t.Context(), Call{Method: "POST", Path: "/", Fresh: true}); class(err) != "denied" {
+		t.Errorf("its address is checked too: %v", err)
 	}
 }
 

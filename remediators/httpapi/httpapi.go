@@ -194,6 +194,9 @@ func (r *Remediator) checkReferences(d *ledger.Draft, p *prepared) error {
 		case errors.Is(err, errMissing) && root == "now":
 			return nil
 		}
+		if p.kind != nil && !p.own(d, field) {
+			field = "/" + root // the reference is the profile's; what it reads is the entry's
+		}
 		return ledger.Invalid(field, "%s", err.Error())
 	}
 	if rd := p.recipe.read; rd != nil {
@@ -223,6 +226,14 @@ func (r *Remediator) checkReferences(d *ledger.Draft, p *prepared) error {
 		return err
 	}
 	return r.checkCall(d, p, v)
+}
+
+// own reports whether a field of the recipe was posted with the entry.
+func (p *prepared) own(d *ledger.Draft, field string) bool {
+	if strings.HasPrefix(field, "/undo") {
+		return given(d.Undo)
+	}
+	return given(d.Read)
 }
 
 func checkHeaders(field string, hs []header, v values, check func(string, func() (string, error)) error) error {

@@ -57,6 +57,7 @@ func (r *Remediator) ready(e *ledger.Entry, seen ledger.Look) (*sending, error) 
 	if err := s.guard(v, seen); err != nil {
 		return nil, err
 	}
+	s.call.Fresh = !s.repeatable() || p.recipe.read == nil
 	return s, r.client.Permits(s.call)
 }
 
