@@ -75,7 +75,9 @@ type FieldError struct {
 }
 
 // Error names the field as systems.NAME.FIELD.
-func (e *FieldError) Error() string { return "systems." + e.System + "." + e.Field + ": " + e.Msg }
+func (e *FieldError) Error() string {
+	return strings.TrimSuffix("systems."+e.System+"."+e.Field, ".") + ": " + e.Msg
+}
 
 // Fieldf makes a [FieldError] for the system that is being bound.
 func Fieldf(field, format string, args ...any) error {

@@ -58,19 +58,23 @@ func (c SystemConfig) validateAuth(add func(field, msg string)) {
 	if c.Auth != (AuthConfig{}) && c.Credential == "" {
 		add("auth", "it needs a credential: env:NAME or file:/path")
 	}
-	if !slices.Contains(schemes, c.Auth.Scheme) {
+	c.Auth.validate(add)
+}
+
+func (a AuthConfig) validate(add func(field, msg string)) {
+	if !slices.Contains(schemes, a.Scheme) {
 		add("auth.scheme", "is one of bearer, basic, header, hmac, sigv4")
 	}
-	if c.Auth.Scheme == schemeHeader && c.Auth.Name == "" {
+	if a.Scheme == schemeHeader && a.Name == "" {
 		add("auth.name", "say which header carries the credential")
 	}
-	if c.Auth.Name != "" && (!httpguts.ValidHeaderFieldName(c.Auth.Name) || transportHeader(c.Auth.Name)) {
+	if a.Name != "" && (!httpguts.ValidHeaderFieldName(a.Name) || transportHeader(a.Name)) {
 		add("auth.name", "is not a header that can carry a credential")
 	}
-	if !httpguts.ValidHeaderFieldValue(c.Auth.Prefix) {
+	if !httpguts.ValidHeaderFieldValue(a.Prefix) {
 		add("auth.prefix", "has a character that no header may have")
 	}
-	if c.Auth.Scheme == schemeSigV4 && (c.Auth.Region == "" || c.Auth.Service == "") {
+	if a.Scheme == schemeSigV4 && (a.Region == "" || a.Service == "") {
 		add("auth", "sigv4 needs region and service")
 	}
 }
@@ -94,13 +98,13 @@ func (c SystemConfig) validateLimits(add func(field, msg string)) {
 func parseBase(raw string) (u *url.URL, msg string) {
 	u, err := url.Parse(raw)
 	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "":
+	case err != nil || u.Hostname() == "":
 		return nil, "is not an address; write it as https://host[:port][/path]"
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, "has to begin with https:// or http://"
 	case u.User != nil:
 		return nil, "must not carry a user or password; use credential and auth"
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(raw, "#"):
+	case strings.ContainsAny(raw, "?#"):
 		return nil, "ends with the path; no query, no fragment"
 	case strings.ContainsAny(raw, "\\ \t\r\n\x00"):
 		return nil, "has a character that no address may have"

@@ -79,15 +79,11 @@ func validate(name string, c remediators.CommandConfig) error {
 	if len(c.Read) > 0 && !runnable(c.Read[0]) {
 		return remediators.Fieldf(field+".read", "begins with a command: an absolute path, or a name to be found in PATH")
 	}
-	for _, arg := range slices.Concat(c.Argv, c.Read) {
-		if strings.ContainsRune(arg, 0) {
-			return remediators.Fieldf(field+".argv", "has a NUL character")
-		}
+	if slices.ContainsFunc(slices.Concat(c.Argv, c.Read), func(arg string) bool { return strings.ContainsRune(arg, 0) }) {
+		return remediators.Fieldf(field+".argv", "has a NUL character")
 	}
-	for _, v := range c.Env {
-		if v == "" || strings.ContainsAny(v, "=\x00") {
-			return remediators.Fieldf(field+".env", "is a list of names of variables, without values")
-		}
+	if slices.ContainsFunc(c.Env, func(v string) bool { return v == "" || strings.ContainsAny(v, "=\x00") }) {
+		return remediators.Fieldf(field+".env", "is a list of names of variables, without values")
 	}
 	if c.Timeout < 0 || c.Timeout > time.Hour {
 		return remediators.Fieldf(field+".timeout", "is at most 1h; leave it out for 30s")

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -176,100 +175,4 @@ func (p *prepared) warn(d *ledger.Draft, g ledger.Grading) []string {
 		out = append(out, p.variant.Warnings...)
 	}
 	return out
-}
-
-// checkReferences renders what can be rendered before anything was looked at. What is not known yet is
-// left for later; what can never be found is CodeInvalid.
-func (r *Remediator) checkReferences(d *ledger.Draft, p *prepared) error {
-	v := values{resource: d.Resource, before: d.Before.JSON, after: d.After.JSON, id: d.ID.String()}
-	late := d.State == ledger.EntryIntended // the resource, and after, may still be completed
-	check := func(field string, roots func() (string, error)) error {
-		root, err := roots()
-		switch {
-		case err == nil || errors.Is(err, errUnknown):
-			return nil
-		case errors.Is(err, errMissing) && late && (root == "resource" || root == "after"):
-			p.warnings = append(p.warnings, field[1:]+" refers to what /applied has to bring")
-			return nil
-		case errors.Is(err, errMissing) && root == "now":
-			return nil
-		}
-		if p.kind != nil && !p.own(d, field) {
-			field = "/" + root // the reference is the profile's; what it reads is the entry's
-		}
-		return ledger.Invalid(field, "%s", err.Error())
-	}
-	if rd := p.recipe.read; rd != nil {
-		if err := check("/read/path", func() (string, error) { return rd.where.probe(v) }); err != nil {
-			return err
-		}
-		if err := checkHeaders("/read/headers", rd.headers, v, check); err != nil {
-			return err
-		}
-		if rd.proof != nil {
-			if err := check("/read/gone_proof/path", func() (string, error) { return rd.proof.where.probe(v) }); err != nil {
-				return err
-			}
-		}
-	}
-	u := p.recipe.undo
-	if u == nil {
-		return nil
-	}
-	if err := check("/undo/path", func() (string, error) { return u.where.probe(v) }); err != nil {
-		return err
-	}
-	if err := checkHeaders("/undo/headers", u.headers, v, check); err != nil {
-		return err
-	}
-	if err := check("/undo/body", func() (string, error) { return u.body.probe(v) }); err != nil {
-		return err
-	}
-	return r.checkCall(d, p, v)
-}
-
-// own reports whether a field of the recipe was posted with the entry.
-func (p *prepared) own(d *ledger.Draft, field string) bool {
-	if strings.HasPrefix(field, "/undo") {
-		return given(d.Undo)
-	}
-	return given(d.Read)
-}
-
-func checkHeaders(field string, hs []header, v values, check func(string, func() (string, error)) error) error {
-	for _, h := range hs {
-		if err := check(field+"/"+escapeToken(h.name), func() (string, error) { return h.value.probe(v, asText) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkCall builds the undo as far as it can be built offline, to say at once what will not be sent.
-func (r *Remediator) checkCall(d *ledger.Draft, p *prepared, v values) error {
-	u := p.recipe.undo
-	path, query, err := u.where.render(v)
-	if err == nil {
-		if err := r.client.Permits(remediators.Call{Method: u.method, Path: path, Query: query}); err != nil {
-			p.warnings = append(p.warnings, "the undo will be blocked: "+detail(err))
-		}
-	}
-	raw, err := u.body.render(v)
-	if err != nil && u.body.raw != nil {
-		return nil // it needs what only a look brings
-	}
-	seen := sight{before: d.Before, after: d.After}
-	if err := p.recipe.checkMasks(d.Masked, raw, seen); err != nil {
-		p.warnings = append(p.warnings, "the undo will be blocked: "+detail(err))
-	}
-	return nil
-}
-
-// detail is the sentence of a [ledger.CallError].
-func detail(err error) string {
-	var call *ledger.CallError
-	if errors.As(err, &call) {
-		return call.Detail
-	}
-	return err.Error()
 }

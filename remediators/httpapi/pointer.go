@@ -44,24 +44,24 @@ func at(raw json.RawMessage, tokens []string) (v json.RawMessage, ok bool) {
 			if json.Unmarshal(raw, &m) != nil {
 				return nil, false
 			}
-			if raw, ok = m[t]; !ok {
-				return nil, false
-			}
+			raw = m[t]
 		case len(raw) > 0 && raw[0] == '[':
-			var a []json.RawMessage
-			if json.Unmarshal(raw, &a) != nil {
-				return nil, false
-			}
-			i, err := strconv.Atoi(t)
-			if err != nil || i < 0 || i >= len(a) || strconv.Itoa(i) != t {
-				return nil, false
-			}
-			raw = a[i]
+			raw = element(raw, t)
 		default:
 			return nil, false
 		}
 	}
 	return raw, len(raw) > 0
+}
+
+// element returns an element of a list by its index as a pointer writes it; nil if there is none.
+func element(list json.RawMessage, token string) json.RawMessage {
+	var a []json.RawMessage
+	i, err := strconv.Atoi(token)
+	if err != nil || strconv.Itoa(i) != token || json.Unmarshal(list, &a) != nil || i < 0 || i >= len(a) {
+		return nil
+	}
+	return a[i]
 }
 
 // same reports whether two JSON values are equal as the domain compares them: numbers by exact value,

@@ -69,26 +69,29 @@ func (s *sending) guard(v values, seen ledger.Look) error {
 	if g == nil {
 		return nil
 	}
+	byValidator := g.value.uses("validator")
 	value, err := g.value.render(v, asText)
 	switch {
-	case errors.Is(err, errUnknown) && g.value.uses("validator") && seen.Known && seen.Now.IsAbsent():
-		if strings.EqualFold(g.header, "If-Match") && s.call.Method == http.MethodPut {
-			s.call.Header["If-None-Match"] = "*"
-		}
-		return nil
-	case errors.Is(err, errUnknown) && g.value.uses("validator"):
-		return denied("the third party showed no validator, and the undo is to be sent only with one")
+	case errors.Is(err, errUnknown) && byValidator:
+		return s.guardAbsence(seen)
 	case err != nil:
 		return denied("the guard " + err.Error())
 	case g.header != "":
 		s.call.Header[g.header] = value
 	default:
-		if s.call.Query != "" {
-			s.call.Query += "&"
-		}
-		s.call.Query += url.QueryEscape(g.query) + "=" + url.QueryEscape(value)
+		s.call.Query = strings.TrimPrefix(s.call.Query+"&"+url.QueryEscape(g.query)+"="+url.QueryEscape(value), "&")
 	}
-	s.guarded = g.value.uses("validator")
+	s.guarded = byValidator
+	return nil
+}
+
+func (s *sending) guardAbsence(seen ledger.Look) error {
+	if !seen.Known || !seen.Now.IsAbsent() {
+		return denied("the third party showed no validator, and the undo is to be sent only with one")
+	}
+	if strings.EqualFold(s.recipe.guard.header, "If-Match") && s.call.Method == http.MethodPut {
+		s.call.Header["If-None-Match"] = "*"
+	}
 	return nil
 }
 
