@@ -39,7 +39,8 @@ type Config struct {
 	Version string // shown at /version; empty: "dev"
 	// ReadyFunc returns an error while the server cannot work; its text is logged, not shown. nil: always ready.
 	ReadyFunc func(ctx context.Context) error
-	// BehindProxy takes the caller's address from X-Forwarded-For, as the last proxy wrote it.
+	// BehindProxy takes the caller's address from X-Forwarded-For: the last one in it that no proxy of ours
+	// can have, those being on loopback, link-local and private addresses.
 	BehindProxy bool
 	// Metrics gets the API's collectors and is what /metrics shows; nil: a registry of its own.
 	Metrics *prometheus.Registry

@@ -51,8 +51,8 @@ type docsField struct {
 }
 
 type docsProblem struct {
-	Code, Title, Detail string
-	Status              int
+	Anchor, Code, Title, Detail string // Anchor: empty where the code had one before
+	Status                      int
 }
 
 // renderDocs renders the OpenAPI document for people: one page without script, font or picture.
@@ -98,9 +98,16 @@ func order(path string) int {
 func problemTable() []docsProblem {
 	var out []docsProblem
 	for _, row := range answerOf {
-		out = append(out, docsProblem{row.code, row.title, row.detail, row.status})
+		out = append(out, docsProblem{row.code, row.code, row.title, row.detail, row.status})
 	}
 	slices.SortFunc(out, func(a, b docsProblem) int { return cmp.Compare(a.Status, b.Status) })
+	seen := map[string]bool{}
+	for i := range out {
+		if seen[out[i].Code] {
+			out[i].Anchor = ""
+		}
+		seen[out[i].Code] = true
+	}
 	return out
 }
 

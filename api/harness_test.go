@@ -219,6 +219,7 @@ type req struct {
 	body         any    // a string is sent as it is
 	token        string // "-": none
 	header       map[string]string
+	remote       string // address of the connection's other end; empty: some public one
 }
 
 // do makes a request and holds the answer to the document. into may be nil.
@@ -265,6 +266,9 @@ func (b *bench) request(r req) *http.Request {
 	}
 	for k, v := range r.header {
 		hr.Header.Set(k, v)
+	}
+	if r.remote != "" {
+		hr.RemoteAddr = r.remote
 	}
 	return hr
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -373,7 +374,7 @@ func (s *schema) faultOfLength(n int, of string) string {
 
 func (s *schema) faultOfNumber(n float64) string {
 	switch {
-	case s.kind == "integer" && n != float64(int64(n)):
+	case s.kind == "integer" && n != math.Trunc(n):
 		return "want a whole number"
 	case s.min != nil && n < *s.min:
 		return fmt.Sprintf("want at least %g", *s.min)
