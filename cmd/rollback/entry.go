@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -107,28 +108,36 @@ func within(d *wire.EntryDraft) time.Duration {
 // checkOffline refuses what a server would refuse later, when nobody is there to mend it: it is asked
 // before an entry goes into a file.
 func checkOffline(d *wire.EntryDraft) error {
-	isNull := func(raw json.RawMessage) bool { return string(raw) == "null" }
 	switch {
 	case d.Capture:
 		return errors.New("--capture needs a server that answers: it takes the image before the command runs. Say --before and --after instead")
 	case len(d.Resource) == 0 || d.Resource[0] != '{':
 		return errors.New("--resource must be an object that names the resource")
-	case d.State != "" && d.State != "intended" && d.State != "applied":
+	case !slices.Contains([]string{"", "intended", "applied"}, d.State):
 		return errors.New("--state takes intended or applied")
-	case d.OnRollback != "" && d.OnRollback != "undo" && d.OnRollback != "retain":
+	case !slices.Contains([]string{"", "undo", "retain"}, d.OnRollback):
 		return errors.New("--on-rollback takes undo or retain")
+	case !slices.Contains([]string{"", "exact", "equivalent", "compensating", "manual", "none"}, d.Reversible):
+		return errors.New("--reversible takes exact, equivalent, compensating, manual or none")
 	}
+	return checkImages(d)
+}
+
+// checkImages holds the images to the action.
+func checkImages(d *wire.EntryDraft) error {
+	before, after := string(d.Before), string(d.After) // empty: not said
 	switch d.Action {
 	case "create":
-		if !isNull(d.Before) || isNull(d.After) {
+		if before != "null" || after == "null" {
 			return errors.New("a create says --before null, and leaves something behind")
 		}
 	case "update":
-		if isNull(d.Before) || isNull(d.After) {
+		if before == "null" || after == "null" {
 			return errors.New("an update changes what was there: neither image is null")
 		}
 	case "delete":
-		if isNull(d.Before) || d.After != nil && !isNull(d.After) || d.After == nil && d.State == "applied" {
+		unsaid := after == "" && d.State != "applied"
+		if before == "null" || after != "null" && !unsaid {
 			return errors.New("a delete removes what was there: --after null, and --before is not null")
 		}
 	default:

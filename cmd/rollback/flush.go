@@ -157,10 +157,7 @@ func (o *outbox) run(ctx context.Context) (rest []wire.SpoolCall) {
 			rest = append(rest, call)
 			continue
 		}
-		_, err := send(ctx, o.client, call)
-		if err != nil && isIntent(call) && statusIs(err, http.StatusConflict) {
-			err = o.sendLate(ctx, i, err)
-		}
+		err := o.send(ctx, i)
 		if err == nil {
 			continue
 		}
@@ -168,21 +165,34 @@ func (o *outbox) run(ctx context.Context) (rest []wire.SpoolCall) {
 			o.problem = err
 		}
 		if later(err) || ctx.Err() != nil {
-			for j := i; j < len(o.calls); j++ {
-				if !o.dropped[j] {
-					rest = append(rest, o.calls[j])
-				}
-			}
-			return rest
+			return append(rest, o.from(i)...)
 		}
 		// Refused: it did not happen, so it may be asked again under another key.
 		call.Key, o.changed = client.NewKey(), true
-		if entry != "" {
-			o.held[entry] = true
-		}
+		o.held[entry] = entry != ""
 		rest = append(rest, call)
 	}
 	return rest
+}
+
+// send sends the i-th call, and an intent that comes too late as what it is by now.
+func (o *outbox) send(ctx context.Context, i int) error {
+	_, err := send(ctx, o.client, o.calls[i])
+	if isIntent(o.calls[i]) && statusIs(err, http.StatusConflict) {
+		return o.sendLate(ctx, i, err)
+	}
+	return err
+}
+
+// from returns the calls from the i-th on, but for those that were sent.
+func (o *outbox) from(i int) []wire.SpoolCall {
+	var out []wire.SpoolCall
+	for j := i; j < len(o.calls); j++ {
+		if !o.dropped[j] {
+			out = append(out, o.calls[j])
+		}
+	}
+	return out
 }
 
 // later reports whether the same call may succeed another time, with everything behind it.

@@ -81,6 +81,7 @@ func setAt(object json.RawMessage, path []string, value json.RawMessage) (json.R
 	if len(path) == 0 {
 		return value, nil
 	}
+	name, below := path[0], path[1:]
 	var members []member
 	if len(object) > 0 && string(object) != "null" {
 		var err error
@@ -89,14 +90,14 @@ func setAt(object json.RawMessage, path []string, value json.RawMessage) (json.R
 		}
 	}
 	for i := range members {
-		if members[i].name == path[0] {
-			inner, err := setAt(members[i].value, path[1:], value)
+		if members[i].name == name {
+			inner, err := setAt(members[i].value, below, value)
 			members[i].value = inner
 			return joinMembers(members, err)
 		}
 	}
-	inner, err := setAt(nil, path[1:], value)
-	return joinMembers(append(members, member{path[0], inner}), err)
+	inner, err := setAt(nil, below, value)
+	return joinMembers(append(members, member{name, inner}), err)
 }
 
 func joinMembers(members []member, err error) (json.RawMessage, error) {

@@ -56,7 +56,7 @@ func (a *app) runPlan(ctx context.Context, cmd *cobra.Command, o *planOptions) e
 	if err != nil {
 		return err
 	}
-	if err := o.selection.check(cmd); err != nil {
+	if err := o.selected(cmd); err != nil {
 		return err
 	}
 	if cmd.Flags().Changed("out") && o.out == "" {
@@ -105,7 +105,7 @@ func (a *app) showPlan(ctx context.Context, c *client.Client, o planned) (*wire.
 	if err != nil {
 		return nil, err
 	}
-	plan, err := c.EachStep(ctx, o.window, o.selection.client(), func(s wire.PlanStep) error {
+	plan, err := c.EachStep(ctx, o.window, o.query(), func(s wire.PlanStep) error {
 		if whole {
 			keep = append(keep, s)
 		}
@@ -134,7 +134,7 @@ func (a *app) previewPlan(ctx context.Context, c *client.Client, o planned) (*wi
 		return nil, err
 	}
 	sheet := &textPlan{app: a, page: a.page(a.stderr), window: w}
-	plan, err := c.EachStep(ctx, o.window, o.selection.client(), func(s wire.PlanStep) error { return sheet.step(&s) })
+	plan, err := c.EachStep(ctx, o.window, o.query(), func(s wire.PlanStep) error { return sheet.step(&s) })
 	if err != nil {
 		return nil, fmt.Errorf("the plan is not whole: %w", err)
 	}

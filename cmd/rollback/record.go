@@ -64,18 +64,12 @@ func (a *app) runRecord(ctx context.Context, cmd *cobra.Command, o *recordOption
 	if o.flush {
 		return a.flushSpool(ctx, cmd, o, args)
 	}
-	if len(args) > 0 && cmd.ArgsLenAtDash() != 0 {
-		return fmt.Errorf("%q: a command stands behind --, as in `rollback record [flags] -- %s`", args[0], args[0])
-	}
-	if cmd.ArgsLenAtDash() == 0 && len(args) == 0 {
-		return errors.New("no command behind --")
+	if err := o.checkCommand(cmd, args); err != nil {
+		return err
 	}
 	takes, err := readTakes(o.take, len(args) > 0)
 	if err != nil {
 		return err
-	}
-	if len(args) > 0 && o.draft.State == "applied" {
-		return errors.New("--state applied goes without a command: its effect is there already")
 	}
 	window, err := a.windowOr(o.window, cmd.Flags().Changed("window"))
 	if err != nil {
@@ -99,6 +93,19 @@ func (a *app) runRecord(ctx context.Context, cmd *cobra.Command, o *recordOption
 	}
 	a.warn(e)
 	return a.showRecorded(e, &draft)
+}
+
+// checkCommand holds the command to its place behind the two dashes.
+func (o *recordOptions) checkCommand(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) > 0 && cmd.ArgsLenAtDash() != 0:
+		return fmt.Errorf("%q: a command stands behind --, as in `rollback record [flags] -- %s`", args[0], args[0])
+	case len(args) == 0 && cmd.ArgsLenAtDash() == 0:
+		return errors.New("no command behind --")
+	case len(args) > 0 && o.draft.State == "applied":
+		return errors.New("--state applied goes without a command: its effect is there already")
+	}
+	return nil
 }
 
 // warn says what the ledger warned about when it recorded an entry.

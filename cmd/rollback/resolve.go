@@ -97,21 +97,7 @@ func (a *app) runResolve(ctx context.Context, o *resolveOptions, arg string) err
 	if err != nil {
 		return err
 	}
-	seen := o.seen
-	if o.undo && seen == "" {
-		e, err := c.Entry(ctx, id)
-		if err != nil {
-			return err
-		}
-		if e.State == "stuck" && e.Reason == "drifted" {
-			seen = e.NowDigest
-		}
-	}
-	e, err := c.Resolve(ctx, id, wire.ResolveRequest{Decision: o.decision(), Reason: o.reason, Seen: seen, Evidence: o.evidence})
-	var answer *client.Error
-	if errors.As(err, &answer) && answer.Status == http.StatusPreconditionFailed {
-		return fmt.Errorf("it has changed again since it was seen, so nothing was sent: look at it with `rollback plan`: %w", err)
-	}
+	e, err := o.decide(ctx, c, id)
 	if err != nil {
 		return err
 	}
@@ -124,6 +110,25 @@ func (a *app) runResolve(ctx context.Context, o *resolveOptions, arg string) err
 		return err
 	}
 	return exitWith(statusOfEntry(e))
+}
+
+// decide posts the decision. An undo is about the drift that the entry shows, and no other.
+func (o *resolveOptions) decide(ctx context.Context, c *client.Client, id string) (*wire.Entry, error) {
+	seen := o.seen
+	if o.undo && seen == "" {
+		e, err := c.Entry(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if e.State == "stuck" && e.Reason == "drifted" {
+			seen = e.NowDigest
+		}
+	}
+	e, err := c.Resolve(ctx, id, wire.ResolveRequest{Decision: o.decision(), Reason: o.reason, Seen: seen, Evidence: o.evidence})
+	if statusIs(err, http.StatusPreconditionFailed) {
+		return nil, fmt.Errorf("it has changed again since it was seen, so nothing was sent: look at it with `rollback plan`: %w", err)
+	}
+	return e, err
 }
 
 // settled reports whether a decision on the entry has been acted on.

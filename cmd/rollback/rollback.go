@@ -85,7 +85,7 @@ func (o *rollbackOptions) check(cmd *cobra.Command) error {
 	if cmd.Flags().Changed("timeout") && o.timeout <= 0 {
 		return errors.New("--timeout must be more than 0")
 	}
-	return o.selection.check(cmd)
+	return o.selected(cmd)
 }
 
 func (a *app) runRollback(ctx context.Context, cmd *cobra.Command, o *rollbackOptions) error {
@@ -170,7 +170,7 @@ func (o *rollbackOptions) load() (string, error) {
 	if saved.WindowID != o.window {
 		return "", fmt.Errorf("%s is a plan of another window, %s", o.plan, saved.WindowID)
 	}
-	if !o.selection.empty() {
+	if !o.all() {
 		return "", errors.New("a saved plan has its own selection: leave out --only, --exclude, --to-entry and --to-tag")
 	}
 	o.selection = selectionOf(saved.Selection)

@@ -28,9 +28,9 @@ func (s *selection) AddFlags(cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("to-entry", "to-tag")
 }
 
-// check refuses terms that are given and empty: an unset variable of a script must never widen what is
+// selected refuses terms that are given and empty: an unset variable of a script must never widen what is
 // undone.
-func (s *selection) check(cmd *cobra.Command) error {
+func (s *selection) selected(cmd *cobra.Command) error {
 	for _, name := range []string{"to-entry", "to-tag"} {
 		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
 			return errors.New("--" + name + " is empty")
@@ -62,11 +62,11 @@ func entryOK(s string) bool {
 	return err == nil
 }
 
-func (s *selection) empty() bool {
+func (s *selection) all() bool {
 	return len(s.only) == 0 && len(s.exclude) == 0 && s.toEntry == "" && s.toTag == ""
 }
 
-func (s *selection) client() client.Selection {
+func (s *selection) query() client.Selection {
 	return client.Selection{Only: s.only, Exclude: s.exclude, ToEntry: s.toEntry, ToTag: s.toTag}
 }
 

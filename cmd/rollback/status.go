@@ -115,6 +115,11 @@ func (a *app) followWindow(ctx context.Context, c *client.Client, id string, tim
 			return a.followToEnd(ctx, c, rb, timeout)
 		}
 	}
+	return a.awaitRollback(ctx, c, w, timeout)
+}
+
+// awaitRollback shows what is recorded in a window until a rollback begins, and follows that.
+func (a *app) awaitRollback(ctx context.Context, c *client.Client, w *wire.Window, timeout time.Duration) error {
 	if a.output == formatText {
 		p := a.page(a.stdout)
 		p.window(a, w)

@@ -81,8 +81,10 @@ func (a *app) showVerified(result *wire.VerifyResult) (int, error) {
 			symbol, tint = "!", tintDim
 		}
 		rows = append(rows, []cell{
-			{fmt.Sprintf("%5s", strconv.Itoa(item.Seq)), tintNone}, {symbol + " " + clean(item.Verdict), tint},
-			{clean(item.EntryID), tintDim}, {clean(item.Detail), tintNone},
+			{fmt.Sprintf("%5s", strconv.Itoa(item.Seq)), tintNone},
+			{symbol + " " + clean(item.Verdict), tint},
+			{clean(item.EntryID), tintDim},
+			{clean(item.Detail), tintNone},
 		})
 	}
 	v.text = func(p *page) {

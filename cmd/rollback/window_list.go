@@ -70,8 +70,11 @@ func (a *app) showWindows(list wire.WindowList) error {
 		v.lines, v.names = append(v.lines, w), append(v.names, w.ID)
 		n := closedOf(w.Counts) + w.Counts.Stuck + w.Counts.Remaining
 		rows = append(rows, []cell{
-			{clean(w.ID), tintNone}, {clean(w.State), stateTint(w.State)}, {strconv.Itoa(n), tintNone},
-			{w.CreatedAt.UTC().Format("2006-01-02 15:04Z"), tintNone}, {clean(w.Name), tintNone},
+			{clean(w.ID), tintNone},
+			{clean(w.State), stateTint(w.State)},
+			{strconv.Itoa(n), tintNone},
+			{w.CreatedAt.UTC().Format("2006-01-02 15:04Z"), tintNone},
+			{clean(w.Name), tintNone},
 		})
 	}
 	v.text = func(p *page) {

@@ -68,7 +68,12 @@ func entryRow(e *wire.Entry) []cell {
 		state += ", retained"
 	}
 	return []cell{
-		{strconv.Itoa(e.Seq), tintNone}, {state, tint}, {clean(e.System), tintNone}, {clean(e.Kind), tintNone},
-		{clean(e.Action), tintNone}, {short(describe(e.Resource), 60), tintNone}, {clean(e.Source), tintDim},
+		{strconv.Itoa(e.Seq), tintNone},
+		{state, tint},
+		{clean(e.System), tintNone},
+		{clean(e.Kind), tintNone},
+		{clean(e.Action), tintNone},
+		{short(describe(e.Resource), 60), tintNone},
+		{clean(e.Source), tintDim},
 	}
 }

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sideledger/api/wire"
+)
+
+// start starts a run that goes through the script, or joins the running one.
+func (f *fake) start(window, body string) (int, any) {
+	var r wire.RollbackRequest
+	if body != "" {
+		if err := strict(body, &r); err != nil {
+			return 422, "invalid"
+		}
+	}
+	w := f.window(window)
+	switch {
+	case w == nil:
+		return 404, "not_found"
+	case r.Plan != "" && r.Plan != "fp-"+strconv.FormatInt(w.Head.Number, 10):
+		return 412, "stale"
+	case w.RollbackID != nil && (w.State == "rolled_back" || !f.rollback(*w.RollbackID).Over()):
+		rb := *f.rollback(*w.RollbackID)
+		if rb.Over() {
+			return 200, rb
+		}
+		return 202, rb
+	}
+	rb := &wire.Rollback{
+		ID: uuid.Must(uuid.NewV7()).String(), WindowID: window, State: "queued", Counts: f.countsOf(window), Reason: r.Reason,
+		Only: r.Only, Exclude: r.Exclude, OnStuck: r.OnStuck, CreatedAt: time.Now().UTC(),
+		Partial: len(r.Only)+len(r.Exclude) > 0 || r.ToEntry != "" || r.ToTag != "",
+	}
+	rb.ToEntry, _ = strconv.Atoi(string(r.ToEntry))
+	f.rollbacks = append(f.rollbacks, rb)
+	w.RollbackID, w.State = &rb.ID, "rolling_back"
+	f.noteRun(w, rb)
+	go f.run(w, rb, f.script)
+	return 202, *rb
+}
+
+func (f *fake) noteRun(w *wire.Window, rb *wire.Rollback) {
+	f.note(w, "rollback."+rb.State, wire.Record{
+		RollbackID: rb.ID, Rollback: &wire.RecordRollback{State: rb.State, Waiting: rb.Waiting, Complete: rb.Complete},
+	})
+}
+
+// run goes through a script: "undone 3 undone", "stuck 2 drifted", "waived 1", "wait perform_by",
+// "hold" until the test lets it go on, "cancel". At its end it is finished.
+func (f *fake) run(w *wire.Window, rb *wire.Rollback, script []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now().UTC()
+	rb.State, rb.StartedAt = "running", &now
+	f.noteRun(w, rb)
+	end := "finished"
+	for _, step := range script {
+		words := append(strings.Fields(step), "", "")
+		switch words[0] {
+		case "hold":
+			for f.going == 0 {
+				f.changed.Wait()
+			}
+			f.going--
+		case "wait":
+			rb.State, rb.Waiting = "waiting", &wire.Waiting{Why: words[1], On: words[2]}
+			f.noteRun(w, rb)
+		case "cancel":
+			end = "cancelled"
+		default:
+			f.end(w, rb, words)
+		}
+	}
+	rb.State, rb.Waiting, rb.FinishedAt, rb.Counts = end, nil, &now, f.countsOf(w.ID)
+	rb.Complete = rb.Counts.Stuck+rb.Counts.Remaining == 0
+	w.Counts, w.State = rb.Counts, "stuck"
+	if rb.Complete {
+		w.State = "rolled_back"
+	}
+	f.noteRun(w, rb)
+}
+
+// end moves an entry to its end.
+func (f *fake) end(w *wire.Window, rb *wire.Rollback, words []string) {
+	seq, _ := strconv.Atoi(words[1])
+	e := find(f.entries, func(e *wire.Entry) bool { return e.WindowID == w.ID && e.Seq == seq })
+	if e == nil {
+		f.t.Errorf("no entry %d", seq)
+		return
+	}
+	e.State, e.Outcome, e.Reason = words[0], "", ""
+	switch words[0] {
+	case "undone":
+		e.Outcome = words[2]
+	case "stuck":
+		e.Reason, e.Detail, e.NowDigest = words[2], "somebody \x1b[2Jelse changed it", "digest-1"
+		e.Now, e.Next = []byte(`{"v":"theirs"}`), "rollback resolve "+e.ID+" --undo --reason '…'"
+	}
+	rb.State, rb.Waiting = "running", nil
+	f.noteEntry(w, "entry."+e.State, e, rb.ID)
+}
+
+func (f *fake) countsOf(window string) wire.Counts {
+	var c wire.Counts
+	for _, e := range f.entries {
+		if e.WindowID != window {
+			continue
+		}
+		switch e.State + " " + e.Outcome {
+		case "undone undone":
+			c.Undone++
+		case "undone already_undone":
+			c.AlreadyUndone++
+		case "undone by_hand":
+			c.ByHand++
+		case "waived ":
+			c.Waived++
+		case "void ":
+			c.Void++
+		case "stuck ":
+			c.Stuck++
+		default:
+			c.Remaining++
+		}
+	}
+	return c
+}
+
+// letGo lets a held run go on.
+func (f *fake) letGo() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.going++
+	f.changed.Broadcast()
+}
