@@ -28,7 +28,7 @@ build: ## both commands, static, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/rollback ./cmd/ledgerd
 
 bench: ## the benchmarks, as ratios against what the machine can do
-	go test -run '^$$' -bench . -benchtime 2s ./...
+	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/ledgerd
 
 acceptance: ## the tests from outside, where ../shared/acceptance is there
 	@.ci/acceptance
@@ -40,7 +40,7 @@ format: $(LINT) ## write the code in its one format
 	$(LINT) fmt ./...
 
 generate: ## write what is generated from the code (docs/states.md)
-	go generate ./...
+	go test ./ledger -run TestStatesPage -count 1 -update
 
 tools: $(LINT) ## install golangci-lint into .cache/bin (takes minutes)
 
