@@ -122,8 +122,12 @@ func TestRolesByRoute(t *testing.T) {
 			role string
 			want bool
 		}{
-			{"nobody", isOpen}, {"stranger", isOpen}, {"recorder", isOpen || allowed[name][0]}, {"viewer", isOpen || isRead},
-			{"operator", true}, {"admin", true},
+			{"nobody", isOpen},
+			{"stranger", isOpen},
+			{"recorder", isOpen || allowed[name][0]},
+			{"viewer", isOpen || isRead},
+			{"operator", true},
+			{"admin", true},
 		} {
 			got := ask(ask1.role, id)
 			if refused := got == 401 || got == 403 || got == 404; refused == ask1.want || got >= 500 {
@@ -237,8 +241,8 @@ func TestProblemsEverywhere(t *testing.T) {
 // An internal error is logged once in full and shown as nothing; a panic too.
 func TestInternalErrorsAreLoggedAndNotShown(t *testing.T) {
 	b := newBench(t)
-	b.api.echo.GET("/break", func(c echoContext) error { return errors.New("pq: secret table") })
-	b.api.echo.GET("/panic", func(c echoContext) error { panic("secret state") })
+	b.api.echo.GET("/break", func(echoContext) error { return errors.New("pq: secret table") })
+	b.api.echo.GET("/panic", func(echoContext) error { panic("secret state") })
 	for _, path := range []string{"/break", "/panic"} {
 		p := b.problem(req{method: "GET", path: path}, 500, "internal")
 		if strings.Contains(p.Detail, "secret") {

@@ -89,31 +89,32 @@ func (a *API) bind(ctx context.Context, r route, in *call) error {
 		return nil
 	}
 	switch r.recorder {
-	case recorderWindow:
+	case recorderWindow, recorderList:
 		if in.id != in.actor.WindowID {
 			return ledger.NotFound("window", in.id.String())
 		}
-		return nil
-	case recorderList:
-		if in.id != in.actor.WindowID {
-			return ledger.NotFound("window", in.id.String())
-		}
-		return a.tokenLives(ctx, in.actor)
 	case recorderEntry, recorderOwn:
-		e, err := a.ledger.Entry(ctx, in.id)
-		if err != nil {
+		if err := a.bindEntry(ctx, r, in); err != nil {
 			return err
 		}
-		if e.WindowID != in.actor.WindowID || r.recorder == recorderOwn && e.RecordedBy != in.actor.TokenID {
-			return ledger.NotFound("entry", in.id.String())
-		}
-		if r.recorder == recorderOwn {
-			return a.tokenLives(ctx, in.actor)
-		}
-		return nil
 	case recorderNever:
+		return &ledger.Error{Code: ledger.CodeForbidden, Op: "authorize"}
 	}
-	return &ledger.Error{Code: ledger.CodeForbidden, Op: "authorize"}
+	if r.recorder == recorderList || r.recorder == recorderOwn {
+		return a.tokenLives(ctx, in.actor)
+	}
+	return nil
+}
+
+func (a *API) bindEntry(ctx context.Context, r route, in *call) error {
+	e, err := a.ledger.Entry(ctx, in.id)
+	if err != nil {
+		return err
+	}
+	if e.WindowID != in.actor.WindowID || r.recorder == recorderOwn && e.RecordedBy != in.actor.TokenID {
+		return ledger.NotFound("entry", in.id.String())
+	}
+	return nil
 }
 
 // tokenLives refuses reads by a recorder whose window is over: its token ended with the window, but for

@@ -63,21 +63,8 @@ func (a *API) follow(ctx context.Context, in *call, w *pieces, q ledger.RecordQu
 	defer sweep.Stop()
 	w.begin("text/event-stream", "retry: 1000\n\n")
 	for {
-		last, err := over()
-		if err != nil {
+		if last, err := a.turn(ctx, w, &q, over); err != nil || last {
 			return err
-		}
-		if err := a.catchUp(ctx, w, &q); err != nil {
-			return err
-		}
-		if last {
-			w.add(": end\n\n")
-			return w.flush()
-		}
-		if len(w.buf) > 0 {
-			if err := w.flush(); err != nil {
-				return err
-			}
 		}
 		select {
 		case <-grown:
@@ -90,6 +77,20 @@ func (a *API) follow(ctx context.Context, in *call, w *pieces, q ledger.RecordQu
 			return nil
 		}
 	}
+}
+
+// turn writes what there is, and reports whether it was the last.
+func (a *API) turn(ctx context.Context, w *pieces, q *ledger.RecordQuery, over func() (bool, error)) (last bool, err error) {
+	if last, err = over(); err != nil {
+		return false, err
+	}
+	if err := a.catchUp(ctx, w, q); err != nil {
+		return false, err
+	}
+	if last {
+		w.add(": end\n\n")
+	}
+	return last, w.flush()
 }
 
 // catchUp writes the records that are there and moves q behind them.

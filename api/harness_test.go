@@ -25,9 +25,8 @@ import (
 
 // shelf is a third party in memory, with its remediator: a resource {"path": P} holds one document.
 type shelf struct {
-	mu      sync.Mutex
-	docs    map[string]string // path → document; not there: absent
-	lookErr error             // in place of every look
+	mu   sync.Mutex
+	docs map[string]string // path → document; not there: absent
 }
 
 func (s *shelf) put(path, doc string) {
@@ -40,12 +39,6 @@ func (s *shelf) get(path string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.docs[path]
-}
-
-func (s *shelf) fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lookErr = err
 }
 
 func pathOf(resource []byte) string {
@@ -63,9 +56,6 @@ func (s *shelf) Check(*ledger.Draft) (ledger.Grading, error) {
 func (s *shelf) Look(_ context.Context, e *ledger.Entry) (ledger.Look, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lookErr != nil {
-		return ledger.Look{}, s.lookErr
-	}
 	doc, ok := s.docs[pathOf(e.Resource)]
 	if !ok {
 		return ledger.Look{Known: true, Now: ledger.Absent, Proven: true}, nil

@@ -3,7 +3,6 @@ package api
 import (
 	_ "embed" // for the document below
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -94,15 +93,4 @@ func (op *operation) add(p *openapi3.Parameter) error {
 		op.query[p.Name] = &param{schema: s}
 	}
 	return nil
-}
-
-// statuses lists the statuses that the document promises, "default" aside.
-func (op *operation) statuses() []int {
-	var out []int
-	for s := range http.StatusNetworkAuthenticationRequired {
-		if op.spec.Responses.Status(s) != nil {
-			out = append(out, s)
-		}
-	}
-	return out
 }

@@ -42,9 +42,12 @@ func (w *pieces) send(p []byte) error {
 // Write implements [io.Writer] for the journal's own writing.
 func (w *pieces) Write(p []byte) (int, error) { return len(p), w.send(p) }
 
-// flush sends what there is.
+// flush sends what there is; where that is nothing, it does nothing.
 func (w *pieces) flush() error {
 	resp := w.c.Response()
+	if len(w.buf) == 0 && resp.Committed {
+		return nil
+	}
 	if !resp.Committed {
 		resp.Header().Set("Content-Type", w.kind)
 		resp.Header().Set("X-Accel-Buffering", "no")

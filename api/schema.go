@@ -87,68 +87,68 @@ func checkKeywords(s *openapi3.Schema) error {
 	return nil
 }
 
-func (out *schema) compileText(s *openapi3.Schema) error {
-	for _, v := range s.Enum {
+func (s *schema) compileText(spec *openapi3.Schema) error {
+	for _, v := range spec.Enum {
 		text, ok := v.(string)
 		if !ok {
 			return fmt.Errorf("an enum of other things than strings")
 		}
-		out.enum = append(out.enum, text)
+		s.enum = append(s.enum, text)
 	}
-	switch out.format {
+	switch s.format {
 	case "", "uuid", "date-time", "duration":
 	default:
-		return fmt.Errorf("format %s is not understood", out.format)
+		return fmt.Errorf("format %s is not understood", s.format)
 	}
 	var err error
-	if s.Pattern != "" {
-		out.pattern, err = regexp.Compile(s.Pattern)
+	if spec.Pattern != "" {
+		s.pattern, err = regexp.Compile(spec.Pattern)
 	}
-	switch out.kind {
+	switch s.kind {
 	case "string":
-		out.limit(s.MinLength, s.MaxLength)
+		s.limit(spec.MinLength, spec.MaxLength)
 	case "array":
-		out.limit(s.MinItems, s.MaxItems)
+		s.limit(spec.MinItems, spec.MaxItems)
 	case "object":
-		out.limit(0, s.MaxProps)
+		s.limit(0, spec.MaxProps)
 	}
 	return err
 }
 
-func (out *schema) limit(least uint64, most *uint64) {
-	out.minLen = int(least) //nolint:gosec // limits of our own document
+func (s *schema) limit(least uint64, most *uint64) {
+	s.minLen = int(least) //nolint:gosec // limits of our own document
 	if most != nil {
-		out.maxLen = int(*most) //nolint:gosec // as above
+		s.maxLen = int(*most) //nolint:gosec // as above
 	}
 }
 
-func (out *schema) compileParts(s *openapi3.Schema) error {
+func (s *schema) compileParts(spec *openapi3.Schema) error {
 	var err error
-	if s.Items != nil {
-		if out.items, err = compile(s.Items); err != nil {
+	if spec.Items != nil {
+		if s.items, err = compile(spec.Items); err != nil {
 			return fmt.Errorf("items: %w", err)
 		}
 	}
-	out.members = map[string]*schema{}
-	for name, ref := range s.Properties {
-		if out.members[name], err = compile(ref); err != nil {
+	s.members = map[string]*schema{}
+	for name, ref := range spec.Properties {
+		if s.members[name], err = compile(ref); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	switch more := s.AdditionalProperties; {
+	switch more := spec.AdditionalProperties; {
 	case more.Schema != nil:
-		if out.extra, err = compile(more.Schema); err != nil {
+		if s.extra, err = compile(more.Schema); err != nil {
 			return fmt.Errorf("additionalProperties: %w", err)
 		}
 	case more.Has == nil || *more.Has:
-		out.extra = &schema{any: true, nullable: true}
+		s.extra = &schema{any: true, nullable: true}
 	}
-	for i, ref := range s.OneOf {
+	for i, ref := range spec.OneOf {
 		one, err := compile(ref)
 		if err != nil {
 			return fmt.Errorf("oneOf/%d: %w", i, err)
 		}
-		out.oneOf = append(out.oneOf, one)
+		s.oneOf = append(s.oneOf, one)
 	}
 	return nil
 }
@@ -209,10 +209,10 @@ func (w walker) value(s *schema) error {
 		}
 		return ledger.Invalid(w.field(), "want %s", article(s.kind))
 	}
-	switch k {
-	case '{':
+	switch s.kind {
+	case "object":
 		return w.object(s)
-	case '[':
+	case "array":
 		return w.array(s)
 	default:
 		return w.scalar(s)

@@ -51,8 +51,8 @@ func (b *bench) client(url string) *client.Client {
 	return c
 }
 
-// open begins a stream of events.
-func (b *bench) open(url string, header map[string]string) *http.Response {
+// open begins a stream of events. It is closed when the test ends.
+func (b *bench) open(url string, header map[string]string) io.Reader {
 	b.Helper()
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
 	if err != nil {
@@ -70,7 +70,7 @@ func (b *bench) open(url string, header map[string]string) *http.Response {
 	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
 		b.Fatalf("%d %v", resp.StatusCode, resp.Header)
 	}
-	return resp
+	return resp.Body
 }
 
 // numbers reads event ids until there are n of them, or the stream ends.
@@ -120,15 +120,15 @@ func TestEventsReplayAndFollow(t *testing.T) {
 		{events, map[string]string{"Last-Event-ID": "249"}, 250},
 		{events + "?after=3", map[string]string{"Last-Event-ID": "249"}, 250}, // a browser that comes back sends both
 	} {
-		resp := b.open(c.url, c.header)
-		got, _ := numbers(t, resp.Body, int(251-c.from+1))
+		in := b.open(c.url, c.header)
+		got, _ := numbers(t, in, int(251-c.from+1))
 		if d := cmp.Diff(count(c.from, 251), got); d != "" {
 			t.Errorf("%s %v: %s", c.url, c.header, d)
 		}
 	}
-	resp := b.open(events+"?after=251", nil)
+	in := b.open(events+"?after=251", nil)
 	b.record(w.ID, b.draft("/new"))
-	if got, _ := numbers(t, resp.Body, 1); len(got) != 1 || got[0] != 252 {
+	if got, _ := numbers(t, in, 1); len(got) != 1 || got[0] != 252 {
 		t.Errorf("%v", got)
 	}
 	b.problem(req{method: "GET", path: "/v1/windows/" + w.ID + "/events?after=-1"}, 422, "invalid")
@@ -140,9 +140,9 @@ func TestEventsSweepAndHeartbeat(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Sweep, c.Heartbeat = 5*time.Millisecond, 20*time.Millisecond })
 	w := b.window("w")
 	url, _ := b.serve()
-	resp := b.open(url+"/v1/windows/"+w.ID+"/events?after=1", nil)
+	body := b.open(url+"/v1/windows/"+w.ID+"/events?after=1", nil)
 	other := ledger.New(ledger.Config{Store: b.store, Systems: b.shelf, Clock: time.Now, Log: b.api.log, Waker: nobody{}})
-	in := bufio.NewReader(resp.Body)
+	in := bufio.NewReader(body)
 	for line := ""; line != ": alive\n"; {
 		var err error
 		if line, err = in.ReadString('\n'); err != nil {
@@ -168,8 +168,8 @@ func TestRollbackEventsEnd(t *testing.T) {
 	b.record(w.ID, b.draft("/a"))
 	run := b.rollback(w.ID, nil)
 	url, _ := b.serve()
-	resp := b.open(url+"/v1/rollbacks/"+run.ID+"/events", nil)
-	ids, comments := numbers(t, resp.Body, 0)
+	in := b.open(url+"/v1/rollbacks/"+run.ID+"/events", nil)
+	ids, comments := numbers(t, in, 0)
 	if len(ids) < 3 || ids[0] < 3 || len(comments) != 1 || comments[0] != ": end" {
 		t.Errorf("%v %v", ids, comments)
 	}
@@ -208,8 +208,8 @@ func TestStreamsOutliveTheReadTimeoutAndEndWithTheServer(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Heartbeat = 10 * time.Millisecond })
 	w := b.window("w")
 	url, srv := b.serve(func(s *http.Server) { s.ReadTimeout, s.ReadHeaderTimeout = 50*time.Millisecond, 50*time.Millisecond })
-	resp := b.open(url+"/v1/windows/"+w.ID+"/events?after=1", nil)
-	in := bufio.NewReader(resp.Body)
+	body := b.open(url+"/v1/windows/"+w.ID+"/events?after=1", nil)
+	in := bufio.NewReader(body)
 	for alive := 0; alive < 20; { // 200 ms of heartbeats
 		line, err := in.ReadString('\n')
 		if err != nil {

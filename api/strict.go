@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -71,26 +72,38 @@ func compactJSON(raw []byte) ([]byte, error) {
 // scan looks for what the JSON reader allows: deep nesting, and NUL characters in strings. What it makes
 // of text that is not JSON does not matter.
 func scan(raw []byte) error {
-	depth, inString := 0, false
+	depth := 0
 	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case inString && c == '\\':
-			if i+5 < len(raw) && string(raw[i+1:i+6]) == "u0000" {
+		switch raw[i] {
+		case '"':
+			end, nul := skipString(raw, i)
+			if nul {
 				return ledger.Invalid("", "a string has a NUL character")
 			}
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
+			i = end
+		case '{', '[':
 			if depth++; depth > maxDepth {
 				return ledger.Invalid("", "the body is nested deeper than %d levels", maxDepth)
 			}
-		case c == '}' || c == ']':
+		case '}', ']':
 			depth--
 		}
 	}
 	return nil
+}
+
+// skipString returns where the string ends that begins at i, and whether it escapes a NUL character.
+func skipString(raw []byte, i int) (end int, nul bool) {
+	for i++; i < len(raw) && raw[i] != '"'; i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		if bytes.HasPrefix(raw[i+1:], []byte("u0000")) {
+			return i, true
+		}
+		i++
+	}
+	return i, false
 }
 
 // decodeBody reads a body that passed readBody and its schema into a request type.

@@ -110,12 +110,14 @@ func TestErrors(t *testing.T) {
 		sent        int32
 		unreachable bool
 	}{
-		"problem":       {func(w http.ResponseWriter, _ *http.Request) { problem(w, 422, "invalid") }, 422, "invalid", 1, false},
-		"conflict":      {func(w http.ResponseWriter, _ *http.Request) { problem(w, 409, "conflict") }, 409, "conflict", 1, false},
-		"internal":      {func(w http.ResponseWriter, _ *http.Request) { problem(w, 500, "internal") }, 500, "internal", 1, false},
-		"unavailable":   {func(w http.ResponseWriter, _ *http.Request) { problem(w, 503, "unavailable") }, 503, "unavailable", 4, true},
-		"proxy":         {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<h1>Bad Gateway", 502) }, 502, "", 4, true},
-		"redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 307) }, 307, "", 1, false},
+		"problem":     {func(w http.ResponseWriter, _ *http.Request) { problem(w, 422, "invalid") }, 422, "invalid", 1, false},
+		"conflict":    {func(w http.ResponseWriter, _ *http.Request) { problem(w, 409, "conflict") }, 409, "conflict", 1, false},
+		"internal":    {func(w http.ResponseWriter, _ *http.Request) { problem(w, 500, "internal") }, 500, "internal", 1, false},
+		"unavailable": {func(w http.ResponseWriter, _ *http.Request) { problem(w, 503, "unavailable") }, 503, "unavailable", 4, true},
+		"proxy":       {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<h1>Bad Gateway", http.StatusBadGateway) }, 502, "", 4, true},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+		}, 307, "", 1, false},
 		"something not": {func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, 404, "", 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
