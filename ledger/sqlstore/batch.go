@@ -37,6 +37,8 @@ type batch struct {
 	entries []*entryRow
 	written int // entries[:written] are in the database
 	entryAt map[uuid.UUID]*entryRow
+	misses  int        // entries that were looked for and not found
+	newest  *uuid.UUID // the highest id in the table when it was first asked for; nil: not asked yet
 	records []*recordRow
 	replies []*replyRow
 	replyAt map[ledger.ReplyKey]*replyRow
@@ -134,6 +136,22 @@ func (b *batch) load(id uuid.UUID) (*ledger.Window, error) {
 		return nil, err
 	}
 	return r.window()
+}
+
+// isNewer reports whether id is higher than every id in the table, so that looking for it is of no use: ids
+// are UUIDv7, and most that are looked for were made a moment ago. One miss is not worth the question.
+func (b *batch) isNewer(id uuid.UUID) (bool, error) {
+	if b.misses == 0 {
+		return false, nil
+	}
+	if b.newest == nil {
+		var newest uuid.UUID
+		if _, err := b.c.scan(b.ctx, []any{&newest}, "SELECT id FROM entries ORDER BY id DESC LIMIT 1"); err != nil {
+			return false, err
+		}
+		b.newest = &newest
+	}
+	return bytes.Compare(id[:], b.newest[:]) > 0, nil
 }
 
 // call turns a panic into an error, so that it fails one unit alone.

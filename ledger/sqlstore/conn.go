@@ -114,8 +114,9 @@ func (c *conn) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	return st, nil
 }
 
-// chunks are the sizes of multi-row inserts: few, so that each is prepared once.
-var chunks = []int{1}
+// chunks are the sizes of multi-row inserts: few, so that each is prepared once, and small, since larger
+// ones gain nothing.
+var chunks = []int{16, 4, 1}
 
 // insert adds n rows. valuesFunc returns those of row i, in the order of columns.
 func (c *conn) insert(ctx context.Context, t table, n int, valuesFunc func(i int) []any) error {
@@ -144,7 +145,7 @@ func (c *conn) insertText(t table, n int) string {
 	key := rows{t.name, n}
 	if c.texts[key] == "" {
 		tuple := "(?" + strings.Repeat(",?", len(t.columns)-1) + ")"
-		c.texts[key] = "INSERT INTO " + t.name + " (" + strings.Join(t.columns, ",") + ") VALUES " +
+		c.texts[key] = c.dialect.insert + " " + t.name + " (" + strings.Join(t.columns, ",") + ") VALUES " +
 			tuple + strings.Repeat(","+tuple, n-1)
 	}
 	return c.texts[key]

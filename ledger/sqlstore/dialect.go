@@ -15,6 +15,7 @@ import (
 // A dialect is what differs between the two databases, beside the migrations.
 type dialect struct {
 	begin     string
+	insert    string // of one or more rows
 	forUpdate string // appended to the read of a fence row
 	bindFunc  func(query string) string
 	faultFunc func(error) fault
@@ -26,19 +27,27 @@ type fault int
 const (
 	faultOther  fault = iota // a mistake of ours, or something nobody foresaw
 	faultUnique              // a unique constraint
+	faultRule                // another constraint: a mistake of ours, and surely not done
 	faultFull                // no space left
 	faultRace                // the database ended the transaction in favour of another one
 	faultAway                // busy, input or output error, connection lost
 )
 
-// sqliteDialect keeps ? as it is. Every transaction is immediate: it holds the write lock from its start.
+// sqliteDialect keeps ? as it is. Every transaction is immediate: it holds the write lock from its start. An
+// insert that fails ends the whole transaction, which is what becomes of it anyway; so SQLite need not
+// write every page it touches into a statement journal first.
 func sqliteDialect() *dialect {
-	return &dialect{begin: "BEGIN IMMEDIATE", bindFunc: func(q string) string { return q }, faultFunc: sqliteFault}
+	return &dialect{
+		begin: "BEGIN IMMEDIATE", insert: "INSERT OR ROLLBACK INTO", bindFunc: func(q string) string { return q }, faultFunc: sqliteFault,
+	}
 }
 
 // postgresDialect numbers the parameters.
 func postgresDialect() *dialect {
-	return &dialect{begin: "BEGIN ISOLATION LEVEL READ COMMITTED", forUpdate: " FOR UPDATE", bindFunc: numbered, faultFunc: postgresFault}
+	return &dialect{
+		begin: "BEGIN ISOLATION LEVEL READ COMMITTED", insert: "INSERT INTO", forUpdate: " FOR UPDATE", bindFunc: numbered,
+		faultFunc: postgresFault,
+	}
 }
 
 // numbered turns each ? into $1, $2 … No statement of ours has a ? in a literal.
@@ -68,6 +77,8 @@ func sqliteFault(err error) fault {
 		return faultUnique
 	}
 	switch e.Code() & 0xff { // the primary code
+	case sqlite3.SQLITE_CONSTRAINT:
+		return faultRule
 	case sqlite3.SQLITE_FULL:
 		return faultFull
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
@@ -95,6 +106,8 @@ func postgresFault(err error) fault {
 		return faultRace
 	}
 	switch e.Code[:2] {
+	case "23":
+		return faultRule
 	case "08", "53", "55", "57", "58": // connection, resources, locks, operator, system
 		return faultAway
 	}

@@ -34,7 +34,7 @@ func (d *dialect) problem(op, id string, err error) error {
 		}
 	case faultRace, faultAway:
 		return unavailable(op, id, "the database does not answer; ask again with the same id", err)
-	case faultOther:
+	case faultRule, faultOther:
 	}
 	if id != "" {
 		op += " " + id

@@ -121,12 +121,18 @@ func (t *tx) FindEntry(id uuid.UUID) (*ledger.Entry, bool, error) {
 	if err := t.usable(); err != nil {
 		return nil, false, err
 	}
-	if r := t.b.entryAt[id]; r != nil && !t.b.isWritten(r) {
+	r := t.b.entryAt[id]
+	if r != nil && !t.b.isWritten(r) {
 		if r.WindowID != t.win.ID {
 			return nil, true, nil
 		}
 		e, err := r.entry()
 		return e, false, err
+	}
+	if r == nil {
+		if newer, err := t.b.isNewer(id); newer || err != nil {
+			return nil, false, t.b.fail(err)
+		}
 	}
 	var where uuid.UUID
 	found, err := t.b.c.scan(t.b.ctx, []any{&where}, "SELECT window_id FROM entries WHERE id = ?", id)
@@ -134,13 +140,11 @@ func (t *tx) FindEntry(id uuid.UUID) (*ledger.Entry, bool, error) {
 		return nil, false, t.b.fail(err)
 	}
 	if !found || where != t.win.ID {
+		t.b.misses++
 		return nil, found, nil
 	}
 	e, err := getEntry(t.b.ctx, t.b.c.db, id)
-	if err != nil {
-		return nil, false, t.b.fail(err)
-	}
-	return e, false, nil
+	return e, false, t.b.fail(err)
 }
 
 // InsertEntry implements [ledger.EntryTx].

@@ -137,7 +137,7 @@ func (s *Store) commit(ctx context.Context, c *conn, b *batch) result {
 		return result{grown: b.grown()}
 	}
 	switch s.dialect.faultFunc(err) {
-	case faultFull, faultRace, faultUnique: // the database itself said no
+	case faultFull, faultRace, faultUnique, faultRule: // the database itself said no
 		s.rollback(ctx, c)
 		return result{err: err, unknown: true}
 	case faultAway, faultOther:

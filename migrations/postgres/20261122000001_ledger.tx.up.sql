@@ -43,6 +43,7 @@ CREATE TABLE entries (
     doubted        boolean NOT NULL,
     warnings       bytea,
     resource_key   bytea,             -- NULL: matches nothing
+    resource_ref   bigint,          -- of window, place and key, for an index of few pages; NULL like the key
     rollback_id    uuid NOT NULL,
     now_digest     text NOT NULL,
     now_image      bytea,             -- NULL: not known
@@ -60,7 +61,7 @@ CREATE UNIQUE INDEX entries_seq ON entries (window_id, seq);
 CREATE INDEX entries_open ON entries (window_id, seq) WHERE open;
 CREATE INDEX entries_doubted ON entries (window_id, seq) WHERE doubted;
 CREATE INDEX entries_state ON entries (window_id, state, seq, outcome, on_rollback);
-CREATE INDEX entries_resource ON entries (window_id, resource_key, seq, open) WHERE resource_key IS NOT NULL;
+CREATE INDEX entries_resource ON entries (resource_ref) WHERE resource_ref IS NOT NULL;
 
 CREATE TABLE attempts (
     entry_id    uuid NOT NULL REFERENCES entries (id),

@@ -24,7 +24,7 @@ CREATE TABLE windows (
 
 CREATE TABLE entries (
     id             TEXT NOT NULL,
-    window_id      TEXT NOT NULL REFERENCES windows (id),
+    window_id      TEXT NOT NULL REFERENCES windows (id) DEFERRABLE INITIALLY DEFERRED,
     seq            INTEGER NOT NULL,
     recorded_by    TEXT NOT NULL,
     recorded_at    INTEGER NOT NULL,
@@ -43,6 +43,7 @@ CREATE TABLE entries (
     doubted        INTEGER NOT NULL,
     warnings       BLOB,
     resource_key   BLOB,             -- NULL: matches nothing
+    resource_ref   INTEGER,         -- of window, place and key, for an index of few pages; NULL like the key
     rollback_id    TEXT NOT NULL,
     now_digest     TEXT NOT NULL,
     now_image      BLOB,             -- NULL: not known
@@ -60,7 +61,7 @@ CREATE UNIQUE INDEX entries_seq ON entries (window_id, seq);
 CREATE INDEX entries_open ON entries (window_id, seq) WHERE open;
 CREATE INDEX entries_doubted ON entries (window_id, seq) WHERE doubted;
 CREATE INDEX entries_state ON entries (window_id, state, seq, outcome, on_rollback);
-CREATE INDEX entries_resource ON entries (window_id, resource_key, seq, open) WHERE resource_key IS NOT NULL;
+CREATE INDEX entries_resource ON entries (resource_ref) WHERE resource_ref IS NOT NULL;
 
 CREATE TABLE attempts (
     entry_id    TEXT NOT NULL REFERENCES entries (id),
@@ -80,7 +81,7 @@ CREATE TABLE attempts (
 
 CREATE TABLE rollbacks (
     id           TEXT PRIMARY KEY,
-    window_id    TEXT NOT NULL REFERENCES windows (id),
+    window_id    TEXT NOT NULL REFERENCES windows (id) DEFERRABLE INITIALLY DEFERRED,
     state        TEXT NOT NULL,
     waiting      BLOB,
     selection    BLOB,
@@ -102,7 +103,7 @@ CREATE TABLE rollbacks (
 CREATE UNIQUE INDEX rollbacks_unfinished ON rollbacks (window_id) WHERE state NOT IN ('finished', 'cancelled');
 
 CREATE TABLE journal (
-    window_id   TEXT NOT NULL REFERENCES windows (id),
+    window_id   TEXT NOT NULL REFERENCES windows (id) DEFERRABLE INITIALLY DEFERRED,
     number      INTEGER NOT NULL,
     kind        TEXT NOT NULL,
     entry_id    TEXT NOT NULL,
