@@ -51,11 +51,18 @@ func (c *conn) close() error {
 	return errors.Join(append(errs, c.raw.Close())...)
 }
 
-// discard ends the connection itself, whatever state it is in; the pool makes a new one.
+// discard ends the connection itself, whatever state it is in; the pool makes a new one. SQLite keeps a
+// closed connection, and the write lock of its transaction, for as long as a statement of it is left.
 func (c *conn) discard() {
+	ctx, cancel := context.WithTimeout(context.Background(), commitWithin)
+	defer cancel()
+	_, _ = c.raw.ExecContext(ctx, "ROLLBACK")
+	for _, st := range c.stmts {
+		_ = st.Close()
+	}
+	c.stmts = nil
 	_ = c.raw.Raw(func(any) error { return driver.ErrBadConn })
 	_ = c.raw.Close()
-	c.stmts = nil
 }
 
 func (c *conn) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
