@@ -206,8 +206,9 @@ func (f *fake) once(r *http.Request, body string) (int, []byte) {
 	if r.Method == http.MethodPost && !strings.HasSuffix(r.URL.Path, "/verify") && key == "" {
 		f.t.Errorf("%s %s has no Idempotency-Key", r.Method, r.URL.Path)
 	}
+	kept := key != ""
 	key += " " + r.Method + " " + r.URL.Path
-	if s, ok := f.keys[key]; ok && r.Method == http.MethodPost {
+	if s, ok := f.keys[key]; ok && kept {
 		if s.body != body {
 			return 422, []byte("invalid")
 		}
@@ -221,7 +222,7 @@ func (f *fake) once(r *http.Request, body string) (int, []byte) {
 	if err != nil {
 		f.t.Errorf("encode: %v", err)
 	}
-	if r.Method == http.MethodPost && status < 500 {
+	if kept && status < 500 {
 		f.keys[key] = stored{body, status, answer}
 	}
 	f.changed.Broadcast()
@@ -414,6 +415,9 @@ func (f *fake) decide(e *wire.Entry, body string) (int, any) {
 	var r wire.ResolveRequest
 	if err := strict(body, &r); err != nil || r.Reason == "" {
 		return 422, "invalid"
+	}
+	if e.State != "stuck" {
+		return 409, "conflict"
 	}
 	if r.Seen != "" && r.Seen != e.NowDigest {
 		return 412, "stale"

@@ -194,7 +194,7 @@ func (a *app) showEntry(e *wire.Entry) error {
 			return
 		}
 		state := e.State
-		if e.Outcome != "" {
+		if e.Outcome != "" && e.Outcome != state {
 			state += ": " + e.Outcome
 		}
 		p.printf("entry %d  %s  %s  %s  %s  %s\n", e.Seq, p.paint(tintGood, clean(state)), clean(e.System), clean(e.Kind),
