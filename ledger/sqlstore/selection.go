@@ -96,15 +96,7 @@ type tally struct {
 // countEntries counts in one pass over an index; a selection by system, kind or tag reads the rows too.
 func countEntries(ctx context.Context, db bun.IDB, windowID uuid.UUID, sel ledger.Selection) (ledger.Counts, error) {
 	var tallies []tally
-	q := db.NewSelect().TableExpr("entries").Column("state").ColumnExpr("COUNT(*) AS total").
-		ColumnExpr("SUM(CASE WHEN on_rollback = ? THEN 1 ELSE 0 END) AS retained", string(ledger.OnRollbackRetain))
-	for _, o := range []ledger.Outcome{
-		ledger.OutcomeAlreadyUndone, ledger.OutcomeCompensated, ledger.OutcomeUnverified, ledger.OutcomeByHand,
-	} {
-		q = q.ColumnExpr("SUM(CASE WHEN outcome = ? THEN 1 ELSE 0 END) AS ?", string(o), bun.Ident(o))
-	}
-	q = selected(q.Where("window_id = ?", windowID), sel).GroupExpr("state")
-	if err := q.Scan(ctx, &tallies); err != nil {
+	if err := tallied(db, windowID, sel).Scan(ctx, &tallies); err != nil {
 		return ledger.Counts{}, err
 	}
 	var c ledger.Counts
@@ -112,6 +104,18 @@ func countEntries(ctx context.Context, db bun.IDB, windowID uuid.UUID, sel ledge
 		t.addTo(&c)
 	}
 	return c, nil
+}
+
+// tallied asks for a tally of each state.
+func tallied(db bun.IDB, windowID uuid.UUID, sel ledger.Selection) *bun.SelectQuery {
+	q := db.NewSelect().TableExpr("entries").Column("state").ColumnExpr("COUNT(*) AS total").
+		ColumnExpr("SUM(CASE WHEN on_rollback = ? THEN 1 ELSE 0 END) AS retained", string(ledger.OnRollbackRetain))
+	for _, o := range []ledger.Outcome{
+		ledger.OutcomeAlreadyUndone, ledger.OutcomeCompensated, ledger.OutcomeUnverified, ledger.OutcomeByHand,
+	} {
+		q = q.ColumnExpr("SUM(CASE WHEN outcome = ? THEN 1 ELSE 0 END) AS ?", string(o), bun.Ident(o))
+	}
+	return selected(q.Where("window_id = ?", windowID), sel).GroupExpr("state")
 }
 
 // addTo sorts one state's entries into c. A retained entry counts as retained for as long as it has no other end.

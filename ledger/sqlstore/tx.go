@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -222,12 +223,17 @@ func (t *tx) SameResource(key ledger.Key) ([]ledger.Entry, error) {
 		return nil, err
 	}
 	var rows []entryRow
-	err := t.b.c.db.NewSelect().Model(&rows).Where("resource_ref IN (?)", bun.List(resourceRefs(t.win.ID, key, max(t.win.LastSeq, t.top)))).
-		Where("window_id = ?", t.win.ID).Where("resource_key = ?", key[:]).OrderExpr("seq").Scan(t.b.ctx)
+	err := byResource(t.b.c.db.NewSelect().Model(&rows), resourceRefs(t.win.ID, key, max(t.win.LastSeq, t.top)), key).Scan(t.b.ctx)
 	if err != nil {
 		return nil, t.b.fail(err)
 	}
+	rows = slices.DeleteFunc(rows, func(r entryRow) bool { return r.WindowID != t.win.ID })
 	return convert(rows, (*entryRow).entry)
+}
+
+// byResource does not name the window, lest a planner without statistics walks all of it.
+func byResource(q *bun.SelectQuery, refs []int64, key ledger.Key) *bun.SelectQuery {
+	return q.Where("resource_ref IN (?)", bun.List(refs)).Where("resource_key = ?", key[:]).OrderExpr("seq")
 }
 
 // FindRollback implements [ledger.RollbackTx].
