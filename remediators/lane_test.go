@@ -71,7 +71,10 @@ func TestBreaker(t *testing.T) {
 	}
 	silent.Store(true)
 	if err := do(); class(err) != "ambiguous" {
-		t.Errorf("the count starts anew: %v", err)
+		t.Error(err)
+	}
+	if st := reg.List()[0]; st.Breaker != "closed" {
+		t.Errorf("an answer sets the count back: %+v", st)
 	}
 }
 

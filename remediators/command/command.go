@@ -195,9 +195,15 @@ func verify(raw json.RawMessage) (patient, error) {
 
 // Look implements [ledger.Remediator].
 func (r *Remediator) Look(ctx context.Context, e *ledger.Entry) (ledger.Look, error) {
+	if len(e.Undo) == 0 || string(e.Undo) == "null" {
+		return ledger.Look{}, nil
+	}
 	rec, c, err := r.parse(e.Undo)
-	if err != nil || len(c.Read) == 0 {
-		return ledger.Look{}, nil //nolint:nilerr // without a command that is allowed there is no way to look
+	if err != nil { // not among the commands any more: what it would be read with is not known either
+		return ledger.Look{}, &ledger.CallError{Class: ledger.CallDenied, Detail: detailOf(err), Err: err}
+	}
+	if len(c.Read) == 0 {
+		return ledger.Look{}, nil
 	}
 	out, err := r.run(ctx, c, c.Read, input("read", e, rec, ledger.Look{}), false)
 	if err != nil {

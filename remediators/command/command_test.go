@@ -320,6 +320,13 @@ func TestCommandCheck(t *testing.T) {
 	if g, err := s.rem.Check(&d); err != nil || g.Reversible != ledger.ReversibleNone {
 		t.Errorf("without undo: %+v, %v", g, err)
 	}
+	if seen, err := s.rem.Look(t.Context(), &ledger.Entry{Draft: d}); err != nil || seen.Known {
+		t.Errorf("without undo: %+v, %v", seen, err)
+	}
+	s.entry.Undo = json.RawMessage(`{"command":"removed"}`)
+	if _, err := s.rem.Look(t.Context(), s.entry); classify(ledger.Answer{}, err) != "denied" {
+		t.Errorf("a command that was taken out of the configuration: %v", err)
+	}
 }
 
 func TestCommandConfiguration(t *testing.T) {

@@ -25,23 +25,16 @@ func (f *fields) location(name string) location {
 
 // check makes sure that the literal parts are a path already.
 func (l location) check() error {
-	dummy := func(r ref, _ string) string {
-		if r.multi {
-			return "/x"
-		}
-		return "x"
-	}
 	var path, query strings.Builder
 	for _, p := range l.path {
 		if p.ref == nil {
 			path.WriteString(p.literal)
 			continue
 		}
-		s := dummy(*p.ref, "")
-		if strings.HasSuffix(path.String(), "/") {
-			s = strings.TrimPrefix(s, "/")
+		if p.ref.multi && !strings.HasSuffix(path.String(), "/") {
+			path.WriteString("/")
 		}
-		path.WriteString(s)
+		path.WriteString("x") // whatever is put there is escaped and checked when it is
 	}
 	for _, p := range l.query {
 		if p.ref != nil && p.ref.multi {

@@ -108,3 +108,25 @@ func TestEntryGoesBeforeProfile(t *testing.T) {
 		t.Errorf("%+v, %v", req, err)
 	}
 }
+
+// Caddy's PUT at a list index inserts: sent twice, it inserts twice.
+func TestInsertionIsNotRepeatable(t *testing.T) {
+	rem := bind(t, remediators.SystemConfig{URL: "http://127.0.0.1:1", Profile: "caddy"})
+	for _, c := range []struct {
+		kind, resource, validator string
+		want                      bool
+	}{
+		{"caddy.route", `{"id":"a","server":"s","index":0}`, "", false},
+		{"caddy.route", `{"id":"a","server":"s"}`, "", false},
+		{"caddy.config", `{"path":"/apps/x/0"}`, "", false},
+		{"caddy.config", `{"path":"/apps/x"}`, `"/config/apps/x 1"`, true},
+	} {
+		e := &ledger.Entry{Draft: ledger.Draft{
+			Kind: c.kind, Action: ledger.ActionDelete, Resource: raw(c.resource), Before: image(`{"v":1}`), After: ledger.Absent, State: ledger.EntryApplied,
+		}}
+		req, err := rem.Preview(e, ledger.Look{Known: true, Now: ledger.Absent, Validator: c.validator})
+		if err != nil || req.Repeatable != c.want {
+			t.Errorf("%+v: %+v, %v", c, req, err)
+		}
+	}
+}
