@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"strconv"
 	"strings"
@@ -114,8 +115,14 @@ func postgresFault(err error) fault {
 	return faultOther
 }
 
+// commonFault reads what database/sql and the network say.
 func commonFault(err error) fault {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sql.ErrConnDone) || isNetwork(err) {
+	for _, away := range []error{context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, driver.ErrBadConn} {
+		if errors.Is(err, away) {
+			return faultAway
+		}
+	}
+	if isNetwork(err) {
 		return faultAway
 	}
 	return faultOther
