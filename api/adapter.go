@@ -55,19 +55,10 @@ func reads(fn func(ctx context.Context, in *call) (answer, error)) exec {
 	}
 }
 
-// looks makes a call that looks at third parties and may take as long as they do.
-func looks(fn func(ctx context.Context, in *call) (answer, error)) exec {
-	return func(a *API, c echo.Context, in *call) error {
-		a.unhurried(c)
-		return reads(fn)(a, c, in)
-	}
-}
-
 // streams makes a call that writes its own answer in pieces. An error after the first piece breaks the
 // connection off, so that nobody takes a part for the whole.
 func streams(fn func(ctx context.Context, in *call, w *pieces) error) exec {
 	return func(a *API, c echo.Context, in *call) error {
-		a.unhurried(c)
 		w := &pieces{c: c, ctl: http.NewResponseController(c.Response())}
 		err := fn(c.Request().Context(), in, w)
 		if err == nil || !c.Response().Committed {
@@ -109,7 +100,6 @@ func settles[B, R any](run func(ctx context.Context, in *call, body *B) (R, erro
 		if settle == nil {
 			return a.send(c, *reply)
 		}
-		a.unhurried(c)
 		if result, err = settle(c.Request().Context(), in, result); err != nil {
 			return err
 		}
@@ -299,10 +289,4 @@ func (a *API) send(c echo.Context, r ledger.Reply) error {
 func (a *API) deadline(c echo.Context) {
 	// A writer that knows no deadlines, as in a test, needs none.
 	_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(writeTimeout))
-}
-
-// unhurried takes the read deadline off a connection whose request has been read: it would end the
-// handler's context.
-func (a *API) unhurried(c echo.Context) {
-	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Time{}) // as in deadline
 }

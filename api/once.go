@@ -103,10 +103,10 @@ func once[R any](ctx context.Context, a *API, c echo.Context, in *call, run func
 	return result, kept, nil
 }
 
-// keepRefusal stores a conflict or an invalid request under its key.
+// keepRefusal stores a conflict or an invalid request under its key, unless that has an answer already.
 func (a *API) keepRefusal(ctx context.Context, c echo.Context, in *call, o *ledger.Once, refusal error) {
 	p, _ := problemOf(refusal)
-	if p.Status != http.StatusConflict && p.Status != http.StatusUnprocessableEntity || isKeyRefusal(p) {
+	if p.Status != http.StatusConflict && p.Status != http.StatusUnprocessableEntity {
 		return
 	}
 	p.RequestID = requestID(c)
@@ -122,9 +122,6 @@ func (a *API) keepRefusal(ctx context.Context, c echo.Context, in *call, o *ledg
 		a.log.WarnContext(ctx, "refusal not kept", slog.String("err", err.Error()), slog.String("request_id", p.RequestID))
 	}
 }
-
-// isKeyRefusal reports whether it is the key itself that was refused: its first answer stays.
-func isKeyRefusal(p wire.Problem) bool { return p.Field == wire.HeaderIdempotencyKey }
 
 // windowOf returns the window that a path is about; zero: none.
 func (a *API) windowOf(ctx context.Context, path string, id uuid.UUID) (uuid.UUID, error) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +28,6 @@ type schema struct {
 	enum     []string
 	minLen   int
 	maxLen   int // of a string in code points, or of an array or object in members; -1: no limit
-	pattern  *regexp.Regexp
 	format   string
 	min, max *float64
 	items    *schema
@@ -41,7 +39,7 @@ type schema struct {
 
 // keywords are those that compile knows, and those that say nothing about validity.
 var keywords = []string{
-	"type", "nullable", "enum", "minLength", "maxLength", "pattern", "format", "minimum", "maximum", "minItems", "maxItems", "items",
+	"type", "nullable", "enum", "minLength", "maxLength", "format", "minimum", "maximum", "minItems", "maxItems", "items",
 	"properties", "required", "additionalProperties", "maxProperties", "oneOf", "description",
 }
 
@@ -100,10 +98,6 @@ func (s *schema) compileText(spec *openapi3.Schema) error {
 	default:
 		return fmt.Errorf("format %s is not understood", s.format)
 	}
-	var err error
-	if spec.Pattern != "" {
-		s.pattern, err = regexp.Compile(spec.Pattern)
-	}
 	switch s.kind {
 	case "string":
 		s.limit(spec.MinLength, spec.MaxLength)
@@ -112,7 +106,7 @@ func (s *schema) compileText(spec *openapi3.Schema) error {
 	case "object":
 		s.limit(0, spec.MaxProps)
 	}
-	return err
+	return nil
 }
 
 func (s *schema) limit(least uint64, most *uint64) {
@@ -392,9 +386,6 @@ func (s *schema) faultOfString(text string) string {
 	}
 	if len(s.enum) > 0 && !slices.Contains(s.enum, text) {
 		return "want one of: " + strings.Join(s.enum, ", ")
-	}
-	if s.pattern != nil && !s.pattern.MatchString(text) {
-		return "does not look as it must"
 	}
 	return faultOfFormat(s.format, text)
 }

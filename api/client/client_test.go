@@ -191,6 +191,10 @@ func TestPlan(t *testing.T) {
 	if err != nil || len(p.Steps) != 2 || p.Steps[0].Verdict != "undo" || string(p.Steps[0].Now) != "null" || p.Steps[1].Now != nil || p.Fingerprint != "f" {
 		t.Fatalf("%+v, %v", p, err)
 	}
+	body = strings.Replace(planBody, `,"fingerprint":"f"`, "", 1)
+	if p, err := c.Plan(t.Context(), "w", client.Selection{}); err == nil {
+		t.Errorf("a plan without its end is taken: %+v", p)
+	}
 	for i := range len(planBody) - 1 {
 		body = planBody[:i]
 		if p, err := c.Plan(t.Context(), "w", client.Selection{}); err == nil {
