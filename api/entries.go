@@ -143,20 +143,37 @@ func (a *API) resolveEntry(ctx context.Context, in *call, b *wire.ResolveRequest
 	})
 }
 
-// awaitEntry waits until the run has acted on a person's word, for ResolveWait at most.
+// awaitEntry waits until the run has acted on a person's word and on what that set free, for ResolveWait
+// at most: then the window tells the truth as soon as the caller asks.
 func (a *API) awaitEntry(ctx context.Context, _ *call, e *ledger.Entry) (*ledger.Entry, error) {
 	err := a.await(ctx, e.WindowID, a.ResolveWait, func() (bool, error) {
-		if !underWay(e) {
-			return true, nil
-		}
 		now, err := a.ledger.Entry(ctx, e.ID)
 		if err != nil {
 			return false, err
 		}
 		e = now
-		return !underWay(e), nil
+		if underWay(e) {
+			return false, nil
+		}
+		return a.atRest(ctx, e.WindowID)
 	})
 	return e, err
+}
+
+// atRest reports whether nothing is being done in the window: its run is over, or waits for something.
+func (a *API) atRest(ctx context.Context, windowID uuid.UUID) (bool, error) {
+	w, err := a.ledger.Window(ctx, windowID)
+	if err != nil {
+		return false, err
+	}
+	if w.RollbackID == uuid.Nil {
+		return true, nil
+	}
+	r, err := a.ledger.Rollback(ctx, w.RollbackID)
+	if err != nil {
+		return false, err
+	}
+	return r.State != ledger.RollbackQueued && r.State != ledger.RollbackRunning, nil
 }
 
 // underWay reports whether a person's word on e is still to be acted on.
