@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -234,11 +233,3 @@ func (l *Ledger) changeIntent(ctx context.Context, op string, id uuid.UUID, fn f
 
 // asCall finds a CallError in err's chain.
 func asCall(err error, to **CallError) bool { return errors.As(err, to) }
-
-// waitUntil is the zero-safe minimum of two times.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}

@@ -278,7 +278,7 @@ func (u *unit) finishRollback(r *Rollback) error {
 // Relapse brings back an entry whose effect turned up after it was judged: a void one becomes applied,
 // late, and the run undoes it; of one that was undone the same effect is recorded anew as a late fact.
 func (l *Ledger) Relapse(ctx context.Context, lease *Lease, id uuid.UUID) (Advanced, error) {
-	return leased(ctx, l, "final look", lease, func(u *unit, r *Rollback) (Advanced, error) {
+	return leased(ctx, l, "final look", lease, func(u *unit, _ *Rollback) (Advanced, error) {
 		e, err := u.findEntry(id)
 		if err != nil {
 			return Advanced{}, err

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -31,7 +30,7 @@ type stand struct {
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	s := &stand{T: t, third: ledgertest.NewThird(), now: time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return s.now }
 	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: clock, Log: log})
@@ -61,7 +60,7 @@ func (s *stand) roll() *ledger.RollbackView {
 	}
 	r := runner.New(runner.Config{
 		Ledger: s.ledger, Waker: runner.NewWaker(), Clock: func() time.Time { return s.now }, Sole: true,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), JitterFunc: func(d time.Duration) time.Duration { return d },
+		Log: slog.New(slog.DiscardHandler), JitterFunc: func(d time.Duration) time.Duration { return d },
 	})
 	r.RunOne(s.Context(), run.ID)
 	if run, err = s.ledger.Rollback(s.Context(), run.ID); err != nil {

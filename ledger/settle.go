@@ -45,6 +45,11 @@ func Settle(e *Entry, s Sent) Settlement {
 	if !s.Seen.Known {
 		return settleBlind(out)
 	}
+	return settleSeen(e, out, s)
+}
+
+// settleSeen: the look afterwards succeeded, and what it shows decides.
+func settleSeen(e *Entry, out Settlement, s Sent) Settlement {
 	c := Compare(e.Before, e.After, s.Seen.Now, s.Seen.Scope)
 	out.Digest = c.Digest
 	switch {
@@ -54,6 +59,14 @@ func Settle(e *Entry, s Sent) Settlement {
 		return out.undone(s)
 	case c.After:
 		return settleUnchanged(e, out, s)
+	default:
+		return settleNeither(e, out, s, c)
+	}
+}
+
+// settleNeither: the third party shows neither image after the undo.
+func settleNeither(e *Entry, out Settlement, s Sent, c Comparison) Settlement {
+	switch {
 	case !e.Before.Known() && out.Result == string(AnswerAccepted):
 		out.Outcome, out.Detail = OutcomeUnverified, "accepted; the before-image was never recorded, so it cannot be compared"
 		return out

@@ -85,6 +85,8 @@ func checkChoices(d *Draft) error {
 	case "":
 		d.State = EntryIntended
 	case EntryIntended, EntryApplied:
+	case EntryVoid, EntryUndoing, EntryUndone, EntryStuck, EntryWaived:
+		return Invalid("/state", "want intended or applied; the ledger makes the other states")
 	default:
 		return Invalid("/state", "want intended or applied")
 	}
@@ -119,26 +121,43 @@ func checkImages(d *Draft) error {
 	}
 	switch d.Action {
 	case ActionCreate:
-		if d.Before.Known() && !d.Before.IsAbsent() || !d.Before.Known() && !d.Capture {
-			return Invalid("/before", "a create states null, as the resource was not there; or use capture")
-		}
-		if d.After.IsAbsent() {
-			return Invalid("/after", "a create leaves something behind; null says that nothing is there")
-		}
+		return checkCreate(d)
 	case ActionUpdate:
-		if d.Before.IsAbsent() {
-			return Invalid("/before", "an update changes what was there; for a new resource the action is create")
-		}
-		if d.After.IsAbsent() {
-			return Invalid("/after", "an update leaves something behind; for a removal the action is delete")
-		}
+		return checkUpdate(d)
 	case ActionDelete:
-		if d.Before.IsAbsent() {
-			return Invalid("/before", "a delete removes what was there; null says that nothing was")
-		}
-		if d.After.Known() && !d.After.IsAbsent() || !d.After.Known() && d.State == EntryApplied && !d.Capture {
-			return Invalid("/after", "a delete states null, as the resource is gone")
-		}
+		return checkDelete(d)
+	default:
+		return Invalid("/action", "want create, update or delete")
+	}
+}
+
+func checkCreate(d *Draft) error {
+	if d.Before.Known() && !d.Before.IsAbsent() || !d.Before.Known() && !d.Capture {
+		return Invalid("/before", "a create states null, as the resource was not there; or use capture")
+	}
+	if d.After.IsAbsent() {
+		return Invalid("/after", "a create leaves something behind; null says that nothing is there")
+	}
+	return nil
+}
+
+func checkUpdate(d *Draft) error {
+	if d.Before.IsAbsent() {
+		return Invalid("/before", "an update changes what was there; for a new resource the action is create")
+	}
+	if d.After.IsAbsent() {
+		return Invalid("/after", "an update leaves something behind; for a removal the action is delete")
+	}
+	return nil
+}
+
+func checkDelete(d *Draft) error {
+	if d.Before.IsAbsent() {
+		return Invalid("/before", "a delete removes what was there; null says that nothing was")
+	}
+	said := d.After.Known() || d.State == EntryIntended || d.Capture
+	if !said || d.After.Known() && !d.After.IsAbsent() {
+		return Invalid("/after", "a delete states null, as the resource is gone")
 	}
 	return nil
 }

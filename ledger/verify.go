@@ -104,30 +104,35 @@ func (x *expectation) check(ctx context.Context, l *Ledger) {
 	if x.verdict != "" {
 		return
 	}
-	x.verdict = CheckUnknown
 	s := l.see(ctx, x.entry)
+	if s.err != nil {
+		x.verdict, x.detail = CheckUnknown, lookDetail(s.err)
+		return
+	}
 	want := x.entry.Before
 	if x.inEffect {
 		want = x.entry.After
 	}
-	switch {
-	case s.err != nil:
-		x.detail = lookDetail(s.err)
-	case !s.seen.Known:
-		x.detail = "it cannot be read back"
-	case !want.Known():
-		x.detail = "the recorded image is unknown"
-	case want.IsAbsent() && s.seen.Now.IsAbsent() && !s.seen.Proven && x.entry.Outcome != OutcomeUndone:
-		x.detail = "not found, without proof that its parent is visible to this credential"
-	case x.shows(want, s.seen):
-		x.verdict = CheckSame
-	case s.seen.Now.IsAbsent() && !s.seen.Proven && !want.IsAbsent():
-		x.verdict, x.detail = CheckDrifted, "not found"
-	default:
-		x.verdict, x.detail = CheckDrifted, "the third party shows something else"
-	}
+	x.verdict, x.detail = x.compare(want, s.seen)
 	if x.entry.Outcome == OutcomeUnverified && x.verdict == CheckDrifted {
 		x.verdict, x.detail = CheckUnknown, "its undo could not be verified when it was sent either"
+	}
+}
+
+func (x *expectation) compare(want Image, seen Look) (verdict, detail string) {
+	switch {
+	case !seen.Known:
+		return CheckUnknown, "it cannot be read back"
+	case !want.Known():
+		return CheckUnknown, "the recorded image is unknown"
+	case want.IsAbsent() && seen.Now.IsAbsent() && !seen.Proven && x.entry.Outcome != OutcomeUndone:
+		return CheckUnknown, "not found, without proof that its parent is visible to this credential"
+	case x.shows(want, seen):
+		return CheckSame, ""
+	case seen.Now.IsAbsent():
+		return CheckDrifted, "not found"
+	default:
+		return CheckDrifted, "the third party shows something else"
 	}
 }
 

@@ -125,10 +125,10 @@ func (l *Ledger) turnWindow(ctx context.Context, op string, id uuid.UUID, reason
 // belongs to the runner is.
 func (u *unit) turn(to WindowState, reason string) error {
 	w := u.Window()
-	switch {
-	case w.State == to:
+	if w.State == to {
 		return nil
-	case w.State == WindowStuck || w.State == WindowRollingBack || w.State == WindowRolledBack:
+	}
+	if w.State == WindowStuck || w.State == WindowRollingBack || w.State == WindowRolledBack {
 		return Conflict(u.op, w.ID.String(), "the window is %s", w.State)
 	}
 	if to == WindowKept {

@@ -42,7 +42,7 @@ type server struct {
 func buildServer(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "ledgerd")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil { //nolint:gosec // our own path
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return binary
@@ -86,7 +86,7 @@ func newServer(t *testing.T, binary, thirdURL string) *server {
 // run runs a subcommand to its end and returns its stdout.
 func (s *server) run(args ...string) string {
 	s.t.Helper()
-	cmd := exec.CommandContext(s.t.Context(), s.binary, append(args, "--config", s.config)...) //nolint:gosec // our own binary
+	cmd := exec.CommandContext(s.t.Context(), s.binary, append(args, "--config", s.config)...)
 	var stderr bytes.Buffer
 	cmd.Dir, cmd.Stderr = s.dir, &stderr
 	out, err := cmd.Output()
@@ -99,7 +99,7 @@ func (s *server) run(args ...string) string {
 // start starts the server and waits until it is ready.
 func (s *server) start(args ...string) {
 	s.t.Helper()
-	s.cmd = exec.Command(s.binary, append([]string{"serve", "--config", s.config}, args...)...) //nolint:gosec,noctx // our own binary, ended by kill
+	s.cmd = exec.Command(s.binary, append([]string{"serve", "--config", s.config}, args...)...)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)

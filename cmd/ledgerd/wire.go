@@ -73,7 +73,7 @@ func open(ctx context.Context, e *env, c Config) (*parts, error) {
 func (p *parts) close() {
 	p.registry.Close()
 	if err := p.store.Close(); err != nil {
-		p.log.Error("close database", slog.Any("err", err)) //nolint:sloglint // nothing is asked for any more: there is no context
+		p.log.Error("close database", slog.Any("err", err))
 	}
 }
 

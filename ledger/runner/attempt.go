@@ -245,8 +245,7 @@ func (w *walk) pause(c *work, s ledger.Settlement) time.Duration {
 	return w.backoff(c.sys, n)
 }
 
-// lookAfter reads what the undo brought. A patient entry is looked at until it shows the before-image, and
-// then once more after its time to settle.
+// lookAfter reads what the undo brought.
 func (w *walk) lookAfter(ctx context.Context, c *work, sent ledger.Sent) (ledger.Look, error) {
 	if sent.Answer.Class == ledger.AnswerRetry && sent.Err == nil {
 		return c.seen, nil // not executed: it shows what it showed
@@ -256,9 +255,16 @@ func (w *walk) lookAfter(ctx context.Context, c *work, sent ledger.Sent) (ledger
 		return ledger.Look{}, nil
 	}
 	seen, err := c.rem.Look(ctx, c.eff)
-	if err != nil || !seen.Known || seen.Patience == 0 && seen.Stable == 0 {
+	if err != nil || !seen.Known {
 		return seen, err
 	}
+	return w.lookPatiently(ctx, c, seen)
+}
+
+// lookPatiently looks until an entry that asked for it shows the before-image, and then once more after
+// its time to settle.
+func (w *walk) lookPatiently(ctx context.Context, c *work, seen ledger.Look) (ledger.Look, error) {
+	var err error
 	until := w.runner.Clock.Now().Add(seen.Patience)
 	for !c.isBack(seen) && w.runner.Clock.Now().Before(until) && ctx.Err() == nil {
 		nap(ctx, nil, lookAgain)
@@ -266,7 +272,7 @@ func (w *walk) lookAfter(ctx context.Context, c *work, sent ledger.Sent) (ledger
 			return seen, err
 		}
 	}
-	if c.isBack(seen) && seen.Stable > 0 {
+	if seen.Stable > 0 && c.isBack(seen) {
 		nap(ctx, nil, seen.Stable)
 		return c.rem.Look(ctx, c.eff)
 	}
