@@ -88,6 +88,18 @@ func TestFollowAsLines(t *testing.T) {
 	}
 }
 
+// The end of the stream is the end, even where no record of it came.
+func TestStreamEndsWithoutARecord(t *testing.T) {
+	f := newFake(t)
+	w := f.windowWith(1)
+	f.script, f.mute = []string{"undone 1 undone"}, true
+	p := begin(t, f, nil, "--window", w)
+	p.ends(t, exitDone)
+	if !strings.Contains(p.out.String(), "Done") {
+		t.Errorf("stdout:\n%s", p.out)
+	}
+}
+
 // recordArgs are the flags of an entry whose command follows.
 func recordArgs(w string, more ...string) []string {
 	return append([]string{
@@ -205,6 +217,29 @@ func TestSpoolSurvivesKill(t *testing.T) {
 	}
 	if len(acknowledged) < 4 {
 		t.Errorf("only %d rounds were not killed", len(acknowledged))
+	}
+}
+
+// What a torn line leaves behind does not stand behind the next one.
+func TestSpoolAfterATornLine(t *testing.T) {
+	var said bytes.Buffer
+	s := spool{app: newApp(func(string) string { return "" }, nil, nil, &said), dir: t.TempDir()}
+	if err := os.WriteFile(s.file("w"), []byte(`{"at":"`+strings.Repeat("x", 9000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.append(t.Context(), "w", wire.SpoolCall{Method: "POST", Path: "/v1/windows", Key: "k"}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(s.file("w"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := wire.ReadSpool(f); err != nil || len(got.Calls) != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if !strings.Contains(said.String(), "not whole") {
+		t.Errorf("said %q", said.String())
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
@@ -259,6 +260,37 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// A renewer counts renewals.
+type renewer struct {
+	recorder
+	n int
+}
+
+func (r *renewer) renew(context.Context, string) error {
+	r.n++
+	return nil
+}
+
+// Half of perform_within is what lies between two renewals, and 30 s where the script does not say.
+func TestRenewsAtHalfTime(t *testing.T) {
+	for said, want := range map[string]time.Duration{"10m": 5 * time.Minute, "": 30 * time.Second} {
+		var waited []time.Duration
+		a := newApp(nil, nil, nil, nil)
+		a.pause = func(_ context.Context, d time.Duration) error {
+			if waited = append(waited, d); len(waited) == 3 {
+				return context.Canceled
+			}
+			return nil
+		}
+		r := new(renewer)
+		w := wrapper{app: a, rec: r, draft: wire.EntryDraft{PerformWithin: said}}
+		w.renew(t.Context())
+		if r.n != 2 || waited[0] != want || waited[1] != want {
+			t.Errorf("%q: %d renewals after %v", said, r.n, waited)
+		}
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	with := func(pairs ...string) *app {
 		return newApp(func(name string) string {
@@ -288,5 +320,29 @@ func TestEnvironment(t *testing.T) {
 	}
 	if got := strconv.Itoa(len(withoutToken([]string{"ROLLBACK_TOKEN=a", "ROLLBACK_TOKEN_FILE=b", "ROLLBACK_URL=c"}))); got != "1" {
 		t.Errorf("%s variables are left", got)
+	}
+}
+
+// A lock on a file that was sent and removed, or replaced, meanwhile is a lock on nothing.
+func TestLockOfAGoneFile(t *testing.T) {
+	for name, meanwhile := range map[string]func(string) error{
+		"removed":  os.Remove,
+		"replaced": func(name string) error { return writeFile(name, []byte("other")) },
+	} {
+		file := filepath.Join(t.TempDir(), "w.jsonl")
+		f, err := os.Create(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held, err := lock(f, file); err != nil || !held {
+			t.Fatalf("%s: %t, %v", name, held, err)
+		}
+		if err := meanwhile(file); err != nil {
+			t.Fatal(err)
+		}
+		if held, err := lock(f, file); err != nil || held {
+			t.Errorf("%s: held %t, %v", name, held, err)
+		}
+		f.Close()
 	}
 }
