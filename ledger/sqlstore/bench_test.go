@@ -124,6 +124,7 @@ func recordLoop(b *testing.B, callers, updates, size int) time.Duration {
 func record(ctx context.Context, s *Store, windowID uuid.UUID, es []ledger.Entry) error {
 	return s.Update(ctx, windowID, func(tx ledger.Tx) error {
 		for i := range es {
+			es[i].ID = ledger.NewID() // as a script does just before it posts
 			if _, _, err := tx.FindEntry(es[i].ID); err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -205,6 +206,48 @@ func TestGroupSharesOneTransaction(t *testing.T) {
 	}
 	if _, err := s.FindWindow(t.Context(), broken.ID); ledger.CodeOf(err) != ledger.CodeNotFound {
 		t.Errorf("a window whose opening failed: %v", err)
+	}
+}
+
+// What a failed unit kept back is forgotten: the next one in the same transaction may use its ids and keys.
+func TestGroupForgetsAFailedUnit(t *testing.T) {
+	s := sqliteStore(t)
+	w, e := open(t, s), ledgertest.NewEntry(uuid.Nil, "a")
+	e.WindowID = w.ID
+	key := ledger.ReplyKey{TokenID: "t", Method: "POST", Path: "/", Key: "k"}
+	record := func(tx ledger.Tx) error {
+		found, elsewhere, err := tx.FindEntry(e.ID)
+		if found != nil || elsewhere {
+			err = errors.Join(err, errors.New("the entry is there"))
+		}
+		reply, err2 := tx.FindReply(key)
+		if reply != nil {
+			err2 = errors.Join(err2, errors.New("the reply is there"))
+		}
+		mine := e
+		return errors.Join(err, err2, ledgertest.Insert(tx, &mine), tx.SaveReply(key, ledger.Reply{Status: 201, At: w.CreatedAt}))
+	}
+	h := halt(t, s)
+	failed := []int{
+		h.update(w.ID, func(tx ledger.Tx) error { return errors.Join(record(tx), errOnPurpose) }),
+		h.update(w.ID, func(tx ledger.Tx) error { // with statements of its own
+			_, err := tx.SameResource(e.ResourceKey)
+			return errors.Join(err, record(tx), tx.SaveAttempt(e.ID, ledger.Attempt{N: 1, StartedAt: w.CreatedAt}), errOnPurpose)
+		}),
+	}
+	last := h.update(w.ID, record)
+	h.finish()
+	for _, i := range failed {
+		if h.errs[i] == nil || strings.Contains(h.errs[i].Error(), "is there") {
+			t.Errorf("unit %d: %v", i, h.errs[i])
+		}
+	}
+	if h.errs[last] != nil || h.commits.Load() != 2 {
+		t.Errorf("%v, in %d transactions", h.errs[last], h.commits.Load())
+	}
+	es := list(t, s, w.ID)
+	if len(es) != 1 || es[0].Seq != 1 || len(es[0].Attempts) != 0 {
+		t.Errorf("got %+v", es)
 	}
 }
 
