@@ -42,18 +42,36 @@ func baseline(e *Entry, same []Entry) (base *Entry, olderUndone, lateUndone bool
 	return base, olderUndone, lateUndone
 }
 
-// Effective reads what the entry's resource went through and returns the entry as a rollback has to see
-// it; see effective. Entries without a resource key stand for themselves.
-func (l *Ledger) Effective(ctx context.Context, e *Entry) (*Entry, func(Look) bool, error) {
+// Effective returns the entry as a rollback has to see it; see effective. What the resource went through is
+// read for late entries at once, and for others only when atBaseline is asked: that is for a drifted one.
+func (l *Ledger) Effective(ctx context.Context, e *Entry) (eff *Entry, atBaseline func(Look) bool, err error) {
 	if e.ResourceKey == (Key{}) {
 		return e, func(Look) bool { return false }, nil
 	}
-	same, err := l.store.ListEntries(ctx, EntryQuery{WindowID: e.WindowID, Resource: e.ResourceKey, Limit: maxSame})
+	if !e.Late {
+		return e, func(seen Look) bool { return l.atBaseline(ctx, e, seen) }, nil
+	}
+	same, err := l.sameResource(ctx, e)
 	if err != nil {
 		return nil, nil, err
 	}
-	eff, atBaseline := effective(e, same)
+	eff, atBaseline = effective(e, same)
 	return eff, atBaseline, nil
+}
+
+// atBaseline reports whether a drifted entry is at home all the same. If that cannot be read it is not: a
+// person decides.
+func (l *Ledger) atBaseline(ctx context.Context, e *Entry, seen Look) bool {
+	same, err := l.sameResource(ctx, e)
+	if err != nil {
+		return false
+	}
+	_, home := effective(e, same)
+	return home(seen)
+}
+
+func (l *Ledger) sameResource(ctx context.Context, e *Entry) ([]Entry, error) {
+	return l.store.ListEntries(ctx, EntryQuery{WindowID: e.WindowID, Resource: e.ResourceKey, Limit: maxSame})
 }
 
 // maxSame bounds the history of one resource that is looked at; the earliest ones come first.

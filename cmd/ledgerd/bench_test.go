@@ -88,6 +88,7 @@ func BenchmarkPlan(b *testing.B) {
 		third := ledgertest.NewThird()
 		srv := newBenchServer(b, third)
 		fill(b, srv, third, n)
+		debug.FreeOSMemory()
 		idle := resident(b)
 		var peak atomic.Uint64
 		stop := make(chan struct{})
@@ -444,13 +445,12 @@ func (s *benchServer) plan(b *testing.B) int {
 	}
 }
 
-// resident returns this process's resident memory, after a collection.
+// resident returns this process's resident memory.
 func resident(b *testing.B) uint64 {
 	b.Helper()
 	if runtime.GOOS != "linux" {
 		b.Fatal("memory is read from /proc")
 	}
-	debug.FreeOSMemory()
 	raw, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		b.Error(err)
