@@ -108,7 +108,7 @@ func (p *Postgres) start() (err error) {
 }
 
 func (p *Postgres) serve(data string) error {
-	cmd := exec.Command(filepath.Join(p.bin, "postgres"), "-D", data, "-p", strconv.Itoa(p.port), "-k", p.dir, //nolint:gosec // a fixed program
+	cmd := exec.Command(filepath.Join(p.bin, "postgres"), "-D", data, "-p", strconv.Itoa(p.port), "-k", p.dir,
 		"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
 	cmd.Dir, cmd.SysProcAttr = p.dir, p.cred
 	out, err := cmd.StderrPipe()
@@ -144,7 +144,7 @@ func (p *Postgres) serve(data string) error {
 }
 
 func (p *Postgres) run(name string, args ...string) error {
-	cmd := exec.Command(filepath.Join(p.bin, name), args...) //nolint:gosec // PostgreSQL's own programs
+	cmd := exec.Command(filepath.Join(p.bin, name), args...)
 	cmd.Dir = p.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.cred.Credential}
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -27,7 +27,7 @@ type unit struct {
 // written together, before the first statement that must see them and at the end; the fence rows stay in
 // memory from their first use to the end. It is used by one goroutine.
 type batch struct {
-	ctx   context.Context //nolint:containedctx // it is the transaction's, and ends with it
+	ctx   context.Context // it is the transaction's, and ends with it
 	c     *conn
 	alone bool // one unit: the transaction is its savepoint
 

@@ -66,7 +66,7 @@ func (c *conn) discard() {
 }
 
 func (c *conn) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	st, err := c.prepared(ctx, query)
+	st, err := c.prepared(ctx, query) //nolint:sqlclosecheck // kept until the connection is given back
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (c *conn) touch(ctx context.Context, query string, args ...any) (int64, err
 
 // scan reads the one row of a query into dest; found is false if there is none.
 func (c *conn) scan(ctx context.Context, dest []any, query string, args ...any) (found bool, err error) {
-	st, err := c.prepared(ctx, query)
+	st, err := c.prepared(ctx, query) //nolint:sqlclosecheck // kept until the connection is given back
 	if err != nil {
 		return false, err
 	}
@@ -113,7 +113,7 @@ func (c *conn) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	if st := c.stmts[query]; st != nil {
 		return st, nil
 	}
-	st, err := c.raw.PrepareContext(ctx, c.dialect.bindFunc(query)) //nolint:sqlclosecheck // kept until close
+	st, err := c.raw.PrepareContext(ctx, c.dialect.bindFunc(query))
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}

@@ -33,7 +33,7 @@ type group struct {
 // caller, that it never does.
 type ticket struct {
 	*unit
-	ctx   context.Context //nolint:containedctx // the caller's, looked at once, before the unit runs
+	ctx   context.Context // the caller's, looked at once, before the unit runs
 	taken atomic.Bool
 	done  chan struct{} // closed when err is there
 	over  bool          // done is closed; the writer's

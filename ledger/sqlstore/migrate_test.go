@@ -51,7 +51,7 @@ func tableThere(t *testing.T, s *Store, name string) bool {
 	if err != nil {
 		return false
 	}
-	_ = rows.Close()
+	defer rows.Close()
 	return rows.Err() == nil
 }
 

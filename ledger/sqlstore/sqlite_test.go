@@ -225,7 +225,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	limit := func(pages string) {
-		err := s.Update(t.Context(), w.ID, func(tx ledger.Tx) error {
+		err := s.Update(t.Context(), w.ID, func(ledger.Tx) error {
 			_, err := s.group.conn.raw.ExecContext(t.Context(), "PRAGMA max_page_count = "+pages)
 			return err
 		})
