@@ -35,6 +35,9 @@ func mixed(t *testing.T, s ledger.Store, windowID uuid.UUID, n int, rnd *rand.Ra
 		if rnd.IntN(4) == 0 {
 			e.OnRollback = ledger.OnRollbackRetain
 		}
+		if rnd.IntN(3) == 0 {
+			e.ResourceKey = ledger.Key{1}
+		}
 		es[i], ptrs[i] = e, &es[i]
 	}
 	recorded(t, s, windowID, ptrs...)
@@ -65,6 +68,10 @@ func testEntryPages(t *testing.T, s ledger.Store) {
 		"open":   {ledger.EntryQuery{OpenOnly: true}, func(e *ledger.Entry) bool { return !e.Closed() }},
 		"states": {ledger.EntryQuery{States: []ledger.EntryState{ledger.EntryStuck, ledger.EntryVoid}}, func(e *ledger.Entry) bool { return e.State == ledger.EntryStuck || e.State == ledger.EntryVoid }},
 		"token":  {ledger.EntryQuery{RecordedBy: "t1"}, func(e *ledger.Entry) bool { return e.RecordedBy == "t1" }},
+		"resource": {
+			ledger.EntryQuery{Resource: ledger.Key{1}},
+			func(e *ledger.Entry) bool { return e.ResourceKey == ledger.Key{1} },
+		},
 		"doubt":  {ledger.EntryQuery{Doubted: true, OpenOnly: true}, func(e *ledger.Entry) bool { return e.Doubted && !e.Closed() }},
 		"select": {ledger.EntryQuery{Select: ledger.Selection{Only: []ledger.Term{{System: "a"}}}}, func(e *ledger.Entry) bool { return e.System == "a" }},
 	} {

@@ -260,21 +260,21 @@ func TestQueryPlans(t *testing.T) {
 	w := open(t, s)
 	for name, c := range map[string]struct{ query, want string }{
 		"open, newest first": {
-			filtered(s.read.NewSelect().Model((*entryRow)(nil)), ledger.EntryQuery{WindowID: w.ID, OpenOnly: true, Desc: true, From: 9, Limit: 100}).String(),
+			filtered(s.read.NewSelect().Model((*entryRow)(nil)), ledger.EntryQuery{WindowID: w.ID, OpenOnly: true, Desc: true, From: 9, Limit: 100}, 0).String(),
 			"USING INDEX entries_open (window_id=? AND seq<?)",
 		},
 		"all": {
-			filtered(s.read.NewSelect().Model((*entryRow)(nil)), ledger.EntryQuery{WindowID: w.ID, From: 9, Limit: 100}).String(),
+			filtered(s.read.NewSelect().Model((*entryRow)(nil)), ledger.EntryQuery{WindowID: w.ID, From: 9, Limit: 100}, 0).String(),
 			"USING INDEX entries_seq (window_id=? AND seq>?)",
 		},
 		"doubted": {
-			filtered(s.read.NewSelect().Model((*entryRow)(nil)), ledger.EntryQuery{WindowID: w.ID, Doubted: true, Limit: 100}).String(),
+			filtered(s.read.NewSelect().Model((*entryRow)(nil)), ledger.EntryQuery{WindowID: w.ID, Doubted: true, Limit: 100}, 0).String(),
 			"USING INDEX entries_doubted (window_id=?)",
 		},
 		"one state": {
 			filtered(s.read.NewSelect().Model((*entryRow)(nil)), ledger.EntryQuery{
 				WindowID: w.ID, States: []ledger.EntryState{ledger.EntryStuck}, From: 9, Limit: 100,
-			}).String(),
+			}, 0).String(),
 			"USING INDEX entries_state (window_id=? AND state=? AND seq>?)",
 		},
 		"counts": {
@@ -282,7 +282,9 @@ func TestQueryPlans(t *testing.T) {
 			"USING COVERING INDEX entries_state (window_id=?)",
 		},
 		"one resource": {
-			byResource(s.read.NewSelect().Model((*entryRow)(nil)), []int64{1, 2}, ledger.Key{1}).String(),
+			filtered(s.read.NewSelect().Model((*entryRow)(nil)), ledger.EntryQuery{
+				WindowID: w.ID, Resource: ledger.Key{1}, OpenOnly: true, Desc: true, From: 9, Limit: 100,
+			}, 5*inBucket).String(),
 			"USING INDEX entries_resource (resource_ref=?)",
 		},
 		"an id":      {"SELECT window_id FROM entries WHERE id = 'x'", "USING INDEX entries_id (id=?)"},

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
-	"github.com/uptrace/bun"
 
 	"sideledger/ledger"
 	"sideledger/ledger/journal"
@@ -223,17 +221,11 @@ func (t *tx) SameResource(key ledger.Key) ([]ledger.Entry, error) {
 		return nil, err
 	}
 	var rows []entryRow
-	err := byResource(t.b.c.db.NewSelect().Model(&rows), resourceRefs(t.win.ID, key, max(t.win.LastSeq, t.top)), key).Scan(t.b.ctx)
-	if err != nil {
+	q := t.b.c.db.NewSelect().Model(&rows).OrderExpr("seq")
+	if err := byResource(q, t.win.ID, key, max(t.win.LastSeq, t.top)).Scan(t.b.ctx); err != nil {
 		return nil, t.b.fail(err)
 	}
-	rows = slices.DeleteFunc(rows, func(r entryRow) bool { return r.WindowID != t.win.ID })
 	return convert(rows, (*entryRow).entry)
-}
-
-// byResource does not name the window, lest a planner without statistics walks all of it.
-func byResource(q *bun.SelectQuery, refs []int64, key ledger.Key) *bun.SelectQuery {
-	return q.Where("resource_ref IN (?)", bun.List(refs)).Where("resource_key = ?", key[:]).OrderExpr("seq")
 }
 
 // FindRollback implements [ledger.RollbackTx].
