@@ -291,7 +291,7 @@ func lookDetail(err error) string {
 	case CallAuth:
 		return "the third party refused our credential"
 	case CallAway, CallNotSent, CallAmbiguous:
-		return "the third party does not answer: " + string(call.Class)
+		return "the third party does not answer right now; a rollback waits for it"
 	case CallDenied:
 		return call.Detail
 	case CallAnswered:
