@@ -2,10 +2,12 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -49,6 +51,9 @@ type Store struct {
 	file    string  // SQLite only
 	dsn     string  // SQLite only: of a write connection
 	group   *group  // SQLite only
+
+	tokenMu   sync.Mutex
+	tokenStmt *sql.Stmt // nil until the first FindToken
 
 	// commitFunc commits the open transaction of c. Tests put failures in its place.
 	commitFunc func(ctx context.Context, c *conn) error

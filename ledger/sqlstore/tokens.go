@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -21,13 +23,39 @@ func (s *Store) InsertToken(ctx context.Context, t ledger.Token) error {
 	})
 }
 
-// FindToken implements [ledger.Tokens]. Nothing is cached: a token made or revoked by another process counts at once.
+// FindToken implements [ledger.Tokens]. Nothing is cached: a token made or revoked by another process counts
+// at once. Every request asks, so the query is prepared.
 func (s *Store) FindToken(ctx context.Context, hash [32]byte) (*ledger.Token, error) {
-	ts, err := s.tokens(ctx, s.read.NewSelect().Where("hash = ?", hash[:]))
-	if err != nil || len(ts) == 0 {
+	st, err := s.tokenQuery(ctx)
+	if err != nil {
 		return nil, s.dialect.problem("find token", "", err)
 	}
-	return &ts[0], nil
+	var r tokenRow
+	err = st.QueryRowContext(ctx, hash[:]).Scan(&r.ID, &r.Role, &r.WindowID, &r.Hash, &r.CreatedAt, &r.ExpiresAt, &r.RevokedAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil //nolint:nilnil // no such token is no error
+	}
+	if err != nil {
+		return nil, s.dialect.problem("find token", "", err)
+	}
+	t, err := r.token()
+	return &t, err
+}
+
+// tokenQuery returns the prepared query of FindToken; it is prepared when it is first asked for, as the
+// table may not have been there before.
+func (s *Store) tokenQuery(ctx context.Context) (*sql.Stmt, error) {
+	s.tokenMu.Lock()
+	defer s.tokenMu.Unlock()
+	if s.tokenStmt != nil {
+		return s.tokenStmt, nil
+	}
+	st, err := s.read.DB.PrepareContext(ctx, s.dialect.bindFunc( //nolint:sqlclosecheck // ends with the pool
+		"SELECT id, role, window_id, hash, created_at, expires_at, revoked_at FROM tokens WHERE hash = ?"))
+	if err == nil {
+		s.tokenStmt = st
+	}
+	return st, err
 }
 
 // ListTokens implements [ledger.Tokens].
