@@ -138,3 +138,10 @@ func (f *fake) letGo() {
 	f.going++
 	f.changed.Broadcast()
 }
+
+// plays says what the next run goes through.
+func (f *fake) plays(script ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.script = script
+}

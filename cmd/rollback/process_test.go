@@ -19,7 +19,7 @@ import (
 func TestFollowsThroughARestart(t *testing.T) {
 	f := newFake(t)
 	w := f.windowWith(3)
-	f.script = []string{"undone 3 undone", "hold", "undone 2 undone", "undone 1 undone"}
+	f.plays("undone 3 undone", "hold", "undone 2 undone", "undone 1 undone")
 	p := begin(t, f, nil, "--window", w)
 	p.err.await(t, "[1/3] undone edge caddy.route  entry 3")
 	f.down()
@@ -41,7 +41,7 @@ func TestFollowsThroughARestart(t *testing.T) {
 func TestInterruptDetaches(t *testing.T) {
 	f := newFake(t)
 	w := f.windowWith(2)
-	f.script = []string{"undone 2 undone", "wait system_away edge", "hold", "undone 1 undone"}
+	f.plays("undone 2 undone", "wait system_away edge", "hold", "undone 1 undone")
 	p := begin(t, f, nil, "--window", w)
 	p.err.await(t, "waiting: a system is away (edge)")
 	if err := p.Process.Signal(syscall.SIGINT); err != nil {
@@ -69,7 +69,7 @@ func TestInterruptDetaches(t *testing.T) {
 func TestFollowAsLines(t *testing.T) {
 	f := newFake(t)
 	w := f.windowWith(1)
-	f.script = []string{"undone 1 undone"}
+	f.plays("undone 1 undone")
 	p := begin(t, f, nil, "--window", w, "-o", "jsonl")
 	p.ends(t, exitDone)
 	lines := strings.Split(strings.TrimSpace(p.out.String()), "\n")
@@ -92,7 +92,10 @@ func TestFollowAsLines(t *testing.T) {
 func TestStreamEndsWithoutARecord(t *testing.T) {
 	f := newFake(t)
 	w := f.windowWith(1)
-	f.script, f.mute = []string{"undone 1 undone"}, true
+	f.plays("undone 1 undone")
+	f.mu.Lock()
+	f.mute = true
+	f.mu.Unlock()
 	p := begin(t, f, nil, "--window", w)
 	p.ends(t, exitDone)
 	if !strings.Contains(p.out.String(), "Done") {
@@ -170,6 +173,8 @@ func TestRecordSurvivesLostAnswers(t *testing.T) {
 	f.rule("POST .*/entries$", rule{after: true, times: 1})
 	f.rule("POST .*/applied$", rule{after: true, times: 1})
 	begin(t, f, nil, recordArgs(w, "--", "true")...).ends(t, 0)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if len(f.entries) != 1 || f.entries[0].State != "applied" {
 		t.Errorf("%d entries: %+v", len(f.entries), f.entries)
 	}
