@@ -67,11 +67,11 @@ func runServe(ctx context.Context, e *env, o *serveOptions) error {
 	if err := firstToken(ctx, e, p); err != nil {
 		return err
 	}
-	return p.serve(ctx, e, o)
+	return p.serve(ctx, o)
 }
 
 // serve runs the API, the runner and the chores side by side until ctx ends or the listener fails.
-func (p *parts) serve(ctx context.Context, e *env, o *serveOptions) error {
+func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	a, err := api.New(api.Config{

@@ -372,7 +372,7 @@ func TestStaleRunnerWritesNothing(t *testing.T) {
 	list := b.updates(2)
 	run := b.start(ledger.RollbackRequest{})
 	taken := false
-	b.third.OnUndo = func(n int, at string) (bool, error) {
+	b.third.OnUndo = func(_ int, _ string) (bool, error) {
 		if !taken {
 			taken = true
 			if _, err := b.ledger.Claim(t.Context(), run.ID, "another", true); err != nil {

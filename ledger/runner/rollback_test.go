@@ -157,7 +157,7 @@ func TestEffectAfterItWasJudgedIsFoundByTheFinalLook(t *testing.T) {
 	d.State, d.Perform = ledger.EntryIntended, time.Millisecond
 	e := b.record(d)[0]
 	b.third.Set("/late", `{"v":1}`)
-	b.third.OnUndo = func(n int, at string) (bool, error) {
+	b.third.OnUndo = func(_ int, at string) (bool, error) {
 		if at == "/older" { // the script of the intent wakes up while the run is further down
 			b.third.State["/late"] = `{"v":2}`
 		}
@@ -237,7 +237,7 @@ func TestRefusedCredentialParksTheSystem(t *testing.T) {
 	other := draft("/o", `{"v":1}`, `{"v":2}`)
 	other.System = "other"
 	o := b.record(other)[0]
-	b.third.OnLook = func(n int, at string) error {
+	b.third.OnLook = func(_ int, at string) error {
 		if at != "/o" {
 			return &ledger.CallError{Class: ledger.CallAuth, Status: 401}
 		}
@@ -265,7 +265,7 @@ func TestSystemAwayWaitsAndOthersGoOn(t *testing.T) {
 	b.record(other)
 	b.updatesOf("later", 1)
 	away := 20
-	b.third.OnLook = func(n int, at string) error {
+	b.third.OnLook = func(_ int, at string) error {
 		if at == "/later/1" || at == "/o" {
 			return nil
 		}
@@ -303,7 +303,7 @@ func TestPauseResumeCancel(t *testing.T) {
 	b := newBench(t)
 	list := b.updates(4)
 	run := b.start(ledger.RollbackRequest{})
-	b.third.OnUndo = func(n int, at string) (bool, error) {
+	b.third.OnUndo = func(_ int, at string) (bool, error) {
 		if at == "/r/3" { // the operator pauses while the second undo is under way
 			if _, err := b.ledger.Pause(t.Context(), run.ID); err != nil {
 				t.Error(err)
@@ -320,7 +320,7 @@ func TestPauseResumeCancel(t *testing.T) {
 	if _, err := b.ledger.Resume(t.Context(), run.ID); err != nil {
 		t.Fatal(err)
 	}
-	b.third.OnUndo = func(n int, at string) (bool, error) {
+	b.third.OnUndo = func(_ int, at string) (bool, error) {
 		if at == "/r/2" {
 			if _, err := b.ledger.Cancel(t.Context(), run.ID); err != nil {
 				t.Error(err)

@@ -26,7 +26,7 @@ func (s *Store) InsertToken(ctx context.Context, t ledger.Token) error {
 // FindToken implements [ledger.Tokens]. Nothing is cached: a token made or revoked by another process counts
 // at once. Every request asks, so the query is prepared.
 func (s *Store) FindToken(ctx context.Context, hash [32]byte) (*ledger.Token, error) {
-	st, err := s.tokenQuery(ctx)
+	st, err := s.tokenQuery(ctx) //nolint:sqlclosecheck // it lives as long as the pool
 	if err != nil {
 		return nil, s.dialect.problem("find token", "", err)
 	}
@@ -50,7 +50,7 @@ func (s *Store) tokenQuery(ctx context.Context) (*sql.Stmt, error) {
 	if s.tokenStmt != nil {
 		return s.tokenStmt, nil
 	}
-	st, err := s.read.DB.PrepareContext(ctx, s.dialect.bindFunc( //nolint:sqlclosecheck // ends with the pool
+	st, err := s.read.DB.PrepareContext(ctx, s.dialect.bindFunc(
 		"SELECT id, role, window_id, hash, created_at, expires_at, revoked_at FROM tokens WHERE hash = ?"))
 	if err == nil {
 		s.tokenStmt = st

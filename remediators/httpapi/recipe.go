@@ -280,7 +280,7 @@ func (p *parser) asyncing(f *fields) *asyncing {
 	}
 	a.every = poll.duration("every", 2*time.Second, time.Minute)
 	a.most = poll.duration("max", 2*time.Minute, time.Hour)
-	until, ok := poll.sub("until")
+	until, _ := poll.sub("until")
 	a.until = until.pointer("pointer")
 	if err := json.Unmarshal(orNull(until.raw("in")), &a.in); err != nil || len(a.in) == 0 {
 		p.fail(until.at("in"), "has to be a list of the values that mean done")

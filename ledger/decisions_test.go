@@ -1,0 +1,171 @@
+package ledger_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"sideledger/ledger"
+)
+
+func TestLateFactAfterTheEndWaitsForAPerson(t *testing.T) {
+	s := newStand(t)
+	s.fact(update("/a", `{"v":1}`, `{"v":2}`))
+	if run := s.roll(); !run.Complete {
+		t.Fatal("not complete")
+	}
+	late := s.fact(update("/a", `{"v":2}`, `{"v":3}`))
+	if late.State != ledger.EntryStuck || late.Reason != ledger.ReasonLate || !late.Late {
+		t.Fatalf("the late fact is %s %s", late.State, late.Reason)
+	}
+	w, err := s.ledger.Window(t.Context(), s.window)
+	if err != nil || w.State != ledger.WindowStuck {
+		t.Errorf("window %s", w.State)
+	}
+	n := len(s.third.Order())
+	if run := s.roll(); run.Complete || len(s.third.Order()) != n {
+		t.Error("a rollback undid a late fact that nobody decided on")
+	}
+	if _, err := s.ledger.Resolve(t.Context(), late.ID, ledger.Resolution{Decision: ledger.DecideRetry, Reason: "undo it"}); err != nil {
+		t.Fatal(err)
+	}
+	if run := s.roll(); !run.Complete || s.third.Get("/a") != `{"v":1}` {
+		t.Errorf("%+v, /a %s", run.Counts, s.third.Get("/a"))
+	}
+}
+
+func TestResolve(t *testing.T) {
+	s := newStand(t)
+	e := s.fact(update("/a", `{"v":1}`, `{"v":2}`))
+	_, err := s.ledger.Resolve(t.Context(), e.ID, ledger.Resolution{Decision: ledger.DecideWaive, Reason: "r"})
+	s.wantCode("an entry that is not stuck", err, ledger.CodeConflict)
+	s.third.Set("/a", `{"v":"x"}`)
+	s.roll()
+	for field, r := range map[string]ledger.Resolution{
+		"/decision": {Decision: "skip", Reason: "r"}, "/reason": {Decision: ledger.DecideWaive}, "/seen": {Decision: ledger.DecideWaive, Reason: "r", Seen: "x"},
+	} {
+		_, err := s.ledger.Resolve(t.Context(), e.ID, r)
+		var bad *ledger.Error
+		if !errors.As(err, &bad) || bad.Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	stuck, err := s.ledger.Entry(t.Context(), e.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.third.Set("/a", `{"v":"y"}`)
+	_, err = s.ledger.Resolve(t.Context(), e.ID, ledger.Resolution{Decision: ledger.DecideUndo, Reason: "r", Seen: stuck.NowDigest})
+	s.wantCode("a drift that moved", err, ledger.CodeStale)
+	done, err := s.ledger.Resolve(t.Context(), e.ID, ledger.Resolution{Decision: ledger.DecideDone, Reason: "by hand", Evidence: "https://x"})
+	if err != nil || done.Outcome != ledger.OutcomeByHand || done.Decision.Evidence != "https://x" {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if run := s.roll(); !run.Complete || run.Counts.ByHand != 1 {
+		t.Errorf("%+v", run.Counts)
+	}
+}
+
+func TestVerify(t *testing.T) {
+	s := newStand(t)
+	s.fact(update("/a", `{"v":1}`, `{"v":2}`))
+	s.fact(update("/a", `{"v":2}`, `{"v":3}`))
+	s.fact(update("/b", `{"v":1}`, `{"v":2}`))
+	s.fact(update("/blind", `{"v":1}`, `{"v":2}`))
+	s.third.Blind["/blind"] = true
+	check := func(want string) {
+		t.Helper()
+		list, err := s.ledger.Verify(t.Context(), s.window)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, c := range list {
+			got = append(got, c.Verdict)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+	}
+	check("unknown same same same")
+	s.third.Set("/b", `{"v":9}`)
+	check("unknown drifted same same")
+	s.third.Set("/b", `{"v":2}`)
+	s.roll()
+	check("unknown same same same")
+	s.third.Set("/a", `{"v":3}`)
+	check("unknown same drifted drifted")
+}
+
+func TestOnceHappensOnce(t *testing.T) {
+	s := newStand(t)
+	key := ledger.ReplyKey{TokenID: "t", Method: "POST", Path: "/x", Key: "k"}
+	once := &ledger.Once{Key: key, RequestHash: [32]byte{1}, RenderFunc: func(v any) (ledger.Reply, error) {
+		return ledger.Reply{Status: 201, Body: []byte(v.([]ledger.Recorded)[0].Entry.ID.String())}, nil
+	}}
+	ctx := ledger.WithOnce(t.Context(), once)
+	first, err := s.ledger.Record(ctx, s.window, []ledger.Draft{update("/a", `{"v":1}`, `{"v":2}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.ledger.Record(ctx, s.window, []ledger.Draft{update("/a", `{"v":1}`, `{"v":2}`)})
+	var replay *ledger.ReplayError
+	if !errors.As(err, &replay) || string(replay.Reply.Body) != first[0].Entry.ID.String() || replay.Reply.Status != 201 {
+		t.Errorf("%v", err)
+	}
+	other := *once
+	other.RequestHash = [32]byte{2}
+	_, err = s.ledger.Record(ledger.WithOnce(t.Context(), &other), s.window, []ledger.Draft{update("/a", `{"v":1}`, `{"v":2}`)})
+	s.wantCode("another body under the key", err, ledger.CodeInvalid)
+	if w, _ := s.ledger.Window(t.Context(), s.window); w.LastSeq != 1 {
+		t.Errorf("%d entries", w.LastSeq)
+	}
+}
+
+func TestIfMatchUnderTheFence(t *testing.T) {
+	s := newStand(t)
+	w, err := s.ledger.Window(t.Context(), s.window)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := ledger.WithExpected(t.Context(), w.Head.Number)
+	s.mustRecord(update("/a", `{"v":1}`, `{"v":2}`))
+	_, err = s.ledger.Seal(ctx, s.window, "")
+	s.wantCode("a seal decided on an older state", err, ledger.CodeStale)
+}
+
+func TestTokens(t *testing.T) {
+	s := newStand(t)
+	secret, made, err := s.ledger.CreateToken(t.Context(), ledger.Token{Role: ledger.RoleRecorder, WindowID: s.window, ExpiresAt: s.now.Add(time.Hour)})
+	if err != nil || !strings.HasPrefix(secret, "sl_recorder_") || strings.Contains(fmt.Sprintf("%+v", made), secret) {
+		t.Fatalf("%q, %v", secret, err)
+	}
+	who, err := s.ledger.Authenticate(t.Context(), secret)
+	if err != nil || who.Role != ledger.RoleRecorder || who.WindowID != s.window {
+		t.Errorf("%+v, %v", who, err)
+	}
+	for i := range secret {
+		b := []byte(secret)
+		b[i] ^= 1
+		_, err := s.ledger.Authenticate(t.Context(), string(b))
+		s.wantCode("a changed secret", err, ledger.CodeUnauthenticated)
+	}
+	s.now = s.now.Add(time.Hour)
+	_, err = s.ledger.Authenticate(t.Context(), secret)
+	s.wantCode("an expired token", err, ledger.CodeUnauthenticated)
+	secret, made, err = s.ledger.CreateToken(t.Context(), ledger.Token{Role: ledger.RoleViewer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ledger.RevokeToken(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.ledger.Authenticate(t.Context(), secret)
+	s.wantCode("a revoked token", err, ledger.CodeUnauthenticated)
+	for name, bad := range map[string]ledger.Token{"no role": {}, "a recorder of no window": {Role: ledger.RoleRecorder}, "a viewer of one window": {Role: ledger.RoleViewer, WindowID: s.window}} {
+		_, _, err := s.ledger.CreateToken(t.Context(), bad)
+		s.wantCode(name, err, ledger.CodeInvalid)
+	}
+}
