@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -195,6 +196,7 @@ func begin(t *testing.T, f *fake, env []string, args ...string) *proc {
 	p := &proc{exec.Command(self, args...), newWatched(), newWatched()}
 	p.Args[0] = "rollback"
 	p.Stdout, p.Stderr = p.out, p.err
+	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // whoever runs the tests on a terminal is no part of them
 	p.Env = append(os.Environ(), "ROLLBACK_TOKEN=t0ken", "XDG_STATE_HOME="+t.TempDir(), "ROLLBACK_WINDOW=")
 	if f != nil {
 		p.Env = append(p.Env, "ROLLBACK_URL="+f.url)

@@ -130,13 +130,17 @@ func TestRecordRenews(t *testing.T) {
 	f.await(`/applied`)
 }
 
-// Signals reach the command, and its end by one is 128 and the number.
+// Signals reach the command, and its end by one is 128 and the number. The command is one process that
+// takes every signal at once: a shell would wait for its child first, and may then think better of it.
 func TestRecordPassesSignalsOn(t *testing.T) {
-	for sig, want := range map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 130, syscall.SIGHUP: 129, syscall.SIGUSR1: 11} {
+	fifo := filepath.Join(t.TempDir(), "never")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for sig, want := range map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 130, syscall.SIGHUP: 129, syscall.SIGUSR1: 138} {
 		f := newFake(t)
 		w := f.windowWith(0)
-		script := `trap 'exit 11' USR1; echo up; while :; do sleep 0.02; done`
-		p := begin(t, f, nil, recordArgs(w, "--", "bash", "-c", script)...)
+		p := begin(t, f, nil, recordArgs(w, "--", "sh", "-c", `echo up; exec cat "$0"`, fifo)...)
 		p.out.await(t, "up")
 		if err := p.Process.Signal(sig); err != nil {
 			t.Fatal(err)
