@@ -76,11 +76,17 @@ func (r Reply) Field(name string) string {
 	return r.Trailer.Get(name)
 }
 
+// A clientEnv is what a client needs of the process.
+type clientEnv struct {
+	getenv func(string) string
+	dial   DialFunc // nil: the network
+}
+
 // newClient binds a client to a system whose configuration has been validated.
-func newClient(lane *Lane, base *url.URL, c SystemConfig, getenv func(string) string) *Client {
+func newClient(lane *Lane, base *url.URL, c SystemConfig, env clientEnv) *Client {
 	cl := &Client{
-		lane: lane, base: base, credential: c.Credential, auth: c.Auth, getenv: getenv,
-		kept: newTransport(c.AllowPrivate), fresh: newTransport(c.AllowPrivate), warning: c.deniedHost(base.Hostname()),
+		lane: lane, base: base, credential: c.Credential, auth: c.Auth, getenv: env.getenv,
+		kept: newTransport(c.AllowPrivate, env.dial), fresh: newTransport(c.AllowPrivate, env.dial), warning: c.deniedHost(base.Hostname()),
 	}
 	cl.fresh.DisableKeepAlives = true
 	for _, a := range c.Allow {
@@ -98,11 +104,13 @@ func newClient(lane *Lane, base *url.URL, c SystemConfig, getenv func(string) st
 
 // newTransport makes a transport with no proxy, HTTP/1.1 alone (HTTP/2 sends again by itself in more
 // cases than can be told apart) and every address checked when it is dialled.
-func newTransport(allowPrivate bool) *http.Transport {
-	dialer := &net.Dialer{Timeout: dialTimeout, Control: guard(allowPrivate)}
+func newTransport(allowPrivate bool, dial DialFunc) *http.Transport {
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout, Control: guard(allowPrivate)}).DialContext
+	}
 	return &http.Transport{
 		Proxy:                  nil,
-		DialContext:            dialer.DialContext,
+		DialContext:            dial,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
 		TLSHandshakeTimeout:    dialTimeout,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -20,7 +21,13 @@ type Options struct {
 	Clock     ledger.Clock
 	Log       *slog.Logger
 	Getenv    func(string) string // where env: references are looked up at the moment of use
+	// DialFunc opens connections in place of the network: a simulated third party. nil, as in every server:
+	// a dialer that checks each address after it was resolved.
+	DialFunc DialFunc
 }
+
+// A DialFunc opens a connection, as [net.Dialer.DialContext] does.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
 // A Registry holds the configured systems, each bound to its remediator. It is safe for concurrent use.
 type Registry struct {
@@ -28,6 +35,7 @@ type Registry struct {
 	clock     ledger.Clock
 	log       *slog.Logger
 	getenv    func(string) string
+	dial      DialFunc // nil: the network
 
 	mu    sync.RWMutex
 	bound map[string]*bound
@@ -44,7 +52,7 @@ type bound struct {
 // NewRegistry validates the configuration and binds every system. It makes no calls. The warnings name
 // what will be refused when it is tried; the error joins a [FieldError] for every mistake.
 func NewRegistry(o Options) (*Registry, []Warning, error) {
-	r := &Registry{factories: o.Factories, clock: o.Clock, log: o.Log, getenv: o.Getenv, bound: map[string]*bound{}}
+	r := &Registry{factories: o.Factories, clock: o.Clock, log: o.Log, getenv: o.Getenv, dial: o.DialFunc, bound: map[string]*bound{}}
 	warnings, err := r.Update(o.Systems)
 	if err != nil {
 		return nil, nil, err
@@ -108,7 +116,7 @@ func (r *Registry) bind(name string, c SystemConfig, old *bound) (*bound, error)
 	}
 	if c.URL != "" {
 		base, _ := url.Parse(c.URL) // Validate has parsed it
-		b.client = newClient(b.lane, base, c, r.getenv)
+		b.client = newClient(b.lane, base, c, clientEnv{getenv: r.getenv, dial: r.dial})
 	}
 	var err error
 	b.remediator, err = factory(Binding{
