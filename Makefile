@@ -9,7 +9,7 @@ LINT := $(TOOLS)/golangci-lint
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help demo test check build bench acceptance tools lint format generate clean
+.PHONY: help demo test check build bench sim acceptance tools lint format generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,10 @@ build: ## both commands, static, into bin/
 
 bench: ## the benchmarks, as ratios against what the machine can do
 	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/ledgerd
+
+SEEDS ?= 20000
+sim: ## simulated weekends, SEEDS of them (20000); `make test` runs 500
+	go test -run TestSimulation -count 1 -timeout 60m ./cmd/ledgerd -sim.seeds $(SEEDS)
 
 acceptance: ## the tests from outside, where ../shared/acceptance is there
 	@.ci/acceptance
