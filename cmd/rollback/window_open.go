@@ -37,10 +37,10 @@ func newWindowOpen(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "open NAME",
 		Short: "Open a window",
-		Long: long("Opens a window and shows it; `-o name` prints its id alone. With ROLLBACK_URL=file:DIR the window is opened in a file of "+
+		Long: long("Opens a window and prints its id. With ROLLBACK_URL=file:DIR the window is opened in a file of "+
 			"DIR, under an id that counts there; `ledgerd import DIR` says under which id it took it in.", exitDone, exitError, exitAuth),
 		Example: `  rollback window open "edge 4.2"
-  ROLLBACK_WINDOW=$(rollback window open "edge 4.2" --ticket CHG123 -o name)`,
+  ROLLBACK_WINDOW=$(rollback window open "edge 4.2" --ticket CHG123)`,
 		Args: oneArg("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runWindowOpen(cmd.Context(), o, args[0]) },
 	}
@@ -68,7 +68,7 @@ func (a *app) runWindowOpen(ctx context.Context, o *windowOpenOptions, name stri
 	if err != nil {
 		return err
 	}
-	return a.showWindow(w)
+	return a.showOpened(w)
 }
 
 func (o *windowOpenOptions) read(name string) (wire.WindowDraft, error) {
@@ -131,8 +131,14 @@ func (a *app) openInFile(ctx context.Context, folder string, d wire.WindowDraft)
 	if err := s.append(ctx, id, call); err != nil {
 		return err
 	}
-	return a.showWindow(&wire.Window{
+	return a.showOpened(&wire.Window{
 		ID: id, Name: d.Name, Ticket: d.Ticket, Owner: d.Owner, OpensAt: d.OpensAt, EndsAt: d.EndsAt, Buffer: d.Buffer,
 		Snapshot: d.Snapshot, Labels: d.Labels, State: "open", CreatedAt: now,
 	})
+}
+
+// showOpened prints the id of a new window, which scripts keep, and says the rest on the side.
+func (a *app) showOpened(w *wire.Window) error {
+	a.say("window %s is open: %s", w.ID, w.Name)
+	return a.show(view{value: w, names: []string{w.ID}, text: func(p *page) { p.printf("%s\n", clean(w.ID)) }})
 }
