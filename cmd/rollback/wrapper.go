@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ type wrapper struct {
 	takes   []take
 	argv    []string
 	verbose bool
+	warned  []string // what was said when the intent was recorded: it is not said twice
 }
 
 // passedOn are the signals that the command gets. SIGPIPE is caught and not passed on: whoever loses the
@@ -46,6 +48,9 @@ func (w *wrapper) run(ctx context.Context) error {
 		return fmt.Errorf("the command was not run: %w", err)
 	}
 	w.app.warn(e)
+	if e != nil {
+		w.warned = e.Warnings
+	}
 	if w.verbose {
 		w.app.say("entry %s is intended", w.draft.ID)
 	}
@@ -172,7 +177,7 @@ func (w *wrapper) outcome(ctx context.Context, cmd *exec.Cmd, output *tee, waite
 // lateWord says what is unusual about an entry that was reported.
 func (w *wrapper) lateWord(e *wire.Entry) {
 	for _, text := range e.Warnings {
-		if !strings.HasPrefix(text, "before") {
+		if !slices.Contains(w.warned, text) {
 			w.app.say("entry %d (%s %s): %s", e.Seq, e.System, e.Kind, text)
 		}
 	}
