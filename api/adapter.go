@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +34,7 @@ type answer struct {
 	status  int               // 0: 200
 	body    any               // written as JSON; a file as it is
 	version int64             // journal number of what is shown, its ETag; 0: none
+	list    bool              // its ETag is over its bytes
 	header  map[string]string // further headers
 }
 
@@ -267,6 +270,10 @@ func (ans answer) reply() (ledger.Reply, error) {
 	r.Header["Content-Type"] = "application/json"
 	var err error
 	r.Body, err = encodeBody(ans.body)
+	if ans.list {
+		sum := sha256.Sum256(r.Body)
+		r.Header["ETag"] = `"` + hex.EncodeToString(sum[:12]) + `"`
+	}
 	return r, err
 }
 

@@ -20,7 +20,7 @@ func (a *API) listSystems(context.Context, *call) (answer, error) {
 			Breaker: s.Breaker, OpenUntil: maybeTime(s.OpenUntil), Parked: s.Parked,
 		})
 	}
-	return answer{body: out}, nil
+	return answer{body: out, list: true}, nil
 }
 
 func (a *API) live(context.Context, *call) (answer, error) {

@@ -15,7 +15,7 @@ import (
 
 func TestDurations(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		30 * time.Minute: "30m", time.Hour: "1h", time.Minute: "1m", 90 * time.Second: "1m30s", time.Hour + time.Second: "1h0m1s",
+		30 * time.Minute: "30m", time.Hour: "1h", time.Minute: "60s", 90 * time.Second: "90s", time.Hour + time.Second: "1h0m1s",
 		500 * time.Millisecond: "500ms", 0: "0s", 10 * time.Second: "10s", 26 * time.Hour: "26h", time.Hour + 10*time.Minute: "1h10m",
 	} {
 		if got := duration(d); got != want {

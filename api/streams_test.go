@@ -331,7 +331,7 @@ func TestClientAgainstTheServer(t *testing.T) {
 		PerformWithin: "90s", Undo: []byte(`{"x":1e2}`), Tag: "t", DependsOn: []string{},
 	}
 	e, err := c.Record(ctx, w.ID, d)
-	if err != nil || string(e.Before) != "null" || string(e.After) != doc || string(e.Undo) != `{"x":1e2}` || e.PerformWithin != "1m30s" ||
+	if err != nil || string(e.Before) != "null" || string(e.After) != doc || string(e.Undo) != `{"x":1e2}` || e.PerformWithin != "90s" ||
 		e.State != "intended" || e.PerformBy == nil || e.AppliedAt != nil || e.Seq != 1 {
 		t.Fatalf("%+v, %v", e, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func (a *API) listWindows(ctx context.Context, in *call) (answer, error) {
 	for i := range list {
 		out.Items = append(out.Items, windowToWire(&list[i]))
 	}
-	return answer{body: out, header: in.query.next("/v1/windows", out.NextCursor)}, nil
+	return answer{body: out, list: true, header: in.query.next("/v1/windows", out.NextCursor)}, nil
 }
 
 func (a *API) sealWindow(ctx context.Context, in *call, b *wire.ReasonRequest) (*ledger.WindowView, error) {
@@ -135,6 +136,9 @@ func readDuration(field, text string) (time.Duration, error) {
 
 // duration writes a Go duration without the zeros that a person would leave out: 30m, not 30m0s.
 func duration(d time.Duration) string {
+	if d%time.Second == 0 && d < 2*time.Minute {
+		return strconv.FormatInt(int64(d/time.Second), 10) + "s" // as the contract writes its default, "60s"
+	}
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

@@ -16,6 +16,9 @@ import (
 type Comparison struct {
 	Before bool
 	After  bool
+	// Blind: the resource is there and both images are known, and everything that the entry owns is masked
+	// or volatile, so that nothing was compared. Before and After are false then.
+	Blind  bool
 	Digest string // of what the entry owns of the state now; see [Digest]
 }
 
@@ -26,11 +29,19 @@ type Comparison struct {
 func Compare(before, after, now Image, scope Scope) Comparison {
 	owned := scope.ownedOf(before, after)
 	doc := newDocument(now, scope)
+	if before.Known() && after.Known() && !before.IsAbsent() && !after.IsAbsent() && doc.blind(owned) {
+		return Comparison{Blind: true, Digest: doc.digest(owned)}
+	}
 	return Comparison{
 		Before: doc.shows(before, owned, scope),
 		After:  doc.shows(after, owned, scope),
 		Digest: doc.digest(owned),
 	}
+}
+
+// blind reports whether the resource is there and nothing of it may be compared.
+func (d document) blind(owned []string) bool {
+	return d.known && !d.absent && !slices.ContainsFunc(owned, func(p string) bool { return !d.ignores(p) })
 }
 
 // ownedOf returns the pointers that are compared.

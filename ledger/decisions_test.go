@@ -169,3 +169,78 @@ func TestTokens(t *testing.T) {
 		s.wantCode(name, err, ledger.CodeInvalid)
 	}
 }
+
+// Each of two entries on one resource answers for what it owns.
+func TestVerifyByWhatEachOwns(t *testing.T) {
+	s := newStand(t)
+	s.fact(update("/a", `{"a":1}`, `{"a":2}`))
+	s.fact(update("/a", `{"b":1}`, `{"b":2}`))
+	s.third.Set("/a", `{"a":99,"b":2}`)
+	list, err := s.ledger.Verify(t.Context(), s.window)
+	if err != nil || list[0].Verdict != ledger.CheckSame || list[1].Verdict != ledger.CheckDrifted {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// A resolve after a partial rollback of other entries is acted on.
+func TestResolveAfterAnotherSelection(t *testing.T) {
+	s := newStand(t)
+	e := s.fact(update("/a", `{"v":1}`, `{"v":2}`))
+	s.fact(update("/b", `{"v":1}`, `{"v":2}`))
+	s.third.Set("/a", `{"v":"x"}`)
+	s.roll()
+	if _, err := s.ledger.StartRollback(t.Context(), s.window, ledger.RollbackRequest{SelectRequest: ledger.SelectRequest{Only: []string{"2"}}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.ledger.Resolve(t.Context(), e.ID, ledger.Resolution{Decision: ledger.DecideUndo, Reason: "r"})
+	s.wantCode("while a rollback leaves it out", err, ledger.CodeConflict)
+	s.finishLast()
+	if _, err := s.ledger.Resolve(t.Context(), e.ID, ledger.Resolution{Decision: ledger.DecideUndo, Reason: "r"}); err != nil {
+		t.Fatal(err)
+	}
+	s.finishLast()
+	if got, err := s.ledger.Entry(t.Context(), e.ID); err != nil || got.State != ledger.EntryUndone {
+		t.Errorf("the entry is %s, %v", got.State, err)
+	}
+}
+
+// An intent that is decided on an older state of its window is refused.
+func TestRecordHonoursIfMatch(t *testing.T) {
+	s := newStand(t)
+	_, err := s.ledger.Record(ledger.WithExpected(t.Context(), 99), s.window, []ledger.Draft{update("/a", `{"v":1}`, `{"v":2}`)})
+	s.wantCode("a stale If-Match", err, ledger.CodeStale)
+}
+
+// What cannot be compared at all is said when it is recorded, and blocked when it is to be undone.
+func TestNothingToCompareIsBlocked(t *testing.T) {
+	s := newStand(t)
+	d := update("/a", `{"v":1}`, `{"v":2}`)
+	d.Masked = []string{"/v"}
+	if e := s.mustRecord(d); len(e.Warnings) == 0 {
+		t.Error("no warning")
+	}
+	e := &ledger.Entry{Draft: d, State: ledger.EntryApplied, AppliedAt: s.now}
+	seen := ledger.Look{Known: true, Now: doc(`{"v":2}`), Scope: ledger.Scope{Masked: []string{"/v"}}}
+	if j := ledger.Judge(e, seen); j.Verdict != ledger.VerdictBlocked {
+		t.Errorf("%+v", j)
+	}
+}
+
+func TestCapturedFactsSayWhatIsUnknown(t *testing.T) {
+	s := newStand(t)
+	s.third.Set("/a", `{"v":2}`)
+	d := update("/a", "", "")
+	d.Capture, d.State = true, ledger.EntryApplied
+	e := s.mustRecord(d)
+	if string(e.After.JSON) != `{"v":2}` || len(e.Warnings) != 1 || !strings.HasPrefix(e.Warnings[0], "before is unknown") {
+		t.Errorf("after %s, warnings %v", e.After.JSON, e.Warnings)
+	}
+	d.Before = doc(`{"v":1}`)
+	if e := s.mustRecord(d); string(e.Before.JSON) != `{"v":1}` || len(e.Warnings) != 0 {
+		t.Errorf("before %s, warnings %v", e.Before.JSON, e.Warnings)
+	}
+	d.Action, d.Before = ledger.ActionCreate, ledger.Image{}
+	if e := s.mustRecord(d); !e.Before.IsAbsent() {
+		t.Errorf("the before-image of a create is %s", e.Before.JSON)
+	}
+}

@@ -78,6 +78,8 @@ func Judge(e *Entry, seen Look) Judgement {
 	c := Compare(e.Before, e.After, seen.Now, seen.Scope)
 	j := Judgement{Digest: c.Digest}
 	switch {
+	case c.Blind && !e.overrides(c.Digest):
+		j.Verdict, j.Detail = VerdictBlocked, "everything that the entry owns is masked or volatile: nothing can be compared"
 	case c.Before:
 		j.Verdict, j.Detail = judgeBefore(e, seen)
 	case e.Reversible == ReversibleManual:

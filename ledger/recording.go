@@ -40,6 +40,9 @@ func (l *Ledger) Record(ctx context.Context, windowID uuid.UUID, drafts []Draft)
 		list = append(list, c)
 	}
 	out, err := update(ctx, l, "record entry", windowID, func(u *unit) ([]Recorded, error) {
+		if err := checkExpected(ctx, u.op, windowID.String(), u.Window().Head); err != nil {
+			return nil, err
+		}
 		out := make([]Recorded, 0, len(list))
 		for i := range list {
 			r, err := u.recordDraft(list[i])
@@ -123,6 +126,9 @@ func (l *Ledger) captureDraft(ctx context.Context, rem Remediator, windowID uuid
 	}
 	if old, err := l.store.GetEntry(ctx, d.ID); err == nil && old.WindowID == windowID {
 		return nil
+	}
+	if d.Action == ActionCreate && !d.Before.Known() {
+		d.Before = Absent // of an intent the look below makes sure of it
 	}
 	image, err := capture(ctx, rem, &Entry{Draft: *d, WindowID: windowID, State: d.State})
 	if d.State == EntryApplied {

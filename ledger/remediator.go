@@ -38,7 +38,8 @@ type Systems interface {
 	Find(name string) (System, Remediator, error)
 	// List returns all systems in the order of their names.
 	List() []SystemStatus
-	// Park stops (true) or allows (false) further calls to a system that refused our credential.
+	// Park notes (true) that a system refused our credential, or forgets it (false). It is shown in the list;
+	// the run that met the refusal makes no further calls there, others find out for themselves.
 	Park(name string, parked bool)
 }
 
@@ -159,7 +160,7 @@ const (
 	CallAway CallClass = "away"
 	// CallAuth: 401 or 403.
 	CallAuth CallClass = "auth"
-	// CallDenied: not sent for good: a denied address, outside allow, a masked value, a parked or disabled system.
+	// CallDenied: not sent for good: a denied address, outside allow, a masked value, a disabled system.
 	CallDenied CallClass = "denied"
 	// CallAnswered: it answered, and the answer is of no use: a 5xx or a broken body on a read.
 	CallAnswered CallClass = "answered"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -58,6 +59,7 @@ type completion struct {
 	after    Image           // not known: not said
 	key      Key
 	warnings []string
+	untrue   []string // warnings of the recording that the report has settled
 }
 
 // completed merges a report into its entry and takes the after-image if the entry asked for that.
@@ -81,6 +83,9 @@ func (l *Ledger) completed(ctx context.Context, e *Entry, r Report) (completion,
 		g, err := rem.Check(&full.Draft)
 		if err != nil {
 			return c, err
+		}
+		if old, err := rem.Check(&e.Draft); err == nil {
+			c.untrue = slices.DeleteFunc(slices.Clone(old.Warnings), func(w string) bool { return slices.Contains(g.Warnings, w) })
 		}
 		c.resource, c.key = merged, keyOf(&full.Draft, g)
 	}
@@ -114,6 +119,7 @@ func (c completion) into(e *Entry) {
 	if c.after.Known() {
 		e.After = c.after
 	}
+	e.Warnings = slices.DeleteFunc(e.Warnings, func(w string) bool { return slices.Contains(c.untrue, w) })
 	for _, w := range c.warnings {
 		if len(e.Warnings) < 20 {
 			e.Warnings = append(e.Warnings, w)

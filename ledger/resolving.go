@@ -40,7 +40,7 @@ func (l *Ledger) Resolve(ctx context.Context, entryID uuid.UUID, r Resolution) (
 		if err := u.decide(e, r); err != nil {
 			return nil, err
 		}
-		run, err = u.goOn(r.Reason)
+		run, err = u.goOn(e, r)
 		return e, err
 	})
 	if err == nil {
@@ -101,19 +101,29 @@ func (u *unit) decide(e *Entry, r Resolution) error {
 	}
 }
 
-// goOn returns the window's rollback that is under way, or starts one with the selection of the last one,
-// for what is now free. What earlier runs left stuck it leaves alone, unless a person decided on it.
-func (u *unit) goOn(reason string) (*Rollback, error) {
+// goOn returns the window's rollback that is under way, or starts one for what is now free: of the whole
+// window where it is fenced, else with the selection of the last run, or of the entry alone if that run did
+// not select it. What earlier runs left stuck it leaves alone, unless a person decided on it.
+func (u *unit) goOn(e *Entry, r Resolution) (*Rollback, error) {
 	last, err := u.lastRollback()
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case last == nil:
-		return u.newRollback(&Rollback{OnStuck: OnStuckContinue, Reason: reason})
-	case !last.State.Over():
-		return last, nil
 	}
-	return u.newRollback(&Rollback{Select: last.Select, OnStuck: last.OnStuck, Reason: reason})
+	next := &Rollback{OnStuck: OnStuckContinue, Reason: r.Reason}
+	if last != nil {
+		next.Select, next.OnStuck = last.Select, last.OnStuck
+	}
+	switch {
+	case last != nil && !last.State.Over() && (last.Select.Has(e) || e.Closed()):
+		return last, nil
+	case last != nil && !last.State.Over():
+		return nil, Conflict(u.op, e.ID.String(), "a rollback that leaves this entry out is %s; wait for its end or cancel it", last.State)
+	case u.Window().Fenced():
+		next.Select = Selection{}
+	case !next.Select.Has(e):
+		next.Select = Selection{Only: []Term{{ID: e.ID}}}
+	}
+	return u.newRollback(next)
 }
 
 // Next says what to type for a stuck entry; empty when there is nothing to decide.

@@ -36,7 +36,7 @@ func (l *Ledger) Claim(ctx context.Context, id uuid.UUID, holder string, force b
 			return nil, err
 		}
 		held := r.LeaseUntil.After(u.now) && r.Holder != holder && r.Holder != ""
-		if r.State.Over() || r.State == RollbackPaused || held && !force {
+		if r.State.Over() || r.State == RollbackPaused && !r.Cancelling || held && !force {
 			return nil, Conflict(u.op, id.String(), "the rollback is %s", r.State)
 		}
 		old := r.Epoch
@@ -59,7 +59,7 @@ func (l *Ledger) RenewLease(ctx context.Context, lease *Lease) error {
 		if err != nil {
 			return err
 		}
-		if r.Epoch != lease.Epoch {
+		if r.Epoch != lease.Epoch || r.State.Over() {
 			return ErrFenced
 		}
 		r.LeaseUntil = l.clock.Now().Add(LeaseTime)
@@ -126,7 +126,7 @@ func leased[T any](ctx context.Context, l *Ledger, op string, lease *Lease, fn f
 		if err != nil {
 			return none, err
 		}
-		if r.Epoch != lease.Epoch {
+		if r.Epoch != lease.Epoch || r.State.Over() {
 			return none, ErrFenced
 		}
 		r.LeaseUntil = u.now.Add(LeaseTime)
@@ -318,5 +318,5 @@ func (l *Ledger) Unfinished(ctx context.Context) ([]Rollback, error) { return l.
 // System returns a configured third party with its remediator; CodeNotFound if there is none.
 func (l *Ledger) System(name string) (System, Remediator, error) { return l.systems.Find(name) }
 
-// Park stops further calls to a system that refused our credential, until the next rollback.
+// Park notes that a system refused our credential, until the next rollback.
 func (l *Ledger) Park(name string) { l.systems.Park(name, true) }

@@ -108,7 +108,14 @@ func termStrings(list []Term) []string {
 	return out
 }
 
-// Equal reports whether two selections pick the same entries by the same words.
+// Equal reports whether two selections have the same terms, in whatever order.
 func (s Selection) Equal(o Selection) bool {
-	return s.After == o.After && slices.Equal(s.Only, o.Only) && slices.Equal(s.Exclude, o.Exclude)
+	return s.After == o.After && sameTerms(s.Only, o.Only) && sameTerms(s.Exclude, o.Exclude)
+}
+
+func sameTerms(a, b []Term) bool {
+	all := func(list, in []Term) bool {
+		return !slices.ContainsFunc(list, func(t Term) bool { return !slices.Contains(in, t) })
+	}
+	return all(a, b) && all(b, a)
 }

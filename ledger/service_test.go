@@ -58,12 +58,28 @@ func (s *stand) roll() *ledger.RollbackView {
 	if err != nil {
 		s.Fatal(err)
 	}
+	return s.finish(run.ID)
+}
+
+// finishLast works on the window's last run until it is over.
+func (s *stand) finishLast() *ledger.RollbackView {
+	s.Helper()
+	w, err := s.ledger.Window(s.Context(), s.window)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return s.finish(w.RollbackID)
+}
+
+func (s *stand) finish(id uuid.UUID) *ledger.RollbackView {
+	s.Helper()
 	r := runner.New(runner.Config{
 		Ledger: s.ledger, Waker: runner.NewWaker(), Clock: func() time.Time { return s.now }, Sole: true,
 		Log: slog.New(slog.DiscardHandler), JitterFunc: func(d time.Duration) time.Duration { return d },
 	})
-	r.RunOne(s.Context(), run.ID)
-	if run, err = s.ledger.Rollback(s.Context(), run.ID); err != nil {
+	r.RunOne(s.Context(), id)
+	run, err := s.ledger.Rollback(s.Context(), id)
+	if err != nil {
 		s.Fatal(err)
 	}
 	return run

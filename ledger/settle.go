@@ -53,6 +53,8 @@ func settleSeen(e *Entry, out Settlement, s Sent) Settlement {
 	c := Compare(e.Before, e.After, s.Seen.Now, s.Seen.Scope)
 	out.Digest = c.Digest
 	switch {
+	case c.Blind:
+		return settleBlind(out)
 	case c.Before && s.Seen.Now.IsAbsent() && !s.Seen.Proven && !e.sawPresent():
 		return out.stuck(ReasonBlocked, "not found afterwards, without proof that its parent is visible to this credential")
 	case c.Before:

@@ -149,12 +149,12 @@ func (u *unit) startRollback(ctx context.Context, sel Selection, r RollbackReque
 		return nil, err
 	}
 	switch {
+	case r.Plan != "" && !sameHead(r.Plan, w.Head):
+		return nil, &Error{Code: CodeStale, Op: u.op, ID: w.ID.String(), Field: "/plan", Msg: "the window has moved since this plan was made; plan again"}
 	case last != nil && !last.State.Over():
 		return u.joinRollback(last, sel)
 	case w.State == WindowRolledBack && last != nil:
 		return last, nil
-	case r.Plan != "" && !sameHead(r.Plan, w.Head):
-		return nil, &Error{Code: CodeStale, Op: u.op, ID: w.ID.String(), Field: "/plan", Msg: "the window has moved since this plan was made; plan again"}
 	case sel.All() && w.State == WindowKept:
 		return nil, Conflict(u.op, w.ID.String(), "the window was kept; reopen it first, or name the entries to undo")
 	}
@@ -245,7 +245,7 @@ func (l *Ledger) Cancel(ctx context.Context, id uuid.UUID) (*RollbackView, error
 			return nil
 		case r.State.Over():
 			return Conflict(u.op, id.String(), "the rollback is %s", r.State)
-		case r.LeaseUntil.After(u.now) && r.State != RollbackPaused:
+		case r.Holder != "" && r.LeaseUntil.After(u.now):
 			r.Cancelling = true
 			return u.saveRollback("rollback.cancelling", r, r.Epoch, "")
 		}

@@ -116,7 +116,7 @@ func checkImages(d *Draft) error {
 	if len(d.Resource) == 0 || d.Resource[0] != '{' {
 		return Invalid("/resource", "want an object that names the resource")
 	}
-	if d.Capture && d.Before.Known() && !d.Before.IsAbsent() {
+	if d.Capture && d.State == EntryIntended && d.Before.Known() && !d.Before.IsAbsent() {
 		return Invalid("/before", "leave it out: capture takes it")
 	}
 	switch d.Action {
@@ -182,13 +182,25 @@ func checkPointers(d *Draft) error {
 // imageWarnings says which images are simply not there, and what that means at 03:00.
 func (d *Draft) imageWarnings() []string {
 	var out []string
-	if !d.Before.Known() && !d.Capture {
+	if !d.Before.Known() {
 		out = append(out, "before is unknown: an undo cannot be checked against it")
 	}
-	if !d.After.Known() && d.State == EntryApplied && !d.Capture {
+	if !d.After.Known() && d.State == EntryApplied {
 		out = append(out, "after is unknown: a change by somebody else cannot be told from this one, so a person will be asked")
 	}
+	if blindDraft(d) {
+		out = append(out, "everything that the entry owns is masked or volatile: nothing can be compared, and a rollback will be blocked")
+	}
 	return out
+}
+
+// blindDraft reports whether nothing of the entry could ever be compared.
+func blindDraft(d *Draft) bool {
+	if !d.Before.Known() || !d.After.Known() {
+		return false
+	}
+	scope := Scope{Owned: d.Owned, Masked: d.Masked, Volatile: d.Volatile}
+	return Compare(d.Before, d.After, d.After, scope).Blind
 }
 
 // gradeWarnings says at once what a rollback will not be able to do.

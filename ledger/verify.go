@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -23,20 +24,20 @@ const (
 
 // Verify looks at the third parties and compares every closed or applied entry with its recorded state:
 // what is still in effect with its after-image, what was taken back with its before-image. Of several
-// entries on one resource the newest that is in effect says what it should show, else the oldest.
+// entries on one resource each answers for what it owns, as far as no other has changed it since.
 // It changes nothing. With an Idempotency-Key the answer is stored. Codes: not_found.
 func (l *Ledger) Verify(ctx context.Context, windowID uuid.UUID) ([]Checked, error) {
 	if _, err := l.store.FindWindow(ctx, windowID); err != nil {
 		return nil, err
 	}
-	v := &verifier{ledger: l, byKey: map[Key]*expectation{}}
+	v := &verifier{ledger: l, sights: map[Key]sight{}, byKey: map[Key][]*Entry{}}
 	if err := v.collect(ctx, windowID); err != nil {
 		return nil, err
 	}
 	out := make([]Checked, 0, len(v.list))
-	for _, x := range v.list {
-		x.want.check(ctx, l)
-		out = append(out, Checked{EntryID: x.id, Seq: x.seq, Verdict: x.want.verdict, Detail: x.want.detail})
+	for _, e := range v.list {
+		verdict, detail := v.check(ctx, e)
+		out = append(out, Checked{EntryID: e.ID, Seq: e.Seq, Verdict: verdict, Detail: detail})
 	}
 	if onceOf(ctx) == nil {
 		return out, nil
@@ -46,22 +47,9 @@ func (l *Ledger) Verify(ctx context.Context, windowID uuid.UUID) ([]Checked, err
 
 type verifier struct {
 	ledger *Ledger
-	byKey  map[Key]*expectation
-	list   []expected
-}
-
-type expected struct {
-	id   uuid.UUID
-	seq  int
-	want *expectation
-}
-
-// An expectation is what one resource should show; it is looked at once.
-type expectation struct {
-	entry    *Entry
-	inEffect bool
-	verdict  string
-	detail   string
+	list   []*Entry         // what is compared, newest first
+	byKey  map[Key][]*Entry // the same, by resource
+	sights map[Key]sight    // each resource is looked at once
 }
 
 func (v *verifier) collect(ctx context.Context, windowID uuid.UUID) error {
@@ -82,65 +70,93 @@ func (v *verifier) collect(ctx context.Context, windowID uuid.UUID) error {
 
 // add takes in the next older entry.
 func (v *verifier) add(e *Entry) {
-	inEffect := e.State == EntryApplied || e.State == EntryWaived
-	if !inEffect && !e.Closed() {
+	if !inEffect(e) && !e.Closed() {
 		return
 	}
-	want := v.byKey[e.ResourceKey]
-	switch {
-	case want == nil:
-		want = &expectation{entry: e, inEffect: inEffect}
-		if e.ResourceKey != (Key{}) {
-			v.byKey[e.ResourceKey] = want
+	kept := *e
+	v.list = append(v.list, &kept)
+	if e.ResourceKey != (Key{}) {
+		v.byKey[e.ResourceKey] = append(v.byKey[e.ResourceKey], &kept)
+	}
+}
+
+func inEffect(e *Entry) bool { return e.State == EntryApplied || e.State == EntryWaived }
+
+// expected returns what the parts that e owns should show now. A newer entry on the resource that is in
+// effect too has its say over what it owns; of entries that were taken back, the older one has.
+func (v *verifier) expected(e *Entry) Image {
+	same := v.byKey[e.ResourceKey] // newest first
+	at := slices.Index(same, e)
+	if inEffect(e) {
+		want := e.After
+		for i := at - 1; i >= 0; i-- {
+			if inEffect(same[i]) {
+				want = laidOver(want, same[i].After, same[i])
+			}
 		}
-	case !want.inEffect:
-		want.entry, want.inEffect = e, inEffect
+		return want
 	}
-	v.list = append(v.list, expected{id: e.ID, seq: e.Seq, want: want})
+	want := e.Before
+	for _, older := range same[at+1:] {
+		if !inEffect(older) && older.State == EntryUndone {
+			want = laidOver(want, older.Before, older)
+		}
+	}
+	return want
 }
 
-// check looks at the resource once.
-func (x *expectation) check(ctx context.Context, l *Ledger) {
-	if x.verdict != "" {
-		return
+// laidOver returns image with the parts that by owns as they are in over.
+func laidOver(image, over Image, by *Entry) Image {
+	if !image.Known() || !over.Known() {
+		return image
 	}
-	s := l.see(ctx, x.entry)
+	return overlay(image, over, Scope{Owned: by.Owned}.ownedOf(by.Before, by.After))
+}
+
+// check compares one entry with its resource.
+func (v *verifier) check(ctx context.Context, e *Entry) (verdict, detail string) {
+	s, looked := v.sights[e.ResourceKey]
+	if !looked {
+		s = v.ledger.see(ctx, e)
+		if e.ResourceKey != (Key{}) && len(v.byKey[e.ResourceKey]) > 1 {
+			v.sights[e.ResourceKey] = s
+		}
+	}
 	if s.err != nil {
-		x.verdict, x.detail = CheckUnknown, lookDetail(s.err)
-		return
+		return CheckUnknown, lookDetail(s.err)
 	}
-	want := x.entry.Before
-	if x.inEffect {
-		want = x.entry.After
+	want := e.Before
+	if inEffect(e) {
+		want = e.After
 	}
-	x.verdict, x.detail = x.compare(want, s.seen)
-	if x.entry.Outcome == OutcomeUnverified && x.verdict == CheckDrifted {
-		x.verdict, x.detail = CheckUnknown, "its undo could not be verified when it was sent either"
+	if e.ResourceKey != (Key{}) {
+		want = v.expected(e)
 	}
+	verdict, detail = compareRecorded(e, want, s.seen)
+	if e.Outcome == OutcomeUnverified && verdict == CheckDrifted {
+		return CheckUnknown, "its undo could not be verified when it was sent either"
+	}
+	return verdict, detail
 }
 
-func (x *expectation) compare(want Image, seen Look) (verdict, detail string) {
+func compareRecorded(e *Entry, want Image, seen Look) (verdict, detail string) {
+	scope := seen.Scope
+	scope.Owned = seen.Scope.ownedOf(e.Before, e.After)
+	c := Compare(want, want, seen.Now, scope)
 	switch {
 	case !seen.Known:
 		return CheckUnknown, "it cannot be read back"
 	case !want.Known():
 		return CheckUnknown, "the recorded image is unknown"
-	case want.IsAbsent() && seen.Now.IsAbsent() && !seen.Proven && x.entry.Outcome != OutcomeUndone:
+	case c.Blind:
+		return CheckUnknown, "everything that the entry owns is masked or volatile"
+	case want.IsAbsent() && seen.Now.IsAbsent() && !seen.Proven && e.Outcome != OutcomeUndone:
 		return CheckUnknown, "not found, without proof that its parent is visible to this credential"
-	case x.shows(want, seen):
+	case c.Before:
 		return CheckSame, ""
 	case seen.Now.IsAbsent():
 		return CheckDrifted, "not found"
 	default:
 		return CheckDrifted, "the third party shows something else"
 	}
-}
-
-func (x *expectation) shows(want Image, seen Look) bool {
-	return Compare(x.entry.Before, x.entry.After, seen.Now, seen.Scope).matches(want, x.entry)
-}
-
-// matches reports whether the comparison found the wanted image of e.
-func (c Comparison) matches(want Image, e *Entry) bool {
-	return c.Before && want.Equal(e.Before) || c.After && want.Equal(e.After)
 }

@@ -79,7 +79,7 @@ func (l *Lane) configure(c SystemConfig) {
 }
 
 // Enter waits for a turn and asks whether the system may be called now. The caller tells leave, once,
-// how the call ended. An error is a [ledger.CallError] of class CallDenied (parked, disabled) or
+// how the call ended. An error is a [ledger.CallError] of class CallDenied (disabled) or
 // CallAway (breaker open, pace used up); nothing may be sent then, and leave is nil.
 func (l *Lane) Enter(ctx context.Context, changing bool) (leave func(Result), err error) {
 	l.mu.Lock()
@@ -117,8 +117,6 @@ func (l *Lane) refuse() error {
 	switch now := l.clock.Now(); {
 	case l.disabled:
 		return &ledger.CallError{Class: ledger.CallDenied, Detail: "the system is disabled in the configuration"}
-	case l.parked:
-		return &ledger.CallError{Class: ledger.CallDenied, Detail: "parked: the system refused our credential"}
 	case l.openUntil.After(now):
 		return away(l.openUntil.Sub(now), "the system gave no answer five times in a row")
 	case l.probing:

@@ -342,3 +342,28 @@ func TestPauseResumeCancel(t *testing.T) {
 		t.Errorf("a new rollback after the cancelled one: %+v", got.Counts)
 	}
 }
+
+// Cancelled while a pause waits for the undo that is under way: nothing is opened or sent any more.
+func TestCancelOfAPausedRunThatIsStillBusy(t *testing.T) {
+	b := newBench(t)
+	list := b.updates(4)
+	run := b.start(ledger.RollbackRequest{})
+	b.third.OnUndo = func(_ int, at string) (bool, error) {
+		if at == "/r/4" {
+			if _, err := b.ledger.Pause(t.Context(), run.ID); err != nil {
+				t.Error(err)
+			}
+			if _, err := b.ledger.Cancel(t.Context(), run.ID); err != nil {
+				t.Error(err)
+			}
+		}
+		return false, nil
+	}
+	got := b.finish(run.ID)
+	if got.State != ledger.RollbackCancelled || b.state() != ledger.WindowSealed || len(b.third.Order()) != 1 {
+		t.Errorf("the run is %s, the window %s, %d undos", got.State, b.state(), len(b.third.Order()))
+	}
+	b.wantState(list[3], "undone undone")
+	b.wantState(list[2], "applied")
+	b.checkJournal()
+}

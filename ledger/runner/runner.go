@@ -115,7 +115,7 @@ func (r *Runner) poke(ctx context.Context, run ledger.Rollback) {
 		}
 		return
 	}
-	if run.State.Over() || run.State == ledger.RollbackPaused {
+	if run.State.Over() || run.State == ledger.RollbackPaused && !run.Cancelling {
 		return
 	}
 	wake := make(chan struct{}, 1)

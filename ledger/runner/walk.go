@@ -37,6 +37,7 @@ type walk struct {
 
 // toTheEnd walks until the run is finished, paused or cancelled.
 func (w *walk) toTheEnd(ctx context.Context) error {
+	w.stop = w.lease.Rollback.Cancelling
 	for {
 		if err := w.pass(ctx); err != nil {
 			return err
@@ -52,7 +53,7 @@ func (w *walk) toTheEnd(ctx context.Context) error {
 func (w *walk) pass(ctx context.Context) error {
 	w.holds, w.busy, w.waiting = ledger.Holds{}, map[string]time.Time{}, nil
 	w.halted, w.again = false, false
-	for from := 0; ; {
+	for from := 0; !w.stop; {
 		list, err := w.ledger.Entries(ctx, ledger.EntryQuery{
 			WindowID: w.lease.Rollback.WindowID, OpenOnly: true, Desc: true, From: from, Limit: page,
 		})
@@ -72,6 +73,7 @@ func (w *walk) pass(ctx context.Context) error {
 		}
 		from = list[len(list)-1].Seq
 	}
+	return nil
 }
 
 // turn decides what comes after a pass: the end, a nap, or the next pass.

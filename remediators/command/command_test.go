@@ -283,14 +283,6 @@ func alive(pid int) bool {
 	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
 
-func TestParkedCommandsAreNotRun(t *testing.T) {
-	s := newSetup(t, "do", nil)
-	s.reg.Park("ops", true)
-	if got := classify(s.rem.Undo(t.Context(), s.entry, ledger.Look{})); got != "denied" || s.file(t) != `{"v":2}` {
-		t.Errorf("%s, %s", got, s.file(t))
-	}
-}
-
 func TestCommandCheck(t *testing.T) {
 	s := newSetup(t, "do", func(c *remediators.CommandConfig) { c.Read = nil })
 	for undo, field := range map[string]string{

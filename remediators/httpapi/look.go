@@ -8,7 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"sideledger/ledger"
 	"sideledger/remediators"
@@ -132,8 +133,8 @@ func document(reply remediators.Reply) (doc json.RawMessage, why string) {
 		return json.RawMessage("{}"), ""
 	}
 	var b bytes.Buffer
-	if !utf8.Valid(reply.Body) || json.Compact(&b, reply.Body) != nil {
-		return nil, "the answer is not JSON"
+	if !jsontext.Value(reply.Body).IsValid() || json.Compact(&b, reply.Body) != nil {
+		return nil, "the answer is not JSON, or a name stands twice in one object"
 	}
 	return b.Bytes(), ""
 }
