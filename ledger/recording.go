@@ -132,15 +132,24 @@ func (l *Ledger) captureDraft(ctx context.Context, rem Remediator, windowID uuid
 	}
 	image, err := capture(ctx, rem, &Entry{Draft: *d, WindowID: windowID, State: d.State})
 	if d.State == EntryApplied {
-		if err != nil {
-			c.warnings = append(c.warnings, "capture failed, so the after-image is unknown: "+err.Error())
-			return nil
-		}
-		if !d.After.Known() {
-			d.After = image
-		}
+		c.tookAfter(image, err)
 		return nil
 	}
+	return d.tookBefore(image, err)
+}
+
+// tookAfter fills in the after-image of a fact; a capture that failed is a warning.
+func (c *checkedDraft) tookAfter(image Image, err error) {
+	switch {
+	case err != nil:
+		c.warnings = append(c.warnings, "capture failed, so the after-image is unknown: "+err.Error())
+	case !c.draft.After.Known():
+		c.draft.After = image
+	}
+}
+
+// tookBefore fills in the before-image of an intent; a capture that failed refuses it.
+func (d *Draft) tookBefore(image Image, err error) error {
 	switch {
 	case err != nil:
 		return Conflict("record entry", d.ID.String(), "capture failed, so the intent is refused: %s", err)

@@ -80,19 +80,27 @@ func (l *Ledger) completed(ctx context.Context, e *Entry, r Report) (completion,
 		return c, nil
 	}
 	if string(merged) != string(e.Resource) {
-		g, err := rem.Check(&full.Draft)
-		if err != nil {
+		if err := c.complete(rem, e, &full); err != nil {
 			return c, err
 		}
-		if old, err := rem.Check(&e.Draft); err == nil {
-			c.untrue = slices.DeleteFunc(slices.Clone(old.Warnings), func(w string) bool { return slices.Contains(g.Warnings, w) })
-		}
-		c.resource, c.key = merged, keyOf(&full.Draft, g)
 	}
 	if !c.after.Known() && !e.After.Known() {
 		c.take(ctx, rem, &full)
 	}
 	return c, nil
+}
+
+// complete takes over a resource that the report has completed, with what the remediator says of it now.
+func (c *completion) complete(rem Remediator, e, full *Entry) error {
+	g, err := rem.Check(&full.Draft)
+	if err != nil {
+		return err
+	}
+	if old, err := rem.Check(&e.Draft); err == nil {
+		c.untrue = slices.DeleteFunc(slices.Clone(old.Warnings), func(w string) bool { return slices.Contains(g.Warnings, w) })
+	}
+	c.resource, c.key = full.Resource, keyOf(&full.Draft, g)
+	return nil
 }
 
 // take fills in the after-image that the script did not say.
