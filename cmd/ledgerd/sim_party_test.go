@@ -35,7 +35,7 @@ type simParty struct {
 
 func newSimParty(seed uint64, name string) *simParty {
 	p := &simParty{
-		name: name, listener: newPipeListener(), rnd: rand.New(rand.NewPCG(seed, 2)), //nolint:gosec // a seed is the point
+		name: name, listener: newPipeListener(), rnd: rand.New(rand.NewPCG(seed, 2)),
 		state: map[string]string{}, before: map[string]string{}, changes: map[string]int{},
 	}
 	p.server = &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}

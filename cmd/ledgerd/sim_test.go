@@ -36,7 +36,7 @@ var (
 func TestSimulation(t *testing.T) {
 	template := simTemplate(t)
 	for i := range *simSeeds {
-		seed := *simFirst + uint64(i) //nolint:gosec // never negative
+		seed := *simFirst + uint64(i)
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			file := filepath.Join(simDir(t), "l.db")
 			if err := os.WriteFile(file, template, 0o600); err != nil {
@@ -50,7 +50,7 @@ func TestSimulation(t *testing.T) {
 // simDir is a folder in memory where there is one: durability is tested elsewhere.
 func simDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "sim")
+	dir, err := os.MkdirTemp("/dev/shm", "sim") //nolint:usetesting // t.TempDir is on a disk
 	if err != nil {
 		return t.TempDir()
 	}
@@ -92,7 +92,7 @@ type sim struct {
 
 func newSim(t *testing.T, seed uint64, file string) *sim {
 	t.Helper()
-	s := &sim{T: t, rnd: rand.New(rand.NewPCG(seed, 1)), waker: runner.NewWaker(), want: map[uuid.UUID]string{}} //nolint:gosec // a seed is the point
+	s := &sim{T: t, rnd: rand.New(rand.NewPCG(seed, 1)), waker: runner.NewWaker(), want: map[uuid.UUID]string{}}
 	quiet := slog.New(slog.DiscardHandler)
 	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + file, Clock: time.Now, Log: quiet})
 	if err != nil {
@@ -239,7 +239,7 @@ func (s *sim) mustRecord(ctx context.Context, d ledger.Draft, want string) {
 
 // postLate posts the late facts at random moments.
 func (s *sim) postLate() {
-	rnd := rand.New(rand.NewPCG(s.rnd.Uint64(), 9)) //nolint:gosec // a seed is the point
+	rnd := rand.New(rand.NewPCG(s.rnd.Uint64(), 9))
 	for _, d := range s.late {
 		time.Sleep(time.Duration(rnd.Int64N(int64(2 * time.Minute))))
 		got, err := s.ledger.Record(context.WithValue(s.Context(), postingKey{}, true), s.window, []ledger.Draft{d})
