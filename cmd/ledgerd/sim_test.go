@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", 500, "how many seeds TestSimulation runs")
+	simSeeds = flag.Int("sim.seeds", simDefault, "how many seeds TestSimulation runs")
 	simFirst = flag.Uint64("sim.first", 1, "the first of them; with -sim.seeds 1 a failing one is played again")
 )
 
