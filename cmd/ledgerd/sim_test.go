@@ -134,7 +134,8 @@ func (s *sim) weekend() {
 		s.Fatal(err)
 	}
 	var facts sync.WaitGroup
-	facts.Go(s.postLate)
+	when := rand.New(rand.NewPCG(s.rnd.Uint64(), 9))
+	facts.Go(func() { s.postLate(when) })
 	for range s.rnd.IntN(4) {
 		s.live(run.ID, time.Duration(s.rnd.Int64N(int64(40*time.Second))))
 	}
@@ -238,8 +239,7 @@ func (s *sim) mustRecord(ctx context.Context, d ledger.Draft, want string) {
 }
 
 // postLate posts the late facts at random moments.
-func (s *sim) postLate() {
-	rnd := rand.New(rand.NewPCG(s.rnd.Uint64(), 9))
+func (s *sim) postLate(rnd *rand.Rand) {
 	for _, d := range s.late {
 		time.Sleep(time.Duration(rnd.Int64N(int64(2 * time.Minute))))
 		got, err := s.ledger.Record(context.WithValue(s.Context(), postingKey{}, true), s.window, []ledger.Draft{d})
