@@ -150,6 +150,7 @@ func TestSettle(t *testing.T) {
 		"denied address":                   {nil, Sent{Err: &CallError{Class: CallDenied}}, want{reason: ReasonBlocked}},
 		"slow down":                        {nil, Sent{Answer: answer(AnswerRetry), Seen: seen(v2), Attempts: 8}, want{again: true}},
 		"slow down, no look":               {nil, Sent{Answer: answer(AnswerRetry), Attempts: 8}, want{again: true}},
+		"slow down for ever, no look":      {nil, Sent{Answer: answer(AnswerRetry), Attempts: 1}, want{reason: ReasonFailed}},
 		"broke, PUT":                       {nil, Sent{Answer: answer(AnswerFailed), Seen: seen(v2), Repeatable: true, Attempts: 8}, want{again: true}},
 		"broke, but it worked":             {nil, Sent{Answer: answer(AnswerFailed), Seen: seen(v1)}, want{outcome: OutcomeUndone}},
 		"broke, no look":                   {nil, Sent{Answer: answer(AnswerFailed)}, want{reason: ReasonInDoubt}},

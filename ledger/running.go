@@ -95,8 +95,9 @@ type Advanced struct {
 func (l *Ledger) Advance(ctx context.Context, lease *Lease, changes ...Change) (Advanced, error) {
 	return leased(ctx, l, "advance rollback", lease, func(u *unit, r *Rollback) (Advanced, error) {
 		out := Advanced{Stop: r.State == RollbackPaused || r.Cancelling, Entries: make([]Entry, len(changes))}
+		stale := !r.Partial() && u.Window().Head.Number != lease.head // the look behind an opening may be out of date
 		for i, c := range changes {
-			if c.Open != nil && out.Stop {
+			if c.Open != nil && (out.Stop || stale) {
 				continue
 			}
 			e, err := u.findEntry(c.EntryID)
@@ -110,6 +111,7 @@ func (l *Ledger) Advance(ctx context.Context, lease *Lease, changes ...Change) (
 			if done {
 				out.Entries[i] = *e
 			}
+			stale = stale || !done
 		}
 		return out, u.SaveRollback(r, lease.Epoch)
 	}, func(a *Advanced, moved bool) { a.Moved = moved })

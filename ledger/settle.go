@@ -43,7 +43,7 @@ func Settle(e *Entry, s Sent) Settlement {
 		return settleLookFailed(out, s)
 	}
 	if !s.Seen.Known {
-		return settleBlind(out)
+		return settleBlind(e, out, s)
 	}
 	return settleSeen(e, out, s)
 }
@@ -54,7 +54,7 @@ func settleSeen(e *Entry, out Settlement, s Sent) Settlement {
 	out.Digest = c.Digest
 	switch {
 	case c.Blind:
-		return settleBlind(out)
+		return settleBlind(e, out, s)
 	case c.Before && s.Seen.Now.IsAbsent() && !s.Seen.Proven && !e.sawPresent():
 		return out.stuck(ReasonBlocked, "not found afterwards, without proof that its parent is visible to this credential")
 	case c.Before:
@@ -185,12 +185,15 @@ func (e *Entry) sentInRun() int {
 }
 
 // settleBlind: there is no way to look; only an answer that says success counts.
-func settleBlind(out Settlement) Settlement {
+func settleBlind(e *Entry, out Settlement, s Sent) Settlement {
 	switch out.Result {
 	case string(AnswerAccepted):
 		out.Outcome, out.Detail = OutcomeUnverified, "accepted; it cannot be read back"
 		return out
 	case string(AnswerRetry):
+		if e.burnt()+1 >= s.Attempts {
+			return out.stuck(ReasonFailed, "gave up after the attempts that the system allows; last: "+out.Result)
+		}
 		out.Again = true
 		return out
 	case string(AnswerRefused), string(AnswerConflict):
@@ -207,6 +210,7 @@ func settleLookFailed(out Settlement, s Sent) Settlement {
 		look := describeError(call)
 		if look.Reason != "" {
 			look.Result = out.Result
+			look.Open = out.Result == string(CallAmbiguous) // a later run settles it by looking, never by sending
 			look.Detail = "undo sent; the look afterwards failed: " + look.Detail
 			return look
 		}

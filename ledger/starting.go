@@ -45,6 +45,11 @@ func (l *Ledger) Select(ctx context.Context, windowID uuid.UUID, r SelectRequest
 			return Selection{}, err
 		}
 	}
+	for i, t := range exclude {
+		if err := l.mustMatch(ctx, windowID, "/exclude/"+strconv.Itoa(i), t); err != nil {
+			return Selection{}, err
+		}
+	}
 	sel := Selection{Only: only, Exclude: exclude}
 	sel.After, err = l.turningPoint(ctx, windowID, r)
 	return sel, err

@@ -38,7 +38,9 @@ func (w *walk) take(ctx context.Context, e *ledger.Entry) error {
 	if err != nil {
 		return err
 	}
-	c := &work{entry: e, eff: eff, home: home, sys: sys, rem: rem}
+	mine := *eff
+	mine.RollbackID = w.lease.Rollback.ID // what an earlier run saw or burnt is not this one's
+	c := &work{entry: e, eff: &mine, home: home, sys: sys, rem: rem}
 	c.seen, err = w.look(ctx, c)
 	if err != nil {
 		return w.lookFailed(ctx, c, err)

@@ -121,11 +121,14 @@ func (w *walk) visit(ctx context.Context, e *ledger.Entry) error {
 	now := w.runner.Clock.Now()
 	run := &w.lease.Rollback
 	switch {
-	case !run.Select.Has(e), w.holds.By(e) != 0:
+	case !run.Select.Has(e):
 		w.holds.Add(e)
 		return nil
 	case e.State == ledger.EntryStuck && !w.retries(e):
 		w.staysStuck(e)
+		return nil
+	case w.holds.By(e) != 0:
+		w.holds.Add(e)
 		return nil
 	case e.State == ledger.EntryIntended && now.Before(e.PerformBy):
 		w.wait(ledger.Waiting{Why: whyPerformBy, Until: e.PerformBy, On: e.ID.String()})
@@ -275,7 +278,7 @@ func (w *walk) turnedUp(ctx context.Context, e *ledger.Entry) bool {
 		return false
 	}
 	seen, err := rem.Look(ctx, e)
-	if err != nil || !seen.Known {
+	if err != nil || !seen.Known || seen.Now.IsAbsent() && !seen.Proven {
 		return false
 	}
 	c := ledger.Compare(e.Before, e.After, seen.Now, seen.Scope)
