@@ -213,7 +213,7 @@ func TestBackToAnEntryOrTag(t *testing.T) {
 	}
 	b := newBench(t)
 	b.updates(1)
-	for field, r := range map[string]ledger.SelectRequest{"/only/0": {Only: []string{"7"}}, "/to_tag": {ToTag: "x"}} {
+	for field, r := range map[string]ledger.SelectRequest{"/only/0": {Only: []string{"7"}}, "/to_tag": {ToTag: "x"}, "/exclude/0": {Exclude: []string{"tag=mistyped"}}} {
 		if _, err := b.ledger.StartRollback(t.Context(), b.window, ledger.RollbackRequest{SelectRequest: r}); ledger.CodeOf(err) != ledger.CodeInvalid {
 			t.Errorf("%s: %v", field, err)
 		}
