@@ -1,6 +1,9 @@
 package ledger
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // effective returns the entry as a rollback has to see it. A late fact on a resource that an older entry
 // has given back already goes to the resource's baseline, never to a middle state: it keeps its own
@@ -68,6 +71,41 @@ func (l *Ledger) atBaseline(ctx context.Context, e *Entry, seen Look) bool {
 	}
 	_, home := effective(e, same)
 	return home(seen)
+}
+
+// TurnedUp reports whether a look shows the effect of an entry that was judged void, or was undone. What the
+// resource's baseline explains, or another entry whose effect is still there, is not this one's.
+func (l *Ledger) TurnedUp(ctx context.Context, e *Entry, seen Look) (bool, error) {
+	if !seen.Known || seen.Now.IsAbsent() && !seen.Proven {
+		return false, nil
+	}
+	if c := Compare(e.Before, e.After, seen.Now, seen.Scope); !c.After || c.Before {
+		return false, nil
+	}
+	if e.ResourceKey == (Key{}) {
+		return true, nil
+	}
+	same, err := l.sameResource(ctx, e)
+	return err == nil && !explained(e, same, seen), err
+}
+
+// explained reports whether what a resource shows comes from another entry, or is its baseline.
+func explained(e *Entry, same []Entry, seen Look) bool {
+	shows := func(i Image) bool { return Compare(i, Image{}, seen.Now, seen.Scope).Before }
+	base, _, _ := baseline(e, same)
+	if base != nil && shows(base.Before) {
+		return true
+	}
+	return slices.ContainsFunc(same, func(o Entry) bool {
+		switch o.State {
+		case EntryApplied, EntryUndoing, EntryStuck, EntryWaived:
+			return o.ID != e.ID && shows(o.After)
+		case EntryIntended, EntryVoid, EntryUndone:
+			return false
+		default:
+			return false
+		}
+	})
 }
 
 func (l *Ledger) sameResource(ctx context.Context, e *Entry) ([]Entry, error) {

@@ -122,6 +122,7 @@ type Decision struct {
 	Evidence string
 	By       string // token id
 	At       time.Time
+	Attempts int // how many attempts had been made when it was said: it covers those, and none that came after
 }
 
 // A DecisionKind is what a person decided.

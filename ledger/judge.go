@@ -86,8 +86,6 @@ func Judge(e *Entry, seen Look) Judgement {
 		j.Verdict, j.Detail = VerdictManual, "a step for a person"
 	case e.Reversible == ReversibleNone:
 		j.Verdict, j.Detail = VerdictIrreversible, "nothing can take this back"
-	case c.After && e.awaitsAnswer():
-		j.Verdict, j.Detail = VerdictInDoubt, "an undo was sent and not answered; it may still arrive"
 	case c.After:
 		j.Verdict, j.Detail = judgeAfter(e, seen)
 	case e.overrides(c.Digest):
@@ -107,7 +105,7 @@ func judgeBlind(e *Entry) Judgement {
 		return Judgement{Verdict: VerdictIrreversible, Detail: "nothing can take this back"}
 	case e.State == EntryIntended:
 		return Judgement{Verdict: VerdictInDoubt, Detail: "announced, not reported on, and there is no way to look"}
-	case (e.Unsettled() || e.awaitsAnswer()) && e.Decision == nil:
+	case e.mayHaveArrived() && !e.DecidedSince():
 		return Judgement{Verdict: VerdictInDoubt, Detail: "an undo may have been sent, and there is no way to look"}
 	default:
 		return Judgement{Verdict: VerdictUndo, Detail: "it cannot be read back"}
@@ -160,12 +158,47 @@ func (e *Entry) Unsettled() bool {
 	return n > 0 && e.Attempts[n-1].Open()
 }
 
-// awaitsAnswer reports whether an earlier run left the entry in doubt after sending an undo that is not
-// safe to send twice, and no person has said what to do.
-func (e *Entry) awaitsAnswer() bool {
-	n := len(e.Attempts)
-	return e.State == EntryStuck && e.Reason == ReasonInDoubt && e.Decision == nil &&
-		n > 0 && e.Attempts[n-1].Result == string(CallAmbiguous)
+// MayResend reports whether an undo may be sent for the entry, given that sending it twice does no more than
+// sending it once (repeatable), or does not. What was sent and not answered may still arrive: only a person's
+// word sends it a second time then.
+func (e *Entry) MayResend(repeatable bool) bool {
+	a := e.lastSent()
+	unanswered := a != nil && (a.Open() || a.Result == string(CallAmbiguous))
+	return repeatable || !unanswered || e.DecidedSince()
+}
+
+// DetailUnanswered says why an undo is not sent again.
+const DetailUnanswered = "an undo was sent and not answered; it may still arrive, and sending it twice is not safe"
+
+// lastSent returns the last attempt that may have reached the third party; nil: none did.
+func (e *Entry) lastSent() *Attempt {
+	for i := len(e.Attempts) - 1; i >= 0; i-- {
+		switch e.Attempts[i].Result {
+		case string(CallNotSent), string(CallAway), string(CallDenied), string(CallAuth):
+		default:
+			return &e.Attempts[i]
+		}
+	}
+	return nil
+}
+
+// mayHaveArrived reports whether an undo was sent and its answer does not say that nothing was done.
+func (e *Entry) mayHaveArrived() bool {
+	a := e.lastSent()
+	if a == nil {
+		return false
+	}
+	switch a.Result {
+	case string(AnswerRetry), string(AnswerRefused), string(AnswerConflict), string(AnswerManual):
+		return false
+	default:
+		return true
+	}
+}
+
+// DecidedSince reports whether a person decided on the entry after its last attempt.
+func (e *Entry) DecidedSince() bool {
+	return e.Decision != nil && e.Decision.Attempts >= len(e.Attempts)
 }
 
 // sawPresent reports whether the run that claimed the entry saw its resource, with the same credential,
@@ -179,11 +212,16 @@ func (e *Entry) sawPresent() bool {
 	return false
 }
 
-// burnt counts the answers that this run has used up on the entry.
-func (e *Entry) burnt() int {
+// burnt counts the answers that this run has used up on the entry, since a person last decided on it.
+func (e *Entry) burnt() int { return e.countInRun(func(a Attempt) bool { return a.Burnt }) }
+
+// sentInRun counts the attempts of this run, likewise.
+func (e *Entry) sentInRun() int { return e.countInRun(func(Attempt) bool { return true }) }
+
+func (e *Entry) countInRun(has func(Attempt) bool) int {
 	n := 0
-	for _, a := range e.Attempts {
-		if a.Burnt && a.RollbackID == e.RollbackID {
+	for i, a := range e.Attempts {
+		if a.RollbackID == e.RollbackID && has(a) && (e.Decision == nil || i >= e.Decision.Attempts) {
 			n++
 		}
 	}

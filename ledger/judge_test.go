@@ -82,14 +82,43 @@ func TestJudge(t *testing.T) {
 		"drifted, a person said undo":         {func(e *Entry) { e.Decision = &Decision{Kind: DecideUndo} }, seen(v3), VerdictUndo},
 		"drifted further than the person saw": {func(e *Entry) { e.Decision = &Decision{Kind: DecideUndo, Seen: "sha256:other"} }, seen(v3), VerdictDrifted},
 		"drifted, a person said retry":        {func(e *Entry) { e.Decision = &Decision{Kind: DecideRetry} }, seen(v3), VerdictDrifted},
-		"unanswered undo of an earlier run":   {both(func(e *Entry) { e.State, e.Reason = EntryStuck, ReasonInDoubt }, attempted(Attempt{Result: "ambiguous", EndedAt: applied})), seen(v2), VerdictInDoubt},
+		"no look, answered 500":               {attempted(Attempt{Result: "failed", EndedAt: applied}), blind, VerdictInDoubt},
+		"no look, answered 429":               {attempted(Attempt{Result: "retry", EndedAt: applied}), blind, VerdictUndo},
+		"no look, never sent":                 {attempted(Attempt{Result: "not_sent", EndedAt: applied}), blind, VerdictUndo},
 		"unanswered undo that worked":         {both(func(e *Entry) { e.State, e.Reason = EntryStuck, ReasonInDoubt }, attempted(Attempt{Result: "ambiguous", EndedAt: applied})), seen(v1), VerdictAlreadyGone},
-		"unanswered undo, a person said retry": {both(func(e *Entry) {
-			e.State, e.Reason, e.Decision = EntryStuck, ReasonInDoubt, &Decision{Kind: DecideRetry}
-		}, attempted(Attempt{Result: "ambiguous", EndedAt: applied})), seen(v2), VerdictUndo},
 	} {
 		if got := Judge(entryWith(c.change), c.look); got.Verdict != c.want {
 			t.Errorf("%s: %s (%s), want %s", name, got.Verdict, got.Detail, c.want)
+		}
+	}
+}
+
+// What was sent and not answered is sent again only if that does no more than sending it once, or if a person has
+// said so since.
+func TestMayResend(t *testing.T) {
+	ended := func(result string) Attempt { return Attempt{Result: result, EndedAt: applied} }
+	decided := func(attempts int) func(*Entry) {
+		return func(e *Entry) { e.Decision = &Decision{Kind: DecideRetry, Attempts: attempts} }
+	}
+	second := func(e *Entry) { e.Attempts = append(e.Attempts, Attempt{N: 2, Result: "not_sent", EndedAt: applied}) }
+	for name, c := range map[string]struct {
+		change     func(*Entry)
+		repeatable bool
+		want       bool
+	}{
+		"nothing was sent":                {nil, false, true},
+		"unanswered":                      {attempted(ended("ambiguous")), false, false},
+		"unanswered, repeatable":          {attempted(ended("ambiguous")), true, true},
+		"open":                            {attempted(Attempt{}), false, false},
+		"unanswered, whatever the reason": {both(func(e *Entry) { e.State, e.Reason = EntryStuck, ReasonDrifted }, attempted(ended("ambiguous"))), false, false},
+		"answered":                        {attempted(ended("failed")), false, true},
+		"never sent":                      {attempted(ended("not_sent")), false, true},
+		"unanswered, then never sent":     {both(attempted(ended("ambiguous")), second), false, false},
+		"a person said so since":          {both(attempted(ended("ambiguous")), decided(1)), false, true},
+		"a person said so before":         {both(attempted(ended("ambiguous")), decided(0)), false, false},
+	} {
+		if got := entryWith(c.change).MayResend(c.repeatable); got != c.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

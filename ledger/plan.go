@@ -78,6 +78,7 @@ type planner struct {
 	ledger *Ledger
 	window *Window
 	sel    Selection
+	run    uuid.UUID // under way; zero: none. What it saw itself is proof to it
 	now    time.Time
 	shared map[Key]int   // open entries still to come on resources that have several
 	ahead  map[Key]Image // what those resources will show by then
@@ -100,7 +101,8 @@ func (l *Ledger) newPlanner(ctx context.Context, windowID uuid.UUID, sel Selecti
 		counts: map[Verdict]int{}, sum: sha256.New(),
 	}
 	p.sum.Write(w.Head.Hash[:])
-	return p, nil
+	p.run, err = l.runUnderWay(ctx, w)
+	return p, err
 }
 
 // A sight is one entry as its remediator sees it.
@@ -124,15 +126,27 @@ func (p *planner) look(ctx context.Context, page []Entry) []sight {
 		lanes <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-lanes }()
-			out[i] = p.ledger.see(ctx, &page[i])
+			out[i] = p.ledger.see(ctx, &page[i], p.run)
 		})
 	}
 	wg.Wait()
 	return out
 }
 
-// see looks at one entry as a rollback has to see it.
-func (l *Ledger) see(ctx context.Context, e *Entry) sight {
+// runUnderWay returns the window's rollback that is not over; zero: there is none.
+func (l *Ledger) runUnderWay(ctx context.Context, w *Window) (uuid.UUID, error) {
+	if w.RollbackID == uuid.Nil {
+		return uuid.Nil, nil
+	}
+	r, err := l.store.GetRollback(ctx, w.RollbackID)
+	if err != nil || r.State.Over() {
+		return uuid.Nil, err
+	}
+	return r.ID, nil
+}
+
+// see looks at one entry as a rollback has to see it: the run that is given, or a new one (zero).
+func (l *Ledger) see(ctx context.Context, e *Entry, run uuid.UUID) sight {
 	_, rem, err := l.systems.Find(e.System)
 	if err != nil {
 		return sight{err: &CallError{Class: CallDenied, Detail: "system " + e.System + " is not configured"}}
@@ -141,6 +155,7 @@ func (l *Ledger) see(ctx context.Context, e *Entry) sight {
 	if err != nil {
 		return sight{err: err}
 	}
+	eff = eff.asOf(run)
 	seen, err := rem.Look(ctx, eff)
 	return sight{rem: rem, eff: eff, home: home, seen: seen, err: err}
 }
@@ -183,12 +198,25 @@ func (p *planner) judge(e *Entry, s sight) Step {
 	step.Verdict, step.Detail = j.Verdict, j.Detail
 	if j.Verdict == VerdictUndo || j.Verdict == VerdictManual {
 		req, err := s.rem.Preview(s.eff, s.seen)
-		if err != nil {
+		switch {
+		case err != nil:
 			step.Verdict, step.Detail = VerdictBlocked, lookDetail(err)
+		case j.Verdict == VerdictUndo && s.seen.Known && !s.eff.MayResend(req.Repeatable):
+			step.Verdict, step.Detail = VerdictInDoubt, DetailUnanswered
 		}
 		step.Request = req
 	}
 	return step
+}
+
+// asOf returns the entry as the given run sees it: what another run saw or used up is not its own.
+func (e *Entry) asOf(run uuid.UUID) *Entry {
+	if e.RollbackID == run {
+		return e
+	}
+	mine := *e
+	mine.RollbackID = run
+	return &mine
 }
 
 // JudgeSeen is [Judge], and knows of entries that are at home at their resource's baseline.

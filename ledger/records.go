@@ -92,6 +92,7 @@ type decisionJSON struct {
 	Evidence string       `json:"evidence,omitempty"`
 	By       string       `json:"by"`
 	At       time.Time    `json:"at"`
+	Attempts int          `json:"attempts,omitempty"`
 }
 
 func entryToJSON(e *Entry) *entryJSON {
@@ -103,7 +104,7 @@ func entryToJSON(e *Entry) *entryJSON {
 		AppliedAt: e.AppliedAt, UndoneAt: e.UndoneAt,
 	}
 	if d := e.Decision; d != nil {
-		j.Decision = &decisionJSON{Kind: d.Kind, Reason: d.Reason, Seen: d.Seen, Evidence: d.Evidence, By: d.By, At: d.At}
+		j.Decision = &decisionJSON{Kind: d.Kind, Reason: d.Reason, Seen: d.Seen, Evidence: d.Evidence, By: d.By, At: d.At, Attempts: d.Attempts}
 	}
 	return j
 }
@@ -115,7 +116,7 @@ func (j *entryJSON) into(e *Entry) {
 	e.NowDigest, e.Now, e.NotBefore, e.RollbackID = j.NowDigest, Image{JSON: j.Now}, j.NotBefore, j.RollbackID
 	e.RecordedAt, e.AppliedAt, e.UndoneAt, e.Decision = j.RecordedAt, j.AppliedAt, j.UndoneAt, nil
 	if d := j.Decision; d != nil {
-		e.Decision = &Decision{Kind: d.Kind, Reason: d.Reason, Seen: d.Seen, Evidence: d.Evidence, By: d.By, At: d.At}
+		e.Decision = &Decision{Kind: d.Kind, Reason: d.Reason, Seen: d.Seen, Evidence: d.Evidence, By: d.By, At: d.At, Attempts: d.Attempts}
 	}
 }
 
@@ -144,6 +145,8 @@ type rollbackJSON struct {
 	Only        []string      `json:"only,omitempty"`
 	Exclude     []string      `json:"exclude,omitempty"`
 	After       int           `json:"after,omitempty"`
+	UpTo        int           `json:"up_to,omitempty"`
+	Also        []uuid.UUID   `json:"also,omitempty"`
 	OnStuck     OnStuck       `json:"on_stuck"`
 	RequestedBy string        `json:"requested_by"`
 	Reason      string        `json:"reason,omitempty"`
@@ -166,6 +169,7 @@ type waitingJSON struct {
 func rollbackToJSON(r *Rollback) *rollbackJSON {
 	j := &rollbackJSON{
 		State: r.State, Only: termStrings(r.Select.Only), Exclude: termStrings(r.Select.Exclude), After: r.Select.After,
+		UpTo: r.Select.UpTo, Also: r.Select.Also,
 		OnStuck: r.OnStuck, RequestedBy: r.RequestedBy, Reason: r.Reason, Again: r.Again, Cancelling: r.Cancelling,
 		Complete: r.Complete, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
 		Epoch: r.Epoch, Holder: r.Holder,
@@ -186,7 +190,8 @@ func (j *rollbackJSON) into(r *Rollback) error {
 	if err != nil {
 		return err
 	}
-	r.State, r.Select, r.OnStuck = j.State, Selection{Only: only, Exclude: exclude, After: j.After}, j.OnStuck
+	r.State, r.OnStuck = j.State, j.OnStuck
+	r.Select = Selection{Only: only, Exclude: exclude, After: j.After, UpTo: j.UpTo, Also: j.Also}
 	r.RequestedBy, r.Reason, r.Again, r.Cancelling = j.RequestedBy, j.Reason, j.Again, j.Cancelling
 	r.Complete, r.CreatedAt, r.StartedAt, r.FinishedAt = j.Complete, j.CreatedAt, j.StartedAt, j.FinishedAt
 	r.Epoch, r.Holder, r.Waiting = j.Epoch, j.Holder, nil

@@ -26,31 +26,46 @@ func (l *Ledger) Entries(ctx context.Context, q EntryQuery) ([]Entry, error) {
 }
 
 // Applied takes in that the entry's effect is there. It is a fact: taken in any window state. Saying it
-// again changes nothing; saying it with another after-image than the one recorded is a conflict.
-// Codes: not_found, invalid, conflict, stale.
+// again changes nothing; saying it with another after-image or resource than was reported before is a
+// conflict. Codes: not_found, invalid, conflict, stale.
 func (l *Ledger) Applied(ctx context.Context, id uuid.UUID, r Report) (*Entry, error) {
-	known, err := l.store.GetEntry(ctx, id)
-	if err != nil {
-		return nil, err
+	for {
+		known, err := l.store.GetEntry(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		out, err := l.applyReport(ctx, known, r)
+		if errors.Is(err, errTouched) {
+			continue // the report was set beside an entry that has changed since: once more
+		}
+		if err == nil {
+			l.wakeLate(ctx, known.WindowID, []Recorded{{Entry: out}})
+		}
+		return out, err
 	}
+}
+
+// errTouched says that an entry's resource has changed since it was read outside the fence.
+var errTouched = errors.New("the entry was completed meanwhile")
+
+func (l *Ledger) applyReport(ctx context.Context, known *Entry, r Report) (*Entry, error) {
 	done, err := l.completed(ctx, known, r)
 	if err != nil {
 		return nil, err
 	}
-	out, err := update(ctx, l, "report applied", known.WindowID, func(u *unit) (*Entry, error) {
-		e, err := u.findEntry(id)
+	return update(ctx, l, "report applied", known.WindowID, func(u *unit) (*Entry, error) {
+		e, err := u.findEntry(known.ID)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkExpected(ctx, u.op, id.String(), e.Journal); err != nil {
+		if err := checkExpected(ctx, u.op, known.ID.String(), e.Journal); err != nil {
 			return nil, err
+		}
+		if string(e.Resource) != string(known.Resource) || e.AppliedAt.IsZero() != known.AppliedAt.IsZero() {
+			return nil, errTouched
 		}
 		return e, u.reportApplied(e, done)
 	})
-	if err == nil {
-		l.wakeLate(ctx, known.WindowID, []Recorded{{Entry: out}})
-	}
-	return out, err
 }
 
 // A completion is a report checked against its entry, before the fence.
@@ -66,18 +81,20 @@ type completion struct {
 func (l *Ledger) completed(ctx context.Context, e *Entry, r Report) (completion, error) {
 	c := completion{after: r.After, key: e.ResourceKey}
 	merged, err := mergeResource(e.Resource, r.Resource)
-	if err != nil {
+	switch {
+	case err != nil:
 		return c, err
-	}
-	if e.Action == ActionDelete && r.After.Known() && !r.After.IsAbsent() || e.Action != ActionDelete && r.After.IsAbsent() {
+	case !e.AppliedAt.IsZero() && !adds(e.Resource, r.Resource):
+		return c, Conflict("report applied", e.ID.String(), "it was reported before with another resource, which stands")
+	case e.Action == ActionDelete && r.After.Known() && !r.After.IsAbsent() || e.Action != ActionDelete && r.After.IsAbsent():
 		return c, Invalid("/after", "does not fit the entry's action, which is %s", e.Action)
 	}
 	full := *e
 	full.Resource = merged
 	_, rem, err := l.systems.Find(e.System)
 	if err != nil {
+		rem = nil
 		c.warnings = append(c.warnings, "the system is not configured any more")
-		return c, nil
 	}
 	if string(merged) != string(e.Resource) {
 		if err := c.complete(rem, e, &full); err != nil {
@@ -90,14 +107,18 @@ func (l *Ledger) completed(ctx context.Context, e *Entry, r Report) (completion,
 	return c, nil
 }
 
-// complete takes over a resource that the report has completed, with what the remediator says of it now.
+// complete takes over a resource that the report has completed, with what the remediator says of it now. No
+// remediator (nil), and the resource names itself.
 func (c *completion) complete(rem Remediator, e, full *Entry) error {
-	g, err := rem.Check(&full.Draft)
-	if err != nil {
-		return err
-	}
-	if old, err := rem.Check(&e.Draft); err == nil {
-		c.untrue = slices.DeleteFunc(slices.Clone(old.Warnings), func(w string) bool { return slices.Contains(g.Warnings, w) })
+	var g Grading
+	if rem != nil {
+		var err error
+		if g, err = rem.Check(&full.Draft); err != nil {
+			return err
+		}
+		if old, err := rem.Check(&e.Draft); err == nil {
+			c.untrue = slices.DeleteFunc(slices.Clone(old.Warnings), func(w string) bool { return slices.Contains(g.Warnings, w) })
+		}
 	}
 	c.resource, c.key = full.Resource, keyOf(&full.Draft, g)
 	return nil
@@ -106,7 +127,7 @@ func (c *completion) complete(rem Remediator, e, full *Entry) error {
 // take fills in the after-image that the script did not say.
 func (c *completion) take(ctx context.Context, rem Remediator, e *Entry) {
 	switch {
-	case e.Capture && e.State != EntryUndone && e.State != EntryUndoing:
+	case e.Capture && rem != nil && e.State != EntryUndone && e.State != EntryUndoing:
 		image, err := capture(ctx, rem, e)
 		if err == nil {
 			c.after = image
@@ -129,9 +150,7 @@ func (c completion) into(e *Entry) {
 	}
 	e.Warnings = slices.DeleteFunc(e.Warnings, func(w string) bool { return slices.Contains(c.untrue, w) })
 	for _, w := range c.warnings {
-		if len(e.Warnings) < 20 {
-			e.Warnings = append(e.Warnings, w)
-		}
+		e.warn(w)
 	}
 }
 
@@ -180,17 +199,19 @@ func (u *unit) confirmApplied(e *Entry, c completion) error {
 	return u.touchEntry("entry.completed", e, moved{draft: true})
 }
 
-// confirmStuck: the word that was missing has come. A running rollback looks again by itself; after it
-// is over the fact is late.
+// confirmStuck: the word that was missing has come. A running rollback looks again by itself, unless it has
+// sent an undo that was not answered: that takes a person's word. After it is over the fact is late.
 func (u *unit) confirmStuck(e *Entry, c completion) error {
 	if !e.AppliedAt.IsZero() {
 		return u.confirmApplied(e, c)
 	}
 	c.into(e)
 	e.AppliedAt, e.Late = u.now, u.Window().Fenced()
-	if u.Window().State == WindowRollingBack {
-		e.Decision = &Decision{Kind: DecideRetry, Reason: "reported as applied", By: u.actor.TokenID, At: u.now}
-	} else if e.Late {
+	switch {
+	case u.Window().State == WindowRollingBack && !e.mayHaveArrived():
+		e.Decision = &Decision{Kind: DecideRetry, Reason: "reported as applied", By: u.actor.TokenID, At: u.now, Attempts: len(e.Attempts)}
+	case u.Window().State == WindowRollingBack:
+	case e.Late:
 		e.Reason, e.Detail = ReasonLate, "it was reported after the rollback was over; a person decides"
 	}
 	return u.touchEntry("entry.completed", e, moved{draft: true})

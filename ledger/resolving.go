@@ -70,7 +70,7 @@ func (l *Ledger) checkSeen(ctx context.Context, e *Entry, r Resolution) error {
 	if r.Seen == "" || e.State != EntryStuck {
 		return nil
 	}
-	s := l.see(ctx, e)
+	s := l.see(ctx, e, uuid.Nil)
 	if s.err != nil {
 		return &Error{Code: CodeUnavailable, Op: "resolve entry", ID: e.ID.String(), Msg: lookDetail(s.err), Err: s.err}
 	}
@@ -85,7 +85,7 @@ func (u *unit) decide(e *Entry, r Resolution) error {
 	if e.State != EntryStuck {
 		return Conflict(u.op, e.ID.String(), "the entry is %s, not stuck", e.State)
 	}
-	d := &Decision{Kind: r.Decision, Reason: r.Reason, Seen: r.Seen, Evidence: r.Evidence, By: u.actor.TokenID, At: u.now}
+	d := &Decision{Kind: r.Decision, Reason: r.Reason, Seen: r.Seen, Evidence: r.Evidence, By: u.actor.TokenID, At: u.now, Attempts: len(e.Attempts)}
 	e.Decision = d
 	switch r.Decision {
 	case DecideWaive:
@@ -103,7 +103,8 @@ func (u *unit) decide(e *Entry, r Resolution) error {
 
 // goOn returns the window's rollback that is under way, or starts one for what is now free: of the whole
 // window where it is fenced, else with the selection of the last run, or of the entry alone if that run did
-// not select it. What earlier runs left stuck it leaves alone, unless a person decided on it.
+// not select it, or was cancelled: then an operator wants the rest left alone. What earlier runs left stuck it
+// leaves alone, unless a person decided on it.
 func (u *unit) goOn(e *Entry, r Resolution) (*Rollback, error) {
 	last, err := u.lastRollback()
 	if err != nil {
@@ -118,6 +119,8 @@ func (u *unit) goOn(e *Entry, r Resolution) (*Rollback, error) {
 		return last, nil
 	case last != nil && !last.State.Over():
 		return nil, Conflict(u.op, e.ID.String(), "a rollback that leaves this entry out is %s; wait for its end or cancel it", last.State)
+	case last != nil && last.State == RollbackCancelled:
+		next.Select = Selection{Only: []Term{{ID: e.ID}}}
 	case u.Window().Fenced():
 		next.Select = Selection{}
 	case !next.Select.Has(e):

@@ -67,73 +67,87 @@ func (l *Ledger) RenewLease(ctx context.Context, lease *Lease) error {
 	})
 }
 
-// A Change is what a runner writes about one entry. Exactly one of Open and Close is set.
-type Change struct {
-	EntryID uuid.UUID
-	Open    *Attempt // claims the entry with an attempt that is about to be sent
-	Close   *Closing
-}
-
-// A Closing is what an attempt, or a look alone, brought.
-type Closing struct {
-	Settlement
-	Void    bool     // the effect of an intent never happened
-	Attempt *Attempt // the attempt that ends; nil: nothing was sent
-	Now     Image    // what the third party shows, for the person who decides
-}
-
 // Advanced says what a runner has to know after a write.
 type Advanced struct {
 	Entries []Entry // as they are now, in the order of the changes; zero value: the change was not made
-	Moved   bool    // somebody else wrote into the window's journal since the runner's last write
-	Stop    bool    // paused, or to be cancelled: nothing was opened and nothing may be sent
+	Newer   []Entry // recorded meanwhile, beyond what a partial run selects; open ones hold what they depend on
+	// Moved: since the runner's last write somebody else wrote what the run has to see, or a change was not made.
+	Moved bool
+	Stop  bool // paused, or to be cancelled: nothing was opened and nothing may be sent
 }
 
-// Advance writes changes of entries in one transaction, guarded by the lease: it closes entry k and opens
-// entry k−1. An entry that is not in a state for its change any more (a script's word came between) is
-// left alone. ErrFenced: the lease is lost and nothing was written.
-func (l *Ledger) Advance(ctx context.Context, lease *Lease, changes ...Change) (Advanced, error) {
-	return leased(ctx, l, "advance rollback", lease, func(u *unit, r *Rollback) (Advanced, error) {
-		out := Advanced{Stop: r.State == RollbackPaused || r.Cancelling, Entries: make([]Entry, len(changes))}
-		stale := !r.Partial() && u.Window().Head.Number != lease.head // the look behind an opening may be out of date
-		for i, c := range changes {
-			if c.Open != nil && (out.Stop || stale) {
-				continue
-			}
-			e, err := u.findEntry(c.EntryID)
-			if err != nil {
-				return out, err
-			}
-			done, err := u.change(r, e, c)
-			if err != nil {
-				return out, err
-			}
-			if done {
-				out.Entries[i] = *e
-			}
-			stale = stale || !done
+// news is what others wrote into the window's journal since the runner's last write.
+type news struct {
+	moved bool    // it may change what the run has to do
+	newer []Entry // see [Advanced]
+}
+
+// mostNews is how many records a partial run reads to find out what is new; of more it walks anew.
+const mostNews = 1000
+
+// newsSince finds what others wrote. A full run has fenced its window, and whatever is new concerns it. Beside
+// a partial one scripts go on recording: only what touches its own entries, or closes a newer one, does.
+func (u *unit) newsSince(r *Rollback, head int64) (news, error) {
+	switch {
+	case u.Window().Head.Number == head:
+		return news{}, nil
+	case !r.Partial():
+		return news{moved: true}, nil
+	}
+	ids, more, err := u.Touched(head, mostNews)
+	if err != nil || more {
+		return news{moved: true}, err
+	}
+	var n news
+	for _, id := range ids {
+		e, err := u.findEntry(id)
+		if err != nil {
+			return n, err
 		}
-		return out, u.SaveRollback(r, lease.Epoch)
-	}, func(a *Advanced, moved bool) { a.Moved = moved })
+		if e.Seq <= r.Select.UpTo || r.Select.Has(e) || e.Closed() && e.OnRollback != OnRollbackRetain {
+			n.moved = true
+		} else {
+			n.newer = append(n.newer, *e)
+		}
+	}
+	return n, nil
 }
 
-// leased runs fn under the fence with the rollback of the lease, and tells whether others have written.
-func leased[T any](ctx context.Context, l *Ledger, op string, lease *Lease, fn func(*unit, *Rollback) (T, error), movedFunc func(*T, bool)) (T, error) {
+// hold reports whether an entry that was recorded meanwhile has to be undone before e.
+func (n news) hold(e *Entry) bool {
+	var h Holds
+	for i := range n.newer {
+		if !n.newer[i].Closed() {
+			h.Add(&n.newer[i])
+		}
+	}
+	return h.By(e) != 0
+}
+
+// leased runs fn under the fence with the rollback of the lease and with what others have written.
+func (l *Ledger) leased(ctx context.Context, op string, lease *Lease, fn func(*unit, *Rollback, news) (Advanced, error)) (Advanced, error) {
 	var head int64
 	var run Rollback
-	out, err := update(ctx, l, op, lease.Rollback.WindowID, func(u *unit) (T, error) {
-		var none T
-		moved := u.Window().Head.Number != lease.head
+	out, err := update(ctx, l, op, lease.Rollback.WindowID, func(u *unit) (Advanced, error) {
 		r, err := u.FindRollback(lease.Rollback.ID)
 		if err != nil {
-			return none, err
+			return Advanced{}, err
 		}
 		if r.Epoch != lease.Epoch || r.State.Over() {
-			return none, ErrFenced
+			return Advanced{}, ErrFenced
+		}
+		n, err := u.newsSince(r, lease.head)
+		if err != nil {
+			return Advanced{}, err
 		}
 		r.LeaseUntil = u.now.Add(LeaseTime)
-		out, err := fn(u, r)
-		movedFunc(&out, moved)
+		if r.State == RollbackQueued { // paused and resumed while its runner was still at work
+			if err := u.moveRollback(r, RollbackRunning, ""); err != nil {
+				return Advanced{}, err
+			}
+		}
+		out, err := fn(u, r, n)
+		out.Newer = n.newer
 		head, run = u.Window().Head.Number, *r
 		return out, err
 	})
@@ -143,82 +157,13 @@ func leased[T any](ctx context.Context, l *Ledger, op string, lease *Lease, fn f
 	return out, err
 }
 
-// change makes one change; false if the entry is not in a state for it any more.
-func (u *unit) change(r *Rollback, e *Entry, c Change) (bool, error) {
-	if c.Open != nil {
-		return u.openAttempt(r, e, *c.Open)
-	}
-	if c.Close.Void {
-		if e.State != EntryIntended {
-			return false, nil
-		}
-		e.Doubted, e.Detail, e.RollbackID = true, c.Close.Detail, r.ID
-		return true, u.moveEntry(e, EntryVoid, moved{note: c.Close.Detail})
-	}
-	if ok, err := u.claimEntry(r, e); !ok || err != nil {
-		return false, err
-	}
-	return true, u.closeEntry(e, *c.Close)
-}
-
-func (u *unit) openAttempt(r *Rollback, e *Entry, a Attempt) (bool, error) {
-	if e.State != EntryUndoing && !e.State.MayBecome(EntryUndoing) {
-		return false, nil
-	}
-	a.N, a.RollbackID, a.Epoch, a.StartedAt = len(e.Attempts)+1, r.ID, r.Epoch, u.now
-	e.Attempts = append(e.Attempts, a)
-	e.Doubted = e.Doubted || e.State == EntryIntended
-	e.RollbackID, e.Reason, e.Detail, e.NotBefore = r.ID, "", "", time.Time{}
-	if e.State == EntryUndoing {
-		return true, u.touchEntry("entry.attempt", e, moved{attempt: &a})
-	}
-	return true, u.moveEntry(e, EntryUndoing, moved{attempt: &a})
-}
-
-// claimEntry moves an entry to undoing without an attempt, as nothing is sent for it.
-func (u *unit) claimEntry(r *Rollback, e *Entry) (bool, error) {
-	if e.State == EntryUndoing {
-		e.RollbackID = r.ID
-		return true, nil
-	}
-	if !e.State.MayBecome(EntryUndoing) {
-		return false, nil
-	}
-	e.Doubted = e.Doubted || e.State == EntryIntended
-	e.RollbackID, e.Reason = r.ID, ""
-	return true, u.moveEntry(e, EntryUndoing, moved{})
-}
-
-func (u *unit) closeEntry(e *Entry, c Closing) error {
-	m := moved{}
-	if c.Attempt != nil {
-		a := *c.Attempt
-		a.Result, a.Status, a.Burnt, a.Detail = c.Result, c.Status, c.Burnt, c.Detail
-		if !c.Open {
-			a.EndedAt = u.now
-		}
-		e.Attempts = putAttempt(e.Attempts, a)
-		m.attempt = &a
-	}
-	e.Detail, e.NotBefore = c.Detail, time.Time{}
-	switch {
-	case c.Again:
-		e.NotBefore = u.now.Add(c.After)
-		return u.touchEntry("entry.retry", e, m)
-	case c.Outcome != "":
-		e.Outcome, e.UndoneAt, e.Reason, e.Decision = c.Outcome, u.now, "", nil
-		e.Now, e.NowDigest = Image{}, ""
-		return u.moveEntry(e, EntryUndone, m)
-	default:
-		e.Reason, e.Decision, e.Now, e.NowDigest = c.Reason, nil, c.Now, c.Digest
-		return u.moveEntry(e, EntryStuck, m)
-	}
-}
+// stops reports whether the run opens nothing any more.
+func (r *Rollback) stops() bool { return r.State == RollbackPaused || r.Cancelling }
 
 // Wait says in the open why the run does nothing right now (w set), or that it goes on (nil).
 func (l *Ledger) Wait(ctx context.Context, lease *Lease, w *Waiting) (Advanced, error) {
-	return leased(ctx, l, "wait", lease, func(u *unit, r *Rollback) (Advanced, error) {
-		out := Advanced{Stop: r.State == RollbackPaused || r.Cancelling}
+	return l.leased(ctx, "wait", lease, func(u *unit, r *Rollback, n news) (Advanced, error) {
+		out := Advanced{Stop: r.stops(), Moved: n.moved}
 		to := RollbackRunning
 		if w != nil {
 			to = RollbackWaiting
@@ -232,7 +177,7 @@ func (l *Ledger) Wait(ctx context.Context, lease *Lease, w *Waiting) (Advanced, 
 		}
 		r.Waiting = w
 		return out, u.moveRollback(r, to, "")
-	}, func(a *Advanced, moved bool) { a.Moved = moved })
+	})
 }
 
 // Finish ends the run if nothing has come between: it is finished, and its window is rolled back, stuck,
@@ -243,19 +188,18 @@ func (l *Ledger) Finish(ctx context.Context, lease *Lease) (Advanced, error) {
 	if err != nil {
 		return Advanced{}, err
 	}
-	return leased(ctx, l, "finish rollback", lease, func(u *unit, r *Rollback) (Advanced, error) {
-		moved := u.Window().Head.Number != lease.head
+	return l.leased(ctx, "finish rollback", lease, func(u *unit, r *Rollback, n news) (Advanced, error) {
 		switch {
 		case r.Cancelling:
 			return Advanced{Stop: true}, u.cancelRollback(r, undoing)
 		case r.State == RollbackPaused:
 			r.Holder, r.LeaseUntil = "", u.now
 			return Advanced{Stop: true}, u.SaveRollback(r, lease.Epoch)
-		case moved && !r.Partial():
-			return Advanced{}, u.SaveRollback(r, lease.Epoch)
+		case n.moved:
+			return Advanced{Moved: true}, u.SaveRollback(r, lease.Epoch)
 		}
 		return Advanced{}, u.finishRollback(r)
-	}, func(a *Advanced, moved bool) { a.Moved = moved })
+	})
 }
 
 func (u *unit) finishRollback(r *Rollback) error {
@@ -275,32 +219,6 @@ func (u *unit) finishRollback(r *Rollback) error {
 	default:
 		return u.moveWindow(WindowStuck, "")
 	}
-}
-
-// Relapse brings back an entry whose effect turned up after it was judged: a void one becomes applied,
-// late, and the run undoes it; of one that was undone the same effect is recorded anew as a late fact.
-func (l *Ledger) Relapse(ctx context.Context, lease *Lease, id uuid.UUID) (Advanced, error) {
-	return leased(ctx, l, "final look", lease, func(u *unit, _ *Rollback) (Advanced, error) {
-		e, err := u.findEntry(id)
-		if err != nil {
-			return Advanced{}, err
-		}
-		if e.State == EntryVoid {
-			e.Late, e.AppliedAt, e.Detail = true, u.now, "the effect turned up after it was judged not to have happened"
-			return Advanced{}, u.moveEntry(e, EntryApplied, moved{})
-		}
-		again := &Entry{
-			Draft: e.Draft, WindowID: e.WindowID, State: EntryApplied, Late: true, ResourceKey: e.ResourceKey,
-			RecordedBy: u.actor.TokenID, RecordedAt: u.now, AppliedAt: u.now,
-			Warnings: []string{"the effect of entry " + e.ID.String() + " turned up again after it was undone"},
-		}
-		again.ID, again.Draft.State, again.Source = NewID(), EntryApplied, "final look"
-		e.Doubted = false
-		if err := u.touchEntry("entry.relapsed", e, moved{}); err != nil {
-			return Advanced{}, err
-		}
-		return Advanced{}, u.insertEntry(again)
-	}, func(a *Advanced, moved bool) { a.Moved = moved })
 }
 
 // KeepEvidence stores what a runner knew when its lease was lost: accepted from anyone, moving nothing.

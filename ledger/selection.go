@@ -13,6 +13,11 @@ type Selection struct {
 	Only    []Term // any of them; empty: all
 	Exclude []Term // none of them
 	After   int    // only entries with a greater Seq ("back to entry N": N itself stays); 0: all
+	// UpTo is the newest entry that was there when a partial run began: what is recorded meanwhile is not
+	// the run's. 0: no bound.
+	UpTo int
+	// Also are entries that a partial run brought to light itself; they belong to it whatever the rest says.
+	Also []uuid.UUID
 }
 
 // A Term names entries in one of five ways; exactly one field is set.
@@ -24,13 +29,16 @@ type Term struct {
 	Tag    string
 }
 
-// All reports whether the selection leaves nothing out.
+// All reports whether the selection leaves nothing out. A bound alone leaves nothing out that was there.
 func (s Selection) All() bool { return len(s.Only) == 0 && len(s.Exclude) == 0 && s.After == 0 }
 
 // Has reports whether e is selected.
 func (s Selection) Has(e *Entry) bool {
 	match := func(t Term) bool { return t.matches(e) }
-	return e.Seq > s.After &&
+	if slices.Contains(s.Also, e.ID) {
+		return true
+	}
+	return e.Seq > s.After && (s.UpTo == 0 || e.Seq <= s.UpTo) &&
 		(len(s.Only) == 0 || slices.ContainsFunc(s.Only, match)) && !slices.ContainsFunc(s.Exclude, match)
 }
 
@@ -108,7 +116,7 @@ func termStrings(list []Term) []string {
 	return out
 }
 
-// Equal reports whether two selections have the same terms, in whatever order.
+// Equal reports whether two selections were asked for with the same terms, in whatever order.
 func (s Selection) Equal(o Selection) bool {
 	return s.After == o.After && sameTerms(s.Only, o.Only) && sameTerms(s.Exclude, o.Exclude)
 }

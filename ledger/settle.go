@@ -159,7 +159,7 @@ func settleUnchanged(e *Entry, out Settlement, s Sent) Settlement {
 	case out.Result == string(AnswerRefused):
 		return out.stuck(ReasonFailed, out.Detail)
 	case ambiguous && !s.Repeatable:
-		return out.stuck(ReasonInDoubt, "sent and not answered; it may still arrive, and sending it twice is not safe")
+		return out.stuck(ReasonInDoubt, DetailUnanswered)
 	case out.Result == string(AnswerAccepted) && !s.Repeatable:
 		return out.stuck(ReasonFailed, "accepted, and nothing changed")
 	case burnt >= s.Attempts || e.sentInRun() >= maxUnanswered*s.Attempts:
@@ -172,17 +172,6 @@ func settleUnchanged(e *Entry, out Settlement, s Sent) Settlement {
 // maxUnanswered bounds, as a multiple of the system's attempts, how often an undo is sent again that never
 // gets an answer although the third party answers looks.
 const maxUnanswered = 4
-
-// sentInRun counts the attempts of this run.
-func (e *Entry) sentInRun() int {
-	n := 0
-	for _, a := range e.Attempts {
-		if a.RollbackID == e.RollbackID {
-			n++
-		}
-	}
-	return n
-}
 
 // settleBlind: there is no way to look; only an answer that says success counts.
 func settleBlind(e *Entry, out Settlement, s Sent) Settlement {

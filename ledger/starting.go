@@ -186,6 +186,9 @@ func (u *unit) joinRollback(r *Rollback, sel Selection) (*Rollback, error) {
 func (u *unit) newRollback(r *Rollback) (*Rollback, error) {
 	w := u.Window()
 	r.ID, r.WindowID, r.State, r.RequestedBy, r.CreatedAt = NewID(), w.ID, RollbackQueued, u.actor.TokenID, u.now
+	if r.Partial() && r.Select.UpTo == 0 {
+		r.Select.UpTo = w.LastSeq
+	}
 	w.RollbackID = r.ID
 	if err := u.InsertRollback(r); err != nil {
 		return nil, err
@@ -323,13 +326,14 @@ func (u *unit) cancelRollback(r *Rollback, undoing []uuid.UUID) error {
 		return u.endPartial()
 	}
 	c, err := u.Count(Selection{})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case c.Stuck > 0:
-		return u.moveWindow(WindowStuck, "the rollback was cancelled")
 	}
 	u.Window().SealedAt = u.now
+	if c.Stuck > 0 {
+		u.Window().Resume = WindowSealed // once nothing is stuck any more
+		return u.moveWindow(WindowStuck, "the rollback was cancelled")
+	}
 	return u.moveWindow(WindowSealed, "the rollback was cancelled")
 }
 

@@ -48,6 +48,9 @@ type FenceTx interface {
 	// Append chains a record to the window's journal and returns the new head. r.Number must be
 	// Window().Head.Number+1 and stand in r.Body, whose bytes are stored and hashed as they are.
 	Append(r journal.Record) (Head, error)
+	// Touched returns the ids of the entries that the journal's records with Number > after are about, each once
+	// and in the order of the records. It reads at most limit records; more says that there are others.
+	Touched(after int64, limit int) (ids []uuid.UUID, more bool, err error)
 	// Count counts the window's entries that sel picks.
 	Count(sel Selection) (Counts, error)
 }

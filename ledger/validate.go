@@ -3,6 +3,7 @@ package ledger
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -233,6 +234,21 @@ func mergeResource(old, more json.RawMessage) (json.RawMessage, error) {
 		oldMembers = putMember(oldMembers, n)
 	}
 	return joinMembers(oldMembers), nil
+}
+
+// adds reports whether more changes no member that old has: it repeats them, or completes what is missing or
+// null. Both are objects.
+func adds(old, more json.RawMessage) bool {
+	was, err := membersOf(old)
+	if err != nil || len(more) == 0 {
+		return len(more) == 0
+	}
+	now, err := membersOf(more)
+	return err == nil && !slices.ContainsFunc(now, func(n member) bool {
+		return slices.ContainsFunc(was, func(o member) bool {
+			return string(o.name) == string(n.name) && string(o.value) != "null" && string(canonical(o.value)) != string(canonical(n.value))
+		})
+	})
 }
 
 // A member is one name and value of an object, byte for byte.

@@ -30,7 +30,7 @@ func (l *Ledger) Verify(ctx context.Context, windowID uuid.UUID) ([]Checked, err
 	if _, err := l.store.FindWindow(ctx, windowID); err != nil {
 		return nil, err
 	}
-	v := &verifier{ledger: l, sights: map[Key]sight{}, byKey: map[Key][]*Entry{}}
+	v := &verifier{ledger: l, byKey: map[Key][]*Entry{}}
 	if err := v.collect(ctx, windowID); err != nil {
 		return nil, err
 	}
@@ -49,7 +49,6 @@ type verifier struct {
 	ledger *Ledger
 	list   []*Entry         // what is compared, newest first
 	byKey  map[Key][]*Entry // the same, by resource
-	sights map[Key]sight    // each resource is looked at once
 }
 
 func (v *verifier) collect(ctx context.Context, windowID uuid.UUID) error {
@@ -115,13 +114,7 @@ func laidOver(image, over Image, by *Entry) Image {
 
 // check compares one entry with its resource.
 func (v *verifier) check(ctx context.Context, e *Entry) (verdict, detail string) {
-	s, looked := v.sights[e.ResourceKey]
-	if !looked {
-		s = v.ledger.see(ctx, e)
-		if e.ResourceKey != (Key{}) && len(v.byKey[e.ResourceKey]) > 1 {
-			v.sights[e.ResourceKey] = s
-		}
-	}
+	s := v.ledger.see(ctx, e, uuid.Nil)
 	if s.err != nil {
 		return CheckUnknown, lookDetail(s.err)
 	}

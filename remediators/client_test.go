@@ -52,7 +52,7 @@ func newRegistry(t *testing.T, c SystemConfig, clock ledger.Clock, log io.Writer
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reg, rem.(*nothing).client
+	return reg, rem.(*sheltered).inner.(*nothing).client
 }
 
 func newTestClient(t *testing.T, c SystemConfig) *Client {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +17,7 @@ func lockLedger(c Config) (unlock func(), err error) {
 	if file == "" {
 		return func() {}, nil
 	}
+	file = realPath(file)
 	f, err := os.OpenFile(file+".lock", os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the database
 	if err != nil {
 		return nil, fmt.Errorf("lock the ledger: %w", err)
@@ -30,4 +32,16 @@ func lockLedger(c Config) (unlock func(), err error) {
 		return nil, fmt.Errorf("lock the ledger: %w", err)
 	}
 	return func() { _ = f.Close() }, nil
+}
+
+// realPath returns the one spelling of a file's path that all links to it share, so that two processes that
+// name one ledger in different ways meet at one lock. A file that is not there yet has its folder's.
+func realPath(file string) string {
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		return real
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(file)); err == nil {
+		return filepath.Join(dir, filepath.Base(file))
+	}
+	return file
 }

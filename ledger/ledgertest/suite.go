@@ -24,6 +24,7 @@ func TestStore(t *testing.T, open func(t *testing.T) ledger.Store) {
 		{"FreshTx", testFreshTx},
 		{"AllOrNone", testAllOrNone},
 		{"OwnWritesAreSeen", testOwnWrites},
+		{"TouchedEntries", testTouched},
 		{"GoneCaller", testGoneCaller},
 		{"EntryRoundTrip", testEntryRoundTrip},
 		{"BytesExact", testBytesExact},

@@ -18,6 +18,7 @@ func testRollbacks(t *testing.T, s ledger.Store) {
 	r := NewRollback(w.ID)
 	r.Select = ledger.Selection{
 		Only: []ledger.Term{{ID: ledger.NewID()}, {Seq: 3}, {System: "a=b"}, {Kind: "k"}, {Tag: "system=x"}}, Exclude: []ledger.Term{{Seq: 4}}, After: 2,
+		UpTo: 9, Also: []uuid.UUID{ledger.NewID()},
 	}
 	r.Waiting = &ledger.Waiting{Why: "retry", Until: start.Add(time.Second), On: "flags"}
 	r.State, r.Reason, r.OnStuck = ledger.RollbackWaiting, "because", ledger.OnStuckHalt

@@ -213,3 +213,40 @@ func testGoneCaller(t *testing.T, s ledger.Store) {
 	wantCode(t, Record(ctx, s, w.ID, &e), ledger.CodeUnavailable)
 	same(t, len(every(t, s, w.ID)), 0)
 }
+
+// What the journal's newer records are about, those of the unit itself and of others in its transaction
+// included.
+func testTouched(t *testing.T, s ledger.Store) {
+	w, other := opened(t, s, "w"), opened(t, s, "other")
+	const opening = int64(1) // the record of the window itself
+	a, b, c, x := NewEntry(w.ID, "a"), NewEntry(w.ID, "b"), NewEntry(w.ID, "c"), NewEntry(other.ID, "x")
+	recorded(t, s, w.ID, &a, &b)
+	recorded(t, s, other.ID, &x)
+	update(t, s, w.ID, func(tx ledger.Tx) error {
+		_, err := Append(tx, "window.noted", uuid.Nil, uuid.Nil) // about no entry
+		must(t, err)
+		_, err = Append(tx, "entry.confirmed", a.ID, uuid.Nil)
+		must(t, err)
+		must(t, Insert(tx, &c))
+		for _, q := range []struct {
+			after int64
+			limit int
+			want  []uuid.UUID
+			more  bool
+		}{
+			{0, 10, []uuid.UUID{a.ID, b.ID, c.ID}, false},
+			{opening + 1, 10, []uuid.UUID{b.ID, a.ID, c.ID}, false},
+			{opening + 4, 10, []uuid.UUID{c.ID}, false},
+			{opening + 5, 10, nil, false},
+			{opening, 5, []uuid.UUID{a.ID, b.ID, c.ID}, false},
+			{opening, 2, []uuid.UUID{a.ID, b.ID}, true},
+			{opening + 1, 2, []uuid.UUID{b.ID}, true},
+		} {
+			ids, more, err := tx.Touched(q.after, q.limit)
+			must(t, err)
+			same(t, ids, q.want)
+			same(t, more, q.more)
+		}
+		return nil
+	})
+}

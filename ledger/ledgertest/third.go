@@ -18,10 +18,14 @@ type Third struct {
 	// undo happens all the same.
 	OnUndo func(n int, path string) (after bool, err error)
 	OnLook func(n int, path string) error
-	Blind  map[string]bool      // paths that cannot be read
-	Post   bool                 // undos are not safe to repeat
-	Grade  ledger.Reversibility // empty: exact
-	State  map[string]string    // path → document; not there: absent. Guarded by the lock: see Set and Get
+	// OnAnswer gives the answer of an undo that has no effect; ok false: the undo happens as always.
+	OnAnswer func(n int, path string) (a ledger.Answer, ok bool)
+	Blind    map[string]bool      // paths that cannot be read
+	Unproven map[string]bool      // paths whose absence may as well mean "not for you"
+	Patience time.Duration        // how long a look after an undo goes on; 0: one look
+	Post     bool                 // undos are not safe to repeat
+	Grade    ledger.Reversibility // empty: exact
+	State    map[string]string    // path → document; not there: absent. Guarded by the lock: see Set and Get
 
 	mu      sync.Mutex
 	effects []string
@@ -32,7 +36,7 @@ type Third struct {
 
 // NewThird returns a third party without resources.
 func NewThird() *Third {
-	return &Third{State: map[string]string{}, Blind: map[string]bool{}, parked: map[string]bool{}}
+	return &Third{State: map[string]string{}, Blind: map[string]bool{}, Unproven: map[string]bool{}, parked: map[string]bool{}}
 }
 
 // Path returns the path in a resource; empty: it has none.
@@ -70,9 +74,9 @@ func (p *Third) Look(_ context.Context, e *ledger.Entry) (ledger.Look, error) {
 	}
 	doc, ok := p.State[at]
 	if !ok {
-		return ledger.Look{Known: true, Now: ledger.Absent, Proven: true}, nil
+		return ledger.Look{Known: true, Now: ledger.Absent, Proven: !p.Unproven[at], Patience: p.Patience}, nil
 	}
-	return ledger.Look{Known: true, Now: ledger.Image{JSON: json.RawMessage(doc)}}, nil
+	return ledger.Look{Known: true, Now: ledger.Image{JSON: json.RawMessage(doc)}, Patience: p.Patience}, nil
 }
 
 // Preview implements [ledger.Remediator].
@@ -87,6 +91,11 @@ func (p *Third) Undo(_ context.Context, e *ledger.Entry, _ ledger.Look) (ledger.
 	p.undos++
 	at := Path(e.Resource)
 	var lost error
+	if p.OnAnswer != nil {
+		if a, ok := p.OnAnswer(p.undos, at); ok {
+			return a, nil
+		}
+	}
 	if p.OnUndo != nil {
 		after, err := p.OnUndo(p.undos, at)
 		if err != nil && !after {
@@ -167,4 +176,11 @@ func (p *Third) Calls() (looks, undos int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.looks, p.undos
+}
+
+// Delete takes the document at a path away.
+func (p *Third) Delete(at string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.State, at)
 }

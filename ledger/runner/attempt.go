@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"sideledger/ledger"
@@ -30,9 +31,12 @@ func (w *walk) take(ctx context.Context, e *ledger.Entry) error {
 		w.close(e, nil, blocked("the system is not configured any more"), ledger.Image{})
 		return nil
 	}
-	if w.parked[e.System] {
+	if w.isParked(e) {
 		w.close(e, nil, blocked("the third party refused our credential"), ledger.Image{})
 		return nil
+	}
+	if err := w.flushBefore(ctx, e); err != nil {
+		return err
 	}
 	eff, home, err := w.ledger.Effective(ctx, e)
 	if err != nil {
@@ -47,9 +51,28 @@ func (w *walk) take(ctx context.Context, e *ledger.Entry) error {
 	}
 	w.tries[sys.Name] = 0
 	if e.Unsettled() {
-		return w.settleOpen(c)
+		return w.settleOpen(ctx, c)
 	}
 	return w.follow(ctx, c)
+}
+
+// isParked reports whether e's system refused our credential in this run. A person who decides on an entry since
+// lets it be asked again.
+func (w *walk) isParked(e *ledger.Entry) bool {
+	since, parked := w.parked[e.System]
+	if parked && e.Decision != nil && !e.Decision.At.Before(since) {
+		delete(w.parked, e.System)
+		return false
+	}
+	return parked
+}
+
+// flushBefore writes closings of e's resource before e is judged: what the resource went through is read back.
+func (w *walk) flushBefore(ctx context.Context, e *ledger.Entry) error {
+	if e.ResourceKey == (ledger.Key{}) || !w.unwritten[e.ResourceKey] {
+		return nil
+	}
+	return w.flush(ctx)
 }
 
 func blocked(detail string) ledger.Settlement {
@@ -126,7 +149,7 @@ func (w *walk) away(c *work, why string, d time.Duration) {
 }
 
 func (w *walk) park(system string) {
-	w.parked[system] = true
+	w.parked[system] = w.runner.Clock.Now()
 	w.ledger.Park(system)
 }
 
@@ -140,11 +163,16 @@ func (w *walk) backoff(sys ledger.System, n int) time.Duration {
 }
 
 // settleOpen settles an attempt that was left open: by a crash, or because no look succeeded since. What
-// its call answered, if that is known, stands in the attempt.
-func (w *walk) settleOpen(c *work) error {
+// its call answered, if that is known, stands in the attempt. A person who decided since is heard: the
+// attempt ends, and the decision is acted on in the next pass.
+func (w *walk) settleOpen(ctx context.Context, c *work) error {
 	a := c.entry.Attempts[len(c.entry.Attempts)-1]
-	req, err := c.rem.Preview(c.eff, c.seen)
-	sent := ledger.Sent{Seen: c.seen, Repeatable: err == nil && req.Repeatable, Attempts: c.sys.Attempts}
+	seen, err := w.lookPatiently(ctx, c, c.seen)
+	if err != nil {
+		return w.lookFailed(ctx, c, err)
+	}
+	req, err := c.rem.Preview(c.eff, seen)
+	sent := ledger.Sent{Seen: seen, Repeatable: err == nil && req.Repeatable, Attempts: c.sys.Attempts}
 	if a.Result == "" {
 		sent.Err = &ledger.CallError{Class: ledger.CallAmbiguous, Detail: "the server stopped in the middle of it"}
 	} else {
@@ -155,7 +183,10 @@ func (w *walk) settleOpen(c *work) error {
 	}
 	s := ledger.Settle(c.eff, sent)
 	s.Burnt = s.Burnt && a.Result != "" || a.Burnt
-	w.close(c.entry, &a, s, c.seen.Now)
+	if s.Reason != "" && c.entry.DecidedSince() {
+		s.Reason, s.Again, s.After = "", true, 0
+	}
+	w.close(c.entry, &a, s, seen.Now)
 	return nil
 }
 
@@ -173,7 +204,7 @@ func (w *walk) follow(ctx context.Context, c *work) error {
 		}
 		w.close(c.entry, nil, s, ledger.Image{})
 	case ledger.VerdictVoid:
-		w.pending = append(w.pending, ledger.Change{EntryID: c.entry.ID, Close: &ledger.Closing{Settlement: s, Void: true}})
+		w.defers(c.entry, ledger.Closing{Settlement: s, Void: true})
 	case ledger.VerdictDrifted, ledger.VerdictManual, ledger.VerdictIrreversible, ledger.VerdictInDoubt, ledger.VerdictBlocked:
 		s.Reason = ledger.ReasonOf(j.Verdict)
 		w.close(c.entry, nil, s, c.seen.Now)
@@ -202,8 +233,12 @@ func (w *walk) send(ctx context.Context, c *work, j ledger.Judgement) error {
 		w.close(c.entry, nil, blocked(detailOf(err)), c.seen.Now)
 		return nil
 	}
-	attempt := &ledger.Attempt{Seen: j.Digest, Request: req.Method + " " + req.URL}
-	opened, err := w.advance(ctx, ledger.Change{EntryID: c.entry.ID, Open: attempt})
+	if !c.eff.MayResend(req.Repeatable) {
+		w.close(c.entry, nil, ledger.Settlement{Reason: ledger.ReasonInDoubt, Detail: ledger.DetailUnanswered, Digest: j.Digest}, c.seen.Now)
+		return nil
+	}
+	attempt := &ledger.Attempt{N: len(c.entry.Attempts) + 1, Seen: j.Digest, Request: requestLine(req)}
+	opened, err := w.advance(ctx, ledger.Change{EntryID: c.entry.ID, Seen: c.entry.Journal.Number, Open: attempt})
 	if err != nil {
 		return err
 	}
@@ -228,6 +263,12 @@ func (w *walk) send(ctx context.Context, c *work, j ledger.Judgement) error {
 	}
 	w.close(c.entry, &a, s, sent.Seen.Now)
 	return nil
+}
+
+// requestLine is what an attempt keeps of its request: no values, so no query either.
+func requestLine(req ledger.Request) string {
+	address, _, _ := strings.Cut(req.URL, "?")
+	return strings.TrimSpace(req.Method + " " + address)
 }
 
 // merge carries what opening an attempt wrote into the entry as the rollback sees it.
@@ -264,21 +305,34 @@ func (w *walk) lookAfter(ctx context.Context, c *work, sent ledger.Sent) (ledger
 }
 
 // lookPatiently looks until an entry that asked for it shows the before-image, and then once more after
-// its time to settle.
+// its time to settle. Cut short by the end of ctx it says that nobody knows: half a look is none.
 func (w *walk) lookPatiently(ctx context.Context, c *work, seen ledger.Look) (ledger.Look, error) {
 	var err error
 	until := w.runner.Clock.Now().Add(seen.Patience)
-	for !c.isBack(seen) && w.runner.Clock.Now().Before(until) && ctx.Err() == nil {
-		nap(ctx, nil, lookAgain)
+	for !c.isBack(seen) && w.runner.Clock.Now().Before(until) {
+		if err := wait(ctx, lookAgain); err != nil {
+			return ledger.Look{}, err
+		}
 		if seen, err = c.rem.Look(ctx, c.eff); err != nil {
 			return seen, err
 		}
 	}
 	if seen.Stable > 0 && c.isBack(seen) {
-		nap(ctx, nil, seen.Stable)
+		if err := wait(ctx, seen.Stable); err != nil {
+			return ledger.Look{}, err
+		}
 		return c.rem.Look(ctx, c.eff)
 	}
 	return seen, nil
+}
+
+// wait sleeps for d; an error says that ctx ended before.
+func wait(ctx context.Context, d time.Duration) error {
+	nap(ctx, nil, d)
+	if ctx.Err() != nil {
+		return &ledger.CallError{Class: ledger.CallNotSent, Detail: "the server stopped before the verification was over", Err: ctx.Err()}
+	}
+	return nil
 }
 
 func (c *work) isBack(seen ledger.Look) bool {
@@ -287,7 +341,7 @@ func (c *work) isBack(seen ledger.Look) bool {
 
 // close ends an attempt, or closes an entry that needed none; it is written with the next opening.
 func (w *walk) close(e *ledger.Entry, a *ledger.Attempt, s ledger.Settlement, now ledger.Image) {
-	w.pending = append(w.pending, ledger.Change{EntryID: e.ID, Close: &ledger.Closing{Settlement: s, Attempt: a, Now: now}})
+	w.defers(e, ledger.Closing{Settlement: s, Attempt: a, Now: now})
 	switch {
 	case s.Reason != "":
 		stuck := *e
@@ -303,6 +357,12 @@ func (w *walk) close(e *ledger.Entry, a *ledger.Attempt, s ledger.Settlement, no
 	}
 }
 
+// defers keeps a closing back until the next opening or the end of the pass.
+func (w *walk) defers(e *ledger.Entry, c ledger.Closing) {
+	w.pending = append(w.pending, ledger.Change{EntryID: e.ID, Seen: e.Journal.Number, Close: &c})
+	w.unwritten[e.ResourceKey] = true
+}
+
 func detailOf(err error) string {
 	var call *ledger.CallError
 	if errors.As(err, &call) {
@@ -312,11 +372,13 @@ func detailOf(err error) string {
 }
 
 // withGrace returns a context for a call: it ends some time after ctx, so that a server that stops lets
-// what it has sent be answered.
+// what it has sent be answered. A runner that lost its lease gets none: another one may be at work.
 func withGrace(ctx context.Context) (context.Context, func()) {
 	call, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		nap(call, nil, grace)
+		if !errors.Is(context.Cause(ctx), ledger.ErrFenced) {
+			nap(call, nil, grace)
+		}
 		cancel()
 	})
 	return call, func() { stop(); cancel() }

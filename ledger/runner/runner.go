@@ -13,10 +13,11 @@ import (
 )
 
 const (
-	sweepEvery = 5 * time.Second  // how long a lost wake-up stays unnoticed
-	longestNap = 30 * time.Second // a waiting run looks at the store again after this, told or not
-	breather   = time.Second      // after an error of the store
-	grace      = 10 * time.Second // how long a call in flight may go on after the runner was told to stop
+	sweepEvery = 5 * time.Second        // how long a lost wake-up stays unnoticed
+	longestNap = 30 * time.Second       // a waiting run looks at the store again after this, told or not
+	breather   = time.Second            // after an error of the store
+	rewrite    = 200 * time.Millisecond // between two tries of a write whose outcome is not known
+	grace      = 10 * time.Second       // how long a call in flight may go on after the runner was told to stop
 )
 
 // Config is what a Runner needs. Every field but Sole and Paused is required.
@@ -50,8 +51,8 @@ func New(c Config) *Runner {
 // Run works until ctx ends, then waits for the calls in flight (at most their grace).
 func (r *Runner) Run(ctx context.Context) {
 	defer r.wg.Wait()
-	if r.Paused {
-		r.pauseAll(ctx)
+	if r.Paused && !r.pauseAll(ctx) {
+		return
 	}
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
@@ -70,16 +71,34 @@ func (r *Runner) Run(ctx context.Context) {
 	}
 }
 
-func (r *Runner) pauseAll(ctx context.Context) {
+// pauseAll pauses every run that is not over. Nothing goes on until that is written: it tries until it
+// succeeds, or ctx ends (false).
+func (r *Runner) pauseAll(ctx context.Context) bool {
+	for {
+		err := r.tryPauseAll(ctx)
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		r.Log.ErrorContext(ctx, "unfinished rollbacks cannot be paused; none goes on until they are", slog.Any("err", err))
+		nap(ctx, nil, breather)
+	}
+}
+
+func (r *Runner) tryPauseAll(ctx context.Context) error {
 	runs, err := r.Ledger.Unfinished(ctx)
 	if err != nil {
-		r.Log.ErrorContext(ctx, "unfinished rollbacks cannot be read", slog.Any("err", err))
+		return err
 	}
+	var bad []error
 	for _, run := range runs {
-		if _, err := r.Ledger.Pause(ctx, run.ID); err != nil {
-			r.Log.ErrorContext(ctx, "a rollback could not be paused", slog.String("rollback_id", run.ID.String()), slog.Any("err", err))
+		if _, err := r.Ledger.Pause(ctx, run.ID); err != nil && ledger.CodeOf(err) != ledger.CodeConflict { // over meanwhile
+			bad = append(bad, err)
 		}
 	}
+	return errors.Join(bad...)
 }
 
 // sweep finds every run that is not over and nobody works on.
@@ -163,7 +182,7 @@ func (r *Runner) claimAndWalk(ctx context.Context, id uuid.UUID, wake chan struc
 	defer drop(nil)
 	renewed := *lease
 	r.wg.Go(func() { r.keep(held, drop, &renewed) })
-	w := &walk{runner: r, ledger: r.Ledger, lease: lease, wake: wake, parked: map[string]bool{}, tries: map[string]int{}, judged: map[uuid.UUID]bool{}}
+	w := &walk{runner: r, ledger: r.Ledger, lease: lease, wake: wake, parked: map[string]time.Time{}, tries: map[string]int{}, judged: map[uuid.UUID]bool{}}
 	if err := w.toTheEnd(held); err != nil {
 		if cause := context.Cause(held); cause != nil {
 			return cause

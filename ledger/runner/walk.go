@@ -21,18 +21,19 @@ type walk struct {
 	lease  *ledger.Lease
 	wake   chan struct{}
 
-	parked map[string]bool    // systems that refused our credential in this run
-	tries  map[string]int     // looks in a row that brought nothing, by system; by entry id for answered ones
-	judged map[uuid.UUID]bool // entries that the final look has visited
+	parked map[string]time.Time // systems that refused our credential in this run, and when
+	tries  map[string]int       // looks in a row that brought nothing, by system; by entry id for answered ones
+	judged map[uuid.UUID]bool   // entries that the final look has visited
 
 	// of one pass:
-	holds   ledger.Holds
-	busy    map[string]time.Time // systems that are away, paced or in a retry: their entries wait until then
-	waiting *ledger.Waiting
-	halted  bool            // on_stuck: halt
-	again   bool            // something moved: walk once more
-	stop    bool            // paused or to be cancelled
-	pending []ledger.Change // closings that are written with the next opening
+	holds     ledger.Holds
+	busy      map[string]time.Time // systems that are away, paced or in a retry: their entries wait until then
+	waiting   *ledger.Waiting
+	halted    bool                // on_stuck: halt
+	again     bool                // something moved: walk once more
+	stop      bool                // paused or to be cancelled
+	pending   []ledger.Change     // closings that are written with the next opening
+	unwritten map[ledger.Key]bool // resources of entries that they close
 }
 
 // toTheEnd walks until the run is finished, paused or cancelled.
@@ -52,6 +53,7 @@ func (w *walk) toTheEnd(ctx context.Context) error {
 // pass goes through the open entries once.
 func (w *walk) pass(ctx context.Context) error {
 	w.holds, w.busy, w.waiting = ledger.Holds{}, map[string]time.Time{}, nil
+	w.unwritten = map[ledger.Key]bool{}
 	w.halted, w.again = false, false
 	for from := 0; !w.stop; {
 		list, err := w.ledger.Entries(ctx, ledger.EntryQuery{
@@ -62,7 +64,7 @@ func (w *walk) pass(ctx context.Context) error {
 		}
 		for i := range list {
 			if err := w.visit(ctx, &list[i]); err != nil {
-				return err
+				return w.broken(ctx, err)
 			}
 			if w.again || w.stop || w.halted || w.waitsForWord() {
 				return w.flush(ctx)
@@ -76,6 +78,16 @@ func (w *walk) pass(ctx context.Context) error {
 	return nil
 }
 
+// broken ends a pass by an error. What the calls before it brought is written all the same, as far as it can be.
+func (w *walk) broken(ctx context.Context, err error) error {
+	if !errors.Is(err, ledger.ErrFenced) {
+		if err := w.flush(ctx); err != nil {
+			w.runner.Log.WarnContext(ctx, "outcomes could not be written", slog.Any("err", err))
+		}
+	}
+	return err
+}
+
 // turn decides what comes after a pass: the end, a nap, or the next pass.
 func (w *walk) turn(ctx context.Context) (over bool, err error) {
 	switch {
@@ -87,8 +99,11 @@ func (w *walk) turn(ctx context.Context) (over bool, err error) {
 	case w.waiting != nil:
 		return false, w.rest(ctx)
 	}
-	if relapsed, err := w.finalLook(ctx); err != nil || relapsed {
+	if err := w.finalLook(ctx); err != nil || w.again {
 		return false, err
+	}
+	if w.waiting != nil {
+		return false, w.rest(ctx)
 	}
 	adv, err := w.ledger.Finish(ctx, w.lease)
 	if err != nil {
@@ -104,7 +119,7 @@ func (w *walk) rest(ctx context.Context) error {
 		w.stop = adv.Stop
 		return err
 	}
-	if !adv.Moved || w.lease.Rollback.Partial() {
+	if !adv.Moved {
 		nap(ctx, w.wake, min(w.waiting.Until.Sub(w.runner.Clock.Now()), longestNap))
 	}
 	if err := ctx.Err(); err != nil {
@@ -128,7 +143,7 @@ func (w *walk) visit(ctx context.Context, e *ledger.Entry) error {
 		w.staysStuck(e)
 		return nil
 	case w.holds.By(e) != 0:
-		w.holds.Add(e)
+		w.staysOpen(e)
 		return nil
 	case e.State == ledger.EntryIntended && now.Before(e.PerformBy):
 		w.wait(ledger.Waiting{Why: whyPerformBy, Until: e.PerformBy, On: e.ID.String()})
@@ -177,6 +192,15 @@ func (w *walk) retries(e *ledger.Entry) bool {
 	return run.Again && e.RollbackID != run.ID && e.Reason != ledger.ReasonLate
 }
 
+// staysOpen says that e is not taken up in this pass: a stuck one holds up what a stuck one does.
+func (w *walk) staysOpen(e *ledger.Entry) {
+	if e.State == ledger.EntryStuck {
+		w.staysStuck(e)
+		return
+	}
+	w.holds.Add(e)
+}
+
 // staysStuck says that e stays open, and what that holds up.
 func (w *walk) staysStuck(e *ledger.Entry) {
 	switch w.lease.Rollback.OnStuck {
@@ -203,18 +227,37 @@ func (w *walk) flush(ctx context.Context) error {
 // brought is not lost because the server stops.
 func (w *walk) advance(ctx context.Context, more ...ledger.Change) (*ledger.Entry, error) {
 	changes := append(w.pending, more...)
-	adv, err := w.ledger.Advance(context.WithoutCancel(ctx), w.lease, changes...)
+	adv, err := w.write(ctx, changes)
 	if errors.Is(err, ledger.ErrFenced) {
 		w.keepEvidence(ctx, changes)
+		w.pending = nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	w.pending = nil
+	w.pending, w.unwritten = nil, map[ledger.Key]bool{}
 	w.stop = w.stop || adv.Stop
-	w.again = w.again || adv.Moved && !w.lease.Rollback.Partial()
+	w.again = w.again || adv.Moved
+	for i := range adv.Newer {
+		if !adv.Newer[i].Closed() {
+			w.holds.Add(&adv.Newer[i])
+		}
+	}
 	w.told(ctx, adv.Entries)
 	return &adv.Entries[len(adv.Entries)-1], nil
+}
+
+// write writes changes. While it is not known whether they were written it asks again, for as long as the lease
+// can last; nobody else may work on the run until then.
+func (w *walk) write(ctx context.Context, changes []ledger.Change) (ledger.Advanced, error) {
+	ctx = context.WithoutCancel(ctx)
+	for began := w.runner.Clock.Now(); ; {
+		adv, err := w.ledger.Advance(ctx, w.lease, changes...)
+		if ledger.CodeOf(err) != ledger.CodeUnavailable || w.runner.Clock.Now().Sub(began) >= ledger.LeaseTime {
+			return adv, err
+		}
+		nap(ctx, nil, rewrite)
+	}
 }
 
 // keepEvidence stores the outcomes that a lost lease kept from being written.
@@ -241,46 +284,4 @@ func (w *walk) told(ctx context.Context, list []ledger.Entry) {
 		w.runner.Log.InfoContext(ctx, "entry settled", slog.String("entry_id", e.ID.String()), slog.Int("seq", e.Seq),
 			slog.String("system", e.System), slog.String("state", string(e.State)), slog.String("outcome", string(e.Outcome)))
 	}
-}
-
-// finalLook looks once more at entries that were judged by looking, as nobody had reported on them: an
-// effect that turned up since is brought back and undone.
-func (w *walk) finalLook(ctx context.Context) (relapsed bool, err error) {
-	for from := 0; ; {
-		list, err := w.ledger.Entries(ctx, ledger.EntryQuery{
-			WindowID: w.lease.Rollback.WindowID, Doubted: true, From: from, Limit: page,
-			States: []ledger.EntryState{ledger.EntryVoid, ledger.EntryUndone}, Select: w.lease.Rollback.Select,
-		})
-		if err != nil {
-			return relapsed, err
-		}
-		for i := range list {
-			e := &list[i]
-			if w.judged[e.ID] || !w.turnedUp(ctx, e) {
-				continue
-			}
-			w.judged[e.ID], relapsed = true, true
-			if _, err := w.ledger.Relapse(ctx, w.lease, e.ID); err != nil {
-				return relapsed, err
-			}
-		}
-		if len(list) < page {
-			return relapsed, nil
-		}
-		from = list[len(list)-1].Seq
-	}
-}
-
-// turnedUp reports whether the effect of an entry that was judged is there after all.
-func (w *walk) turnedUp(ctx context.Context, e *ledger.Entry) bool {
-	_, rem, err := w.ledger.System(e.System)
-	if err != nil || w.parked[e.System] {
-		return false
-	}
-	seen, err := rem.Look(ctx, e)
-	if err != nil || !seen.Known || seen.Now.IsAbsent() && !seen.Proven {
-		return false
-	}
-	c := ledger.Compare(e.Before, e.After, seen.Now, seen.Scope)
-	return c.After && !c.Before
 }

@@ -72,6 +72,7 @@ type decisionDoc struct {
 	Evidence string
 	By       string
 	At       int64
+	Attempts int `json:",omitempty"`
 }
 
 func entryToRow(e *ledger.Entry) (*entryRow, error) {
@@ -100,7 +101,7 @@ func entryToRow(e *ledger.Entry) (*entryRow, error) {
 		r.NowImage = e.Now.JSON
 	}
 	if d := e.Decision; d != nil {
-		r.Decision, err = document(decisionDoc{string(d.Kind), d.Reason, d.Seen, d.Evidence, d.By, micros(d.At)}, false)
+		r.Decision, err = document(decisionDoc{string(d.Kind), d.Reason, d.Seen, d.Evidence, d.By, micros(d.At), d.Attempts}, false)
 	}
 	return r, err
 }
@@ -157,7 +158,7 @@ func (r *entryRow) entry() (*ledger.Entry, error) {
 			return nil, err
 		}
 		e.Decision = &ledger.Decision{
-			Kind: ledger.DecisionKind(d.Kind), Reason: d.Reason, Seen: d.Seen, Evidence: d.Evidence, By: d.By, At: moment(d.At),
+			Kind: ledger.DecisionKind(d.Kind), Reason: d.Reason, Seen: d.Seen, Evidence: d.Evidence, By: d.By, At: moment(d.At), Attempts: d.Attempts,
 		}
 	}
 	return e, parse(r.Warnings, &e.Warnings)
@@ -204,6 +205,8 @@ type selectionDoc struct {
 	Only    []termDoc
 	Exclude []termDoc
 	After   int
+	UpTo    int         `json:",omitempty"`
+	Also    []uuid.UUID `json:",omitempty"`
 }
 
 type termDoc struct {
@@ -215,7 +218,9 @@ type termDoc struct {
 }
 
 func rollbackToRow(r *ledger.Rollback) (*rollbackRow, error) {
-	sel, err := document(selectionDoc{termDocs(r.Select.Only), termDocs(r.Select.Exclude), r.Select.After}, r.Select.All())
+	sel, err := document(selectionDoc{
+		Only: termDocs(r.Select.Only), Exclude: termDocs(r.Select.Exclude), After: r.Select.After, UpTo: r.Select.UpTo, Also: r.Select.Also,
+	}, r.Select.All())
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +245,7 @@ func (r *rollbackRow) rollback() (*ledger.Rollback, error) {
 	if err := parse(r.Selection, &sel); err != nil {
 		return nil, err
 	}
-	out.Select = ledger.Selection{Only: terms(sel.Only), Exclude: terms(sel.Exclude), After: sel.After}
+	out.Select = ledger.Selection{Only: terms(sel.Only), Exclude: terms(sel.Exclude), After: sel.After, UpTo: sel.UpTo, Also: sel.Also}
 	if len(r.Waiting) > 0 {
 		var w waitingDoc
 		if err := parse(r.Waiting, &w); err != nil {

@@ -13,8 +13,18 @@ import (
 
 // selected keeps the entries that sel picks: what it leaves of a window is what sel.Has says of each.
 func selected(q *bun.SelectQuery, sel ledger.Selection) *bun.SelectQuery {
+	if len(sel.Also) > 0 {
+		return q.WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+			also := sel.Also
+			sel.Also = nil
+			return selected(q, sel).WhereOr("id IN (?)", bun.List(also))
+		})
+	}
 	if sel.After != 0 {
 		q = q.Where("seq > ?", sel.After)
+	}
+	if sel.UpTo != 0 {
+		q = q.Where("seq <= ?", sel.UpTo)
 	}
 	if len(sel.Only) > 0 {
 		if cond, args := anyOf(sel.Only); cond != "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -104,6 +105,33 @@ func (t *tx) Append(r journal.Record) (ledger.Head, error) {
 	t.head = ledger.Head{Number: r.Number, Hash: sum}
 	t.win.Head = t.head
 	return t.head, nil
+}
+
+// Touched implements [ledger.FenceTx]. Records that are kept back stand behind those of the table.
+func (t *tx) Touched(after int64, limit int) (ids []uuid.UUID, more bool, err error) {
+	if err := t.usable(); err != nil {
+		return nil, false, err
+	}
+	var texts []string
+	err = t.b.c.db.NewSelect().TableExpr("journal").Column("entry_id").Where("window_id = ?", t.win.ID).
+		Where("number > ?", after).OrderExpr("number").Limit(int64(limit)+1).Scan(t.b.ctx, &texts)
+	if err != nil {
+		return nil, false, t.b.fail(err)
+	}
+	for _, r := range t.b.records {
+		if r.WindowID == t.win.ID && r.Number > after {
+			texts = append(texts, r.EntryID)
+		}
+	}
+	if len(texts) > limit {
+		texts, more = texts[:limit], true
+	}
+	for _, s := range texts {
+		if id, err := uuid.Parse(s); err == nil && !slices.Contains(ids, id) { // a record that is about no entry has none
+			ids = append(ids, id)
+		}
+	}
+	return ids, more, nil
 }
 
 // Count implements [ledger.FenceTx].

@@ -1,0 +1,66 @@
+package remediators
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"sideledger/ledger"
+)
+
+// sheltered keeps a remediator's panic from ending the server: the entry that set it off gets an error, the
+// others go on. A look that panicked is an answer of no use, so it is tried as often as the system's attempts
+// allow; of an undo nobody knows whether it was sent.
+type sheltered struct {
+	inner  ledger.Remediator
+	log    *slog.Logger
+	system string
+}
+
+// caught turns a panic into an error of the given class. It is deferred.
+func (s *sheltered) caught(class ledger.CallClass, err *error) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	s.say(v)
+	*err = &ledger.CallError{Class: class, Detail: "its remediator broke down; the server's log says where"}
+}
+
+// say logs a panic with where it happened. Its value may hold what a third party sent, so only its type is kept.
+func (s *sheltered) say(v any) {
+	s.log.Error("a remediator panicked", "system", s.system, "err", fmt.Sprintf("%T", v), "stack", string(debug.Stack())) //nolint:sloglint // no context here
+}
+
+// Kinds implements [ledger.Remediator].
+func (s *sheltered) Kinds() []string { return s.inner.Kinds() }
+
+// Check implements [ledger.Remediator].
+func (s *sheltered) Check(d *ledger.Draft) (g ledger.Grading, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.say(v)
+			err = ledger.Invalid("", "its remediator cannot read this entry; the server's log says where")
+		}
+	}()
+	return s.inner.Check(d)
+}
+
+// Look implements [ledger.Remediator].
+func (s *sheltered) Look(ctx context.Context, e *ledger.Entry) (seen ledger.Look, err error) {
+	defer s.caught(ledger.CallAnswered, &err)
+	return s.inner.Look(ctx, e)
+}
+
+// Preview implements [ledger.Remediator].
+func (s *sheltered) Preview(e *ledger.Entry, seen ledger.Look) (req ledger.Request, err error) {
+	defer s.caught(ledger.CallDenied, &err)
+	return s.inner.Preview(e, seen)
+}
+
+// Undo implements [ledger.Remediator].
+func (s *sheltered) Undo(ctx context.Context, e *ledger.Entry, seen ledger.Look) (a ledger.Answer, err error) {
+	defer s.caught(ledger.CallAmbiguous, &err)
+	return s.inner.Undo(ctx, e, seen)
+}
