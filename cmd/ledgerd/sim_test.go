@@ -163,7 +163,7 @@ func (s *sim) live(id uuid.UUID, d time.Duration) {
 	life := s.store.revive()
 	defer context.AfterFunc(ctx, func() { s.store.die(life) })()
 	r := runner.New(runner.Config{
-		Ledger: s.ledger, Waker: s.waker, Clock: time.Now, Log: slog.New(slog.DiscardHandler), Sole: true,
+		Ledger: s.ledger, Waker: s.waker, Clock: time.Now, Log: slog.New(slog.DiscardHandler), Grace: callGrace, Sole: true,
 		JitterFunc: func(d time.Duration) time.Duration { return d },
 	})
 	r.RunOne(ctx, id)

@@ -77,10 +77,13 @@ func (p *parts) close() {
 	}
 }
 
+// callGrace is how long an undo that was sent may still be answered when the server stops.
+const callGrace = 10 * time.Second
+
 // newRunner returns the runner of rollbacks. sole: no other process runs on this ledger.
 func (p *parts) newRunner(sole, paused bool) *runner.Runner {
 	return runner.New(runner.Config{
-		Ledger: p.ledger, Waker: p.waker, Clock: time.Now, Log: p.log, Sole: sole, Paused: paused,
+		Ledger: p.ledger, Waker: p.waker, Clock: time.Now, Log: p.log, Grace: callGrace, Sole: sole, Paused: paused,
 		JitterFunc: func(d time.Duration) time.Duration {
 			if d <= 0 {
 				return 0

@@ -22,6 +22,7 @@ type Third struct {
 	OnAnswer func(n int, path string) (a ledger.Answer, ok bool)
 	Blind    map[string]bool      // paths that cannot be read
 	Unproven map[string]bool      // paths whose absence may as well mean "not for you"
+	Gone     bool                 // its systems are not configured any more
 	Patience time.Duration        // how long a look after an undo goes on; 0: one look
 	Post     bool                 // undos are not safe to repeat
 	Grade    ledger.Reversibility // empty: exact
@@ -73,10 +74,12 @@ func (p *Third) Look(_ context.Context, e *ledger.Entry) (ledger.Look, error) {
 		}
 	}
 	doc, ok := p.State[at]
+	seen := ledger.Look{Known: true, Now: ledger.Image{JSON: json.RawMessage(doc)}, Patience: p.Patience}
+	seen.Scope = ledger.Scope{Owned: e.Owned, Masked: e.Masked, Volatile: e.Volatile, Unordered: e.Unordered}
 	if !ok {
-		return ledger.Look{Known: true, Now: ledger.Absent, Proven: !p.Unproven[at], Patience: p.Patience}, nil
+		seen.Now, seen.Proven = ledger.Absent, !p.Unproven[at]
 	}
-	return ledger.Look{Known: true, Now: ledger.Image{JSON: json.RawMessage(doc)}, Patience: p.Patience}, nil
+	return seen, nil
 }
 
 // Preview implements [ledger.Remediator].
@@ -138,7 +141,9 @@ func (p *Third) Order() []string {
 
 // Find implements [ledger.Systems]: every name but "unknown" is this third party.
 func (p *Third) Find(name string) (ledger.System, ledger.Remediator, error) {
-	if name == "unknown" {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if name == "unknown" || p.Gone {
 		return ledger.System{}, nil, ledger.NotFound("system", name)
 	}
 	return ledger.System{Name: name, Attempts: 4, Backoff: ledger.Backoff{Base: time.Millisecond, Cap: 4 * time.Millisecond}}, p, nil

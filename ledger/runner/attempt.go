@@ -249,7 +249,7 @@ func (w *walk) send(ctx context.Context, c *work, j ledger.Judgement) error {
 	c.entry = opened
 	c.eff = merge(c.eff, opened)
 	a := opened.Attempts[len(opened.Attempts)-1]
-	call, done := withGrace(ctx)
+	call, done := withGrace(ctx, w.runner.Grace)
 	defer done()
 	sent := ledger.Sent{Repeatable: req.Repeatable, Attempts: c.sys.Attempts}
 	sent.Answer, sent.Err = c.rem.Undo(call, c.eff, c.seen)
@@ -373,7 +373,7 @@ func detailOf(err error) string {
 
 // withGrace returns a context for a call: it ends some time after ctx, so that a server that stops lets
 // what it has sent be answered. A runner that lost its lease gets none: another one may be at work.
-func withGrace(ctx context.Context) (context.Context, func()) {
+func withGrace(ctx context.Context, grace time.Duration) (context.Context, func()) {
 	call, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		if !errors.Is(context.Cause(ctx), ledger.ErrFenced) {

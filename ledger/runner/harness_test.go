@@ -68,6 +68,22 @@ func (b *bench) runner() *runner.Runner {
 	})
 }
 
+// runnerPaused is the runner of a server that was started with --paused.
+func (b *bench) runnerPaused() *runner.Runner {
+	r := b.runner()
+	r.Paused = true
+	return r
+}
+
+func (b *bench) runState(id uuid.UUID) ledger.RollbackState {
+	b.Helper()
+	run, err := b.ledger.Rollback(b.Context(), id)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return run.State
+}
+
 func image(s string) ledger.Image {
 	if s == "" {
 		return ledger.Image{}

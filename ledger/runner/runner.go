@@ -17,10 +17,9 @@ const (
 	longestNap = 30 * time.Second       // a waiting run looks at the store again after this, told or not
 	breather   = time.Second            // after an error of the store
 	rewrite    = 200 * time.Millisecond // between two tries of a write whose outcome is not known
-	grace      = 10 * time.Second       // how long a call in flight may go on after the runner was told to stop
 )
 
-// Config is what a Runner needs. Every field but Sole and Paused is required.
+// Config is what a Runner needs. Every field but Grace, Sole and Paused is required.
 type Config struct {
 	Ledger *ledger.Ledger
 	Waker  *Waker
@@ -28,6 +27,8 @@ type Config struct {
 	Log    *slog.Logger
 	// JitterFunc picks a duration between 0 and d for a retry.
 	JitterFunc func(d time.Duration) time.Duration
+	// Grace is how long a call in flight may go on after the runner was told to stop; 0: it ends at once.
+	Grace time.Duration
 	// Sole says that no other process runs on this ledger: leases of dead ones are taken over at once.
 	Sole bool
 	// Paused pauses, at the start, every run that is not over: an operator resumes each.
