@@ -69,6 +69,10 @@ func (a *API) cancelRollback(ctx context.Context, in *call, _ *struct{}) (*ledge
 	return a.ledger.Cancel(ctx, in.id)
 }
 
+func (a *API) confirmRollback(ctx context.Context, in *call, b *wire.ConfirmRequest) (*ledger.RollbackView, error) {
+	return a.ledger.Confirm(ctx, in.id, b.System, b.Reason)
+}
+
 func rollbackAnswer(r *ledger.RollbackView) answer { return answer{body: rollbackToWire(r)} }
 
 func rollbackStarted(r *ledger.RollbackView) answer {
@@ -85,7 +89,12 @@ func rollbackToWire(r *ledger.RollbackView) wire.Rollback {
 		ID: r.ID.String(), WindowID: r.WindowID.String(), State: string(r.State), Complete: r.Complete, Partial: r.Partial(),
 		Counts: countsToWire(r.Counts), Only: termsToWire(r.Select.Only), Exclude: termsToWire(r.Select.Exclude), ToEntry: r.Select.After,
 		OnStuck: string(r.OnStuck), RequestedBy: r.RequestedBy, Reason: r.Reason, CreatedAt: r.CreatedAt,
-		StartedAt: maybeTime(r.StartedAt), FinishedAt: maybeTime(r.FinishedAt),
+		StartedAt: maybeTime(r.StartedAt), FinishedAt: maybeTime(r.FinishedAt), SecondWords: []wire.SecondWord{},
+	}
+	for _, w := range r.Words {
+		out.SecondWords = append(out.SecondWords, wire.SecondWord{
+			System: w.System, Detail: w.Detail, AskedAt: w.AskedAt, By: w.By, Reason: w.Reason, GivenAt: maybeTime(w.GivenAt),
+		})
 	}
 	if w := r.Waiting; w != nil {
 		out.Waiting = &wire.Waiting{Why: w.Why, Until: maybeTime(w.Until), On: w.On}

@@ -67,6 +67,7 @@ func (a *API) routes() []route {
 		{method: post, path: "/v1/rollbacks/:id/pause", role: operator, run: changes(a.pauseRollback, rollbackAnswer)},
 		{method: post, path: "/v1/rollbacks/:id/resume", role: operator, run: changes(a.resumeRollback, rollbackAnswer)},
 		{method: post, path: "/v1/rollbacks/:id/cancel", role: operator, run: changes(a.cancelRollback, rollbackAnswer)},
+		{method: post, path: "/v1/rollbacks/:id/confirm", role: operator, run: changes(a.confirmRollback, rollbackAnswer)},
 		{method: get, path: "/v1/rollbacks/:id/events", role: viewer, stream: true, run: streams(a.rollbackEvents)},
 
 		{method: get, path: "/v1/systems", role: viewer, run: reads(a.listSystems)},

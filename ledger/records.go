@@ -152,12 +152,22 @@ type rollbackJSON struct {
 	Reason      string        `json:"reason,omitempty"`
 	Again       bool          `json:"again,omitempty"`
 	Cancelling  bool          `json:"cancelling,omitempty"`
+	Words       []wordJSON    `json:"second_words,omitempty"`
 	Complete    bool          `json:"complete"`
 	CreatedAt   time.Time     `json:"created_at"`
 	StartedAt   time.Time     `json:"started_at,omitzero"`
 	FinishedAt  time.Time     `json:"finished_at,omitzero"`
 	Epoch       int64         `json:"epoch"`
 	Holder      string        `json:"holder,omitempty"`
+}
+
+type wordJSON struct {
+	System  string    `json:"system"`
+	Detail  string    `json:"detail"`
+	AskedAt time.Time `json:"asked_at"`
+	By      string    `json:"by,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	GivenAt time.Time `json:"given_at,omitzero"`
 }
 
 type waitingJSON struct {
@@ -173,6 +183,9 @@ func rollbackToJSON(r *Rollback) *rollbackJSON {
 		OnStuck: r.OnStuck, RequestedBy: r.RequestedBy, Reason: r.Reason, Again: r.Again, Cancelling: r.Cancelling,
 		Complete: r.Complete, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
 		Epoch: r.Epoch, Holder: r.Holder,
+	}
+	for _, w := range r.Words {
+		j.Words = append(j.Words, wordJSON(w))
 	}
 	if r.Waiting != nil {
 		w := waitingJSON(*r.Waiting)
@@ -195,6 +208,10 @@ func (j *rollbackJSON) into(r *Rollback) error {
 	r.RequestedBy, r.Reason, r.Again, r.Cancelling = j.RequestedBy, j.Reason, j.Again, j.Cancelling
 	r.Complete, r.CreatedAt, r.StartedAt, r.FinishedAt = j.Complete, j.CreatedAt, j.StartedAt, j.FinishedAt
 	r.Epoch, r.Holder, r.Waiting = j.Epoch, j.Holder, nil
+	r.Words = nil
+	for _, w := range j.Words {
+		r.Words = append(r.Words, Word(w))
+	}
 	if j.Waiting != nil {
 		w := Waiting(*j.Waiting)
 		r.Waiting = &w

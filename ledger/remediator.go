@@ -15,6 +15,14 @@ type System struct {
 	Disabled   bool   // entries stay; nothing new is recorded and nothing is sent
 	Attempts   int    // answers that may be burnt on one entry before it is stuck, failed
 	Backoff    Backoff
+	Guard      Guard
+}
+
+// A Guard bounds what a run may do at one system before an operator gives a second word. The zero value bounds
+// nothing.
+type Guard struct {
+	Deletions int     // undos that delete, at this system within a minute, by all runs together; 0: as many as there are
+	Share     float64 // of what the system holds that one run may undo, between 0 and 1; 0: all of it
 }
 
 // Backoff is the pace of retries: full jitter between 0 and min(Cap, Base·2ⁿ).
@@ -59,6 +67,12 @@ type Remediator interface {
 	Preview(e *Entry, seen Look) (Request, error)
 	// Undo makes at most one changing call, conditional on what was seen where the third party can.
 	Undo(ctx context.Context, e *Entry, seen Look) (Answer, error)
+}
+
+// A Counter is a [Remediator] that can tell how many resources its system holds.
+type Counter interface {
+	// Held counts them now; known is false if there is no way to. Errors are as those of Look.
+	Held(ctx context.Context) (n int, known bool, err error)
 }
 
 // A Grading is what a remediator says about an entry without looking at the third party.

@@ -32,6 +32,7 @@ type Rollback struct {
 	CreatedAt   time.Time
 	StartedAt   time.Time // zero: no runner has claimed it yet
 	FinishedAt  time.Time // zero: not over
+	Words       []Word    // second words that it asked for, at most one a system
 
 	Epoch      int64     // of the lease; grows with every claim
 	Holder     string    // the runner that holds the lease
@@ -41,9 +42,42 @@ type Rollback struct {
 // Partial reports whether the run covers a part of its window only: it does not fence.
 func (r *Rollback) Partial() bool { return !r.Select.All() }
 
+// A Word is an operator's second word, which a run asks for before it goes on at a system: it would delete more,
+// or more of what the system holds, than the system's [Guard] allows.
+type Word struct {
+	System  string
+	Detail  string // what was about to happen
+	AskedAt time.Time
+	By      string // token id of who gave it; empty: it was not given yet
+	Reason  string
+	GivenAt time.Time // zero: not given yet
+}
+
+// word returns the word that the run asked for at a system; nil: none.
+func (r *Rollback) word(system string) *Word {
+	for i := range r.Words {
+		if r.Words[i].System == system {
+			return &r.Words[i]
+		}
+	}
+	return nil
+}
+
+// Waits reports whether the run waits for a second word before it goes on at a system.
+func (r *Rollback) Waits(system string) bool {
+	w := r.word(system)
+	return w != nil && w.GivenAt.IsZero()
+}
+
+// Confirmed reports whether a second word was given at a system: nothing is guarded there any more.
+func (r *Rollback) Confirmed(system string) bool {
+	w := r.word(system)
+	return w != nil && !w.GivenAt.IsZero()
+}
+
 // Waiting says why a run does nothing right now.
 type Waiting struct {
-	Why   string    // "perform_by", "system_away", "retry", "paced"
+	Why   string    // "perform_by", "second_word", "system_away", "retry", "paced"
 	Until time.Time // when it looks again; zero: when told
 	On    string    // entry id or system name
 }

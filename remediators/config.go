@@ -20,6 +20,7 @@ type SystemConfig struct {
 	Allow        []string                 `yaml:"allow"`         // "METHOD /path*", relative to URL; empty: everything below it
 	Retry        RetryConfig              `yaml:"retry"`
 	Rate         RateConfig               `yaml:"rate"`
+	Guard        GuardConfig              `yaml:"guard"`
 	Disabled     bool                     `yaml:"disabled"` // entries stay, nothing is sent
 	Commands     map[string]CommandConfig `yaml:"commands"` // command only: what may be run, by name
 }
@@ -46,6 +47,47 @@ type RetryConfig struct {
 type RateConfig struct {
 	PerSecond  float64 `yaml:"per_second"` // calls started in a second, evenly spaced; 0: as many as there are; else at least 0.01
 	Concurrent int     `yaml:"concurrent"` // calls under way at once; 0: as many as there are
+}
+
+// GuardConfig says what a run does not do at one system without an operator's second word; see [ledger.Guard].
+type GuardConfig struct {
+	Deletions *int        `yaml:"deletions_per_minute"` // absent: 60; 0: as many as there are
+	Share     float64     `yaml:"share"`                // of what the system holds, between 0 and 1; 0: all of it
+	Held      *HeldConfig `yaml:"held"`                 // http only; share needs it
+}
+
+// HeldConfig says where a system tells what it holds: the members of a list or an object in the answer to a GET.
+type HeldConfig struct {
+	Path    string `yaml:"path"`    // relative to url
+	Pointer string `yaml:"pointer"` // JSON pointer to the list or object; empty: the whole answer
+}
+
+// defaultDeletions is how many undos may delete at one system within a minute.
+const defaultDeletions = 60
+
+func (c GuardConfig) guard() ledger.Guard {
+	g := ledger.Guard{Deletions: defaultDeletions, Share: c.Share}
+	if c.Deletions != nil {
+		g.Deletions = *c.Deletions
+	}
+	return g
+}
+
+func (c GuardConfig) validate(add func(field, msg string)) {
+	if c.Deletions != nil && *c.Deletions < 0 {
+		add("guard.deletions_per_minute", "is at least 0, which means as many as there are; leave it out for 60")
+	}
+	if c.Share < 0 || c.Share > 1 {
+		add("guard.share", "is a part of the whole, between 0 and 1")
+	}
+	if c.Share > 0 && c.Held == nil {
+		add("guard.held", "share needs to know what the system holds: {path: /list, pointer: /items}")
+	}
+	if c.Held != nil {
+		if err := CheckPath(c.Held.Path); err != nil {
+			add("guard.held.path", err.Error())
+		}
+	}
 }
 
 // CommandConfig is one command that entries may name.
@@ -122,6 +164,6 @@ func (c RetryConfig) attempts() int {
 func (c SystemConfig) system(name string) ledger.System {
 	return ledger.System{
 		Name: name, Remediator: c.Remediator, Profile: c.Profile, URL: strings.TrimRight(c.URL, "/"),
-		Disabled: c.Disabled, Attempts: c.Retry.attempts(), Backoff: c.Retry.backoff(),
+		Disabled: c.Disabled, Attempts: c.Retry.attempts(), Backoff: c.Retry.backoff(), Guard: c.Guard.guard(),
 	}
 }

@@ -53,6 +53,16 @@ func (s *sheltered) Look(ctx context.Context, e *ledger.Entry) (seen ledger.Look
 	return s.inner.Look(ctx, e)
 }
 
+// Held implements [ledger.Counter], for remediators that do.
+func (s *sheltered) Held(ctx context.Context) (n int, known bool, err error) {
+	c, ok := s.inner.(ledger.Counter)
+	if !ok {
+		return 0, false, nil
+	}
+	defer s.caught(ledger.CallAnswered, &err)
+	return c.Held(ctx)
+}
+
 // Preview implements [ledger.Remediator].
 func (s *sheltered) Preview(e *ledger.Entry, seen ledger.Look) (req ledger.Request, err error) {
 	defer s.caught(ledger.CallDenied, &err)

@@ -43,6 +43,7 @@ func (c SystemConfig) Validate(name string) error {
 		}
 	}
 	c.validateLimits(add)
+	c.Guard.validate(add)
 	return errors.Join(bad...)
 }
 

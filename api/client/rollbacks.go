@@ -54,6 +54,11 @@ func (c *Client) Cancel(ctx context.Context, id string) (*wire.Rollback, error) 
 	return answer[wire.Rollback](ctx, c, rollbackPath(id, "/cancel"), nil)
 }
 
+// Confirm gives the second word that a run asked for.
+func (c *Client) Confirm(ctx context.Context, id string, r wire.ConfirmRequest) (*wire.Rollback, error) {
+	return answer[wire.Rollback](ctx, c, rollbackPath(id, "/confirm"), r)
+}
+
 // Verify compares every closed or applied entry with its recorded state. It looks at every third party
 // and may take long; it is sent once.
 func (c *Client) Verify(ctx context.Context, windowID string) (*wire.VerifyResult, error) {

@@ -43,22 +43,40 @@ func (r *EntryRef) UnmarshalJSON(b []byte) error {
 
 // A Rollback is one run over a window, as answered.
 type Rollback struct {
-	ID          string     `json:"id"`
-	WindowID    string     `json:"window_id"`
-	State       string     `json:"state"`   // queued, running, waiting, paused, finished, cancelled
-	Waiting     *Waiting   `json:"waiting"` // null unless waiting
-	Complete    bool       `json:"complete"`
-	Partial     bool       `json:"partial"` // it covers a part of its window only
-	Counts      Counts     `json:"counts"`
-	Only        []string   `json:"only"`
-	Exclude     []string   `json:"exclude"`
-	ToEntry     int        `json:"to_entry"` // number of the entry that stays; 0: none
-	OnStuck     string     `json:"on_stuck"`
-	RequestedBy string     `json:"requested_by"`
-	Reason      string     `json:"reason"`
-	CreatedAt   time.Time  `json:"created_at"`
-	StartedAt   *time.Time `json:"started_at"`  // null: no runner has claimed it yet
-	FinishedAt  *time.Time `json:"finished_at"` // null: not over
+	ID          string       `json:"id"`
+	WindowID    string       `json:"window_id"`
+	State       string       `json:"state"`   // queued, running, waiting, paused, finished, cancelled
+	Waiting     *Waiting     `json:"waiting"` // null unless waiting
+	Complete    bool         `json:"complete"`
+	Partial     bool         `json:"partial"` // it covers a part of its window only
+	Counts      Counts       `json:"counts"`
+	Only        []string     `json:"only"`
+	Exclude     []string     `json:"exclude"`
+	ToEntry     int          `json:"to_entry"` // number of the entry that stays; 0: none
+	OnStuck     string       `json:"on_stuck"`
+	RequestedBy string       `json:"requested_by"`
+	Reason      string       `json:"reason"`
+	CreatedAt   time.Time    `json:"created_at"`
+	StartedAt   *time.Time   `json:"started_at"`   // null: no runner has claimed it yet
+	FinishedAt  *time.Time   `json:"finished_at"`  // null: not over
+	SecondWords []SecondWord `json:"second_words"` // that it asked for before it went on at a system
+}
+
+// A SecondWord is an operator's word that a run asks for: it would delete more, or more of what a system holds,
+// than the system's guard allows.
+type SecondWord struct {
+	System  string     `json:"system"`
+	Detail  string     `json:"detail"` // what was about to happen
+	AskedAt time.Time  `json:"asked_at"`
+	By      string     `json:"by"`       // id of the token that gave it; empty: not given yet
+	Reason  string     `json:"reason"`   // of who gave it
+	GivenAt *time.Time `json:"given_at"` // null: not given yet
+}
+
+// A ConfirmRequest is the body of POST /v1/rollbacks/{id}/confirm.
+type ConfirmRequest struct {
+	System string `json:"system,omitzero"` // empty: every system that the run asked about
+	Reason string `json:"reason"`
 }
 
 // Over reports whether the run has ended.
@@ -66,7 +84,7 @@ func (r *Rollback) Over() bool { return r.State == "finished" || r.State == "can
 
 // Waiting says why a run does nothing right now.
 type Waiting struct {
-	Why   string     `json:"why"`   // perform_by, system_away, retry, paced
+	Why   string     `json:"why"`   // perform_by, second_word, system_away, retry, paced
 	Until *time.Time `json:"until"` // when it looks again; null: when told
 	On    string     `json:"on"`    // entry id or name of a system
 }

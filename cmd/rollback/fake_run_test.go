@@ -44,13 +44,35 @@ func (f *fake) start(window, body string) (int, any) {
 	return 202, *rb
 }
 
+// confirm gives the second words that a run asked for.
+func (f *fake) confirm(id, body string) (int, any) {
+	var r wire.ConfirmRequest
+	if err := strict(body, &r); err != nil || r.Reason == "" {
+		return 422, "invalid"
+	}
+	rb := f.rollback(id)
+	if rb == nil {
+		return 404, "not_found"
+	}
+	now, given := time.Now().UTC(), false
+	for i := range rb.SecondWords {
+		if w := &rb.SecondWords[i]; r.System == "" || r.System == w.System {
+			w.GivenAt, w.Reason, given = &now, r.Reason, true
+		}
+	}
+	if !given {
+		return 409, "conflict"
+	}
+	return 200, *rb
+}
+
 func (f *fake) noteRun(w *wire.Window, rb *wire.Rollback) {
 	f.note(w, "rollback."+rb.State, wire.Record{
 		RollbackID: rb.ID, Rollback: &wire.RecordRollback{State: rb.State, Waiting: rb.Waiting, Complete: rb.Complete},
 	})
 }
 
-// run goes through a script: "undone 3 undone", "stuck 2 drifted", "waived 1", "wait perform_by",
+// run goes through a script: "undone 3 undone", "stuck 2 drifted", "waived 1", "wait perform_by", "ask edge",
 // "hold" until the test lets it go on, "cancel". At its end it is finished.
 func (f *fake) run(w *wire.Window, rb *wire.Rollback, script []string) {
 	f.mu.Lock()
@@ -69,6 +91,9 @@ func (f *fake) run(w *wire.Window, rb *wire.Rollback, script []string) {
 			f.going--
 		case "wait":
 			rb.State, rb.Waiting = "waiting", &wire.Waiting{Why: words[1], On: words[2]}
+			f.noteRun(w, rb)
+		case "ask":
+			rb.SecondWords = []wire.SecondWord{{System: words[1], Detail: "more than 60 deletions within a minute", AskedAt: now}}
 			f.noteRun(w, rb)
 		case "cancel":
 			end = "cancelled"

@@ -258,6 +258,8 @@ func (f *fake) answer(r *http.Request, body string) (int, any) {
 		return f.start(parts[2], body)
 	case "GET rollbacks ":
 		return found(f.rollback(parts[2]))
+	case "POST rollbacks confirm":
+		return f.confirm(parts[2], body)
 	case "GET entries ":
 		return found(f.entry(parts[2]))
 	case "POST entries applied", "POST entries void", "POST entries renew", "POST entries resolve":

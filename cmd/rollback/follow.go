@@ -107,6 +107,8 @@ func waits(w *wire.Waiting) string {
 	switch w.Why {
 	case "perform_by":
 		text = "nobody has reported on an intent yet"
+	case "second_word":
+		text = "an operator's second word is needed, see `rollback status`"
 	case "system_away":
 		text = "a system is away"
 	case "retry":

@@ -81,6 +81,8 @@ func scriptFake(ts *testscript.TestScript, neg bool, args []string) {
 		f.mu.Lock()
 		f.script = strings.Split(strings.TrimSpace(ts.ReadFile(args[1])), "\n")
 		f.mu.Unlock()
+	case "go":
+		f.letGo()
 	case "plan":
 		f.mu.Lock()
 		ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &f.plan))

@@ -45,6 +45,12 @@ func (p *page) rollback(rb *wire.Rollback) {
 	}
 	p.printf("Rollback %s%s: %s\n", clean(rb.ID), partial, p.paint(tint, clean(word)))
 	p.printf("  %s\n", countsText(rb.Counts))
+	for _, w := range rb.SecondWords {
+		if w.GivenAt == nil && !rb.Over() {
+			p.printf("  %s %s: %s. If that is right:\n    rollback confirm --window %s --system %s --reason TEXT\n",
+				p.paint(tintWarn, "?"), clean(w.System), clean(w.Detail), clean(rb.WindowID), clean(w.System))
+		}
+	}
 }
 
 // countsText says how many entries became what; zeros are left out.

@@ -20,6 +20,10 @@ func testRollbacks(t *testing.T, s ledger.Store) {
 		Only: []ledger.Term{{ID: ledger.NewID()}, {Seq: 3}, {System: "a=b"}, {Kind: "k"}, {Tag: "system=x"}}, Exclude: []ledger.Term{{Seq: 4}}, After: 2,
 		UpTo: 9, Also: []uuid.UUID{ledger.NewID()},
 	}
+	r.Words = []ledger.Word{
+		{System: "edge", Detail: "61 deletions", AskedAt: start},
+		{System: "flags", Detail: "all of it", AskedAt: start, By: "token", Reason: "ours", GivenAt: start.Add(time.Minute)},
+	}
 	r.Waiting = &ledger.Waiting{Why: "retry", Until: start.Add(time.Second), On: "flags"}
 	r.State, r.Reason, r.OnStuck = ledger.RollbackWaiting, "because", ledger.OnStuckHalt
 	r.StartedAt, r.Epoch, r.Holder, r.LeaseUntil = start.Add(time.Minute), 3, "h", start.Add(time.Hour)

@@ -20,9 +20,11 @@ type Third struct {
 	OnLook func(n int, path string) error
 	// OnAnswer gives the answer of an undo that has no effect; ok false: the undo happens as always.
 	OnAnswer func(n int, path string) (a ledger.Answer, ok bool)
-	Blind    map[string]bool      // paths that cannot be read
-	Unproven map[string]bool      // paths whose absence may as well mean "not for you"
-	Gone     bool                 // its systems are not configured any more
+	Blind    map[string]bool // paths that cannot be read
+	Unproven map[string]bool // paths whose absence may as well mean "not for you"
+	Gone     bool            // its systems are not configured any more
+	Guard    ledger.Guard    // of every system
+	HeldFunc func() (n int, known bool, err error)
 	Patience time.Duration        // how long a look after an undo goes on; 0: one look
 	Post     bool                 // undos are not safe to repeat
 	Grade    ledger.Reversibility // empty: exact
@@ -80,6 +82,16 @@ func (p *Third) Look(_ context.Context, e *ledger.Entry) (ledger.Look, error) {
 		seen.Now, seen.Proven = ledger.Absent, !p.Unproven[at]
 	}
 	return seen, nil
+}
+
+// Held implements [ledger.Counter]; without HeldFunc it cannot tell.
+func (p *Third) Held(context.Context) (n int, known bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.HeldFunc == nil {
+		return 0, false, nil
+	}
+	return p.HeldFunc()
 }
 
 // Preview implements [ledger.Remediator].
@@ -146,7 +158,7 @@ func (p *Third) Find(name string) (ledger.System, ledger.Remediator, error) {
 	if name == "unknown" || p.Gone {
 		return ledger.System{}, nil, ledger.NotFound("system", name)
 	}
-	return ledger.System{Name: name, Attempts: 4, Backoff: ledger.Backoff{Base: time.Millisecond, Cap: 4 * time.Millisecond}}, p, nil
+	return ledger.System{Name: name, Attempts: 4, Backoff: ledger.Backoff{Base: time.Millisecond, Cap: 4 * time.Millisecond}, Guard: p.Guard}, p, nil
 }
 
 // List implements [ledger.Systems]: the systems that were ever parked.

@@ -237,6 +237,9 @@ func (w *walk) send(ctx context.Context, c *work, j ledger.Judgement) error {
 		w.close(c.entry, nil, ledger.Settlement{Reason: ledger.ReasonInDoubt, Detail: ledger.DetailUnanswered, Digest: j.Digest}, c.seen.Now)
 		return nil
 	}
+	if wait, err := w.guarded(ctx, c, req); wait || err != nil {
+		return err
+	}
 	attempt := &ledger.Attempt{N: len(c.entry.Attempts) + 1, Seen: j.Digest, Request: requestLine(req)}
 	opened, err := w.advance(ctx, ledger.Change{EntryID: c.entry.ID, Seen: c.entry.Journal.Number, Open: attempt})
 	if err != nil {
@@ -245,6 +248,9 @@ func (w *walk) send(ctx context.Context, c *work, j ledger.Judgement) error {
 	if opened.ID != c.entry.ID {
 		w.again = true // a word came between, or the run was stopped
 		return nil
+	}
+	if deletes(c.entry, req) {
+		w.runner.deletions.add(c.sys.Name, w.runner.Clock.Now())
 	}
 	c.entry = opened
 	c.eff = merge(c.eff, opened)

@@ -38,15 +38,18 @@ type Config struct {
 // A Runner works on all rollbacks that are due, each in a goroutine of its own.
 type Runner struct {
 	Config
-	holder string
-	wg     sync.WaitGroup
-	mu     sync.Mutex
-	active map[uuid.UUID]chan struct{} // what wakes a run that is being worked on
+	holder    string
+	deletions deletions
+	wg        sync.WaitGroup
+	mu        sync.Mutex
+	active    map[uuid.UUID]chan struct{} // what wakes a run that is being worked on
 }
 
 // New returns a Runner; it does nothing before Run or RunOne.
 func New(c Config) *Runner {
-	return &Runner{Config: c, holder: ledger.NewID().String(), active: map[uuid.UUID]chan struct{}{}}
+	return &Runner{
+		Config: c, holder: ledger.NewID().String(), active: map[uuid.UUID]chan struct{}{}, deletions: deletions{sent: map[string][]time.Time{}},
+	}
 }
 
 // Run works until ctx ends, then waits for the calls in flight (at most their grace).
@@ -183,7 +186,7 @@ func (r *Runner) claimAndWalk(ctx context.Context, id uuid.UUID, wake chan struc
 	defer drop(nil)
 	renewed := *lease
 	r.wg.Go(func() { r.keep(held, drop, &renewed) })
-	w := &walk{runner: r, ledger: r.Ledger, lease: lease, wake: wake, parked: map[string]time.Time{}, tries: map[string]int{}, judged: map[uuid.UUID]bool{}}
+	w := newWalk(r, lease, wake)
 	if err := w.toTheEnd(held); err != nil {
 		if cause := context.Cause(held); cause != nil {
 			return cause

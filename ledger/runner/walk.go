@@ -24,6 +24,7 @@ type walk struct {
 	parked map[string]time.Time // systems that refused our credential in this run, and when
 	tries  map[string]int       // looks in a row that brought nothing, by system; by entry id for answered ones
 	judged map[uuid.UUID]bool   // entries that the final look has visited
+	shared map[string]bool      // systems whose share of what they hold was worked out
 
 	// of one pass:
 	holds     ledger.Holds
@@ -34,6 +35,13 @@ type walk struct {
 	stop      bool                // paused or to be cancelled
 	pending   []ledger.Change     // closings that are written with the next opening
 	unwritten map[ledger.Key]bool // resources of entries that they close
+}
+
+func newWalk(r *Runner, lease *ledger.Lease, wake chan struct{}) *walk {
+	return &walk{
+		runner: r, ledger: r.Ledger, lease: lease, wake: wake, parked: map[string]time.Time{}, tries: map[string]int{},
+		judged: map[uuid.UUID]bool{}, shared: map[string]bool{},
+	}
 }
 
 // toTheEnd walks until the run is finished, paused or cancelled.
@@ -120,15 +128,23 @@ func (w *walk) rest(ctx context.Context) error {
 		return err
 	}
 	if !adv.Moved {
-		nap(ctx, w.wake, min(w.waiting.Until.Sub(w.runner.Clock.Now()), longestNap))
+		nap(ctx, w.wake, w.napTime())
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !w.runner.Clock.Now().Before(w.waiting.Until) {
+	if until := w.waiting.Until; !until.IsZero() && !w.runner.Clock.Now().Before(until) {
 		_, err = w.ledger.Wait(ctx, w.lease, nil)
 	}
 	return err
+}
+
+// napTime is how long the run sleeps: until what it waits for, but it looks at the store in between.
+func (w *walk) napTime() time.Duration {
+	if w.waiting.Until.IsZero() {
+		return longestNap
+	}
+	return min(w.waiting.Until.Sub(w.runner.Clock.Now()), longestNap)
 }
 
 // visit does with one open entry what can be done now.
@@ -144,6 +160,9 @@ func (w *walk) visit(ctx context.Context, e *ledger.Entry) error {
 		return nil
 	case w.holds.By(e) != 0:
 		w.staysOpen(e)
+		return nil
+	case run.Waits(e.System):
+		w.awaitWord(e)
 		return nil
 	case e.State == ledger.EntryIntended && now.Before(e.PerformBy):
 		w.wait(ledger.Waiting{Why: whyPerformBy, Until: e.PerformBy, On: e.ID.String()})
@@ -163,22 +182,41 @@ func (w *walk) visit(ctx context.Context, e *ledger.Entry) error {
 
 // The words of Waiting.Why.
 const (
-	whyPerformBy = "perform_by"
-	whyRetry     = "retry"
-	whyAway      = "system_away"
+	whyPerformBy  = "perform_by"
+	whySecondWord = "second_word"
+	whyRetry      = "retry"
+	whyAway       = "system_away"
 )
 
 // waitsForWord reports whether the pass stops here: an intent may still become an effect, and nothing
 // older goes first.
 func (w *walk) waitsForWord() bool { return w.waiting != nil && w.waiting.Why == whyPerformBy }
 
-// wait keeps the reason that ends first; an intent's perform_by goes before all, as it ends the pass.
+// wait keeps the reason that a person has to know of first, and of equal ones the one that ends first. What ends
+// before it ends the nap all the same.
 func (w *walk) wait(x ledger.Waiting) {
-	if w.waiting == nil || x.Why == whyPerformBy || x.Until.Before(w.waiting.Until) {
-		if x.Why == whyPerformBy && w.waiting != nil && w.waiting.Until.Before(x.Until) {
-			x.Until = w.waiting.Until
-		}
+	if w.waiting == nil {
 		w.waiting = &x
+		return
+	}
+	first, other := *w.waiting, x
+	if rank(x.Why) < rank(first.Why) || rank(x.Why) == rank(first.Why) && x.Until.Before(first.Until) {
+		first, other = x, first
+	}
+	if !other.Until.IsZero() && (first.Until.IsZero() || other.Until.Before(first.Until)) {
+		first.Until = other.Until
+	}
+	w.waiting = &first
+}
+
+func rank(why string) int {
+	switch why {
+	case whyPerformBy:
+		return 0
+	case whySecondWord:
+		return 1
+	default:
+		return 2
 	}
 }
 

@@ -185,20 +185,31 @@ type rollbackRow struct {
 	Epoch       int64     `bun:"epoch"`
 	Holder      string    `bun:"holder"`
 	LeaseUntil  int64     `bun:"lease_until"`
+	Words       []byte    `bun:"words"`
 }
 
 func (r *rollbackRow) args() []any {
 	return []any{
 		r.ID, r.WindowID, r.State, r.Waiting, r.Selection, r.OnStuck, r.RequestedBy, r.Reason, r.Again, r.Cancelling, r.Complete, r.CreatedAt,
-		r.StartedAt, r.FinishedAt, r.Epoch, r.Holder, r.LeaseUntil,
+		r.StartedAt, r.FinishedAt, r.Epoch, r.Holder, r.LeaseUntil, r.Words,
 	}
 }
 
-// waitingDoc, selectionDoc and termDoc are [ledger.Waiting], [ledger.Selection] and [ledger.Term] as they are stored.
+// waitingDoc, wordDoc, selectionDoc and termDoc are [ledger.Waiting], [ledger.Word], [ledger.Selection] and
+// [ledger.Term] as they are stored.
 type waitingDoc struct {
 	Why   string
 	Until int64
 	On    string
+}
+
+type wordDoc struct {
+	System  string
+	Detail  string
+	AskedAt int64
+	By      string
+	Reason  string
+	GivenAt int64
 }
 
 type selectionDoc struct {
@@ -230,8 +241,15 @@ func rollbackToRow(r *ledger.Rollback) (*rollbackRow, error) {
 		FinishedAt: micros(r.FinishedAt), Epoch: r.Epoch, Holder: r.Holder, LeaseUntil: micros(r.LeaseUntil),
 	}
 	if w := r.Waiting; w != nil {
-		row.Waiting, err = document(waitingDoc{w.Why, micros(w.Until), w.On}, false)
+		if row.Waiting, err = document(waitingDoc{w.Why, micros(w.Until), w.On}, false); err != nil {
+			return nil, err
+		}
 	}
+	var words []wordDoc
+	for _, w := range r.Words {
+		words = append(words, wordDoc{w.System, w.Detail, micros(w.AskedAt), w.By, w.Reason, micros(w.GivenAt)})
+	}
+	row.Words, err = document(words, len(words) == 0)
 	return row, err
 }
 
@@ -246,6 +264,15 @@ func (r *rollbackRow) rollback() (*ledger.Rollback, error) {
 		return nil, err
 	}
 	out.Select = ledger.Selection{Only: terms(sel.Only), Exclude: terms(sel.Exclude), After: sel.After, UpTo: sel.UpTo, Also: sel.Also}
+	var words []wordDoc
+	if err := parse(r.Words, &words); err != nil {
+		return nil, err
+	}
+	for _, w := range words {
+		out.Words = append(out.Words, ledger.Word{
+			System: w.System, Detail: w.Detail, AskedAt: moment(w.AskedAt), By: w.By, Reason: w.Reason, GivenAt: moment(w.GivenAt),
+		})
+	}
 	if len(r.Waiting) > 0 {
 		var w waitingDoc
 		if err := parse(r.Waiting, &w); err != nil {

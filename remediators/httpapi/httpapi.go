@@ -18,6 +18,7 @@ type Remediator struct {
 	client  *remediators.Client
 	profile *profile // nil: none
 	clock   ledger.Clock
+	held    *remediators.HeldConfig // nil: nobody asks
 }
 
 // Factory makes the remediator of a system with remediator: http. It implements [remediators.Factory].
@@ -28,7 +29,12 @@ func Factory(b remediators.Binding) (ledger.Remediator, error) {
 	if len(b.Config.Commands) > 0 {
 		return nil, remediators.Fieldf("commands", "belong to remediator: command")
 	}
-	r := &Remediator{client: b.Client, clock: b.Clock}
+	r := &Remediator{client: b.Client, clock: b.Clock, held: b.Config.Guard.Held}
+	if r.held != nil {
+		if _, ok := parsePointer(r.held.Pointer); !ok {
+			return nil, remediators.Fieldf("guard.held.pointer", "is no JSON pointer: \"\" or \"/items\"")
+		}
+	}
 	if b.Config.Profile != "" {
 		p, err := loadProfile(b.Config.Profile)
 		if err != nil {
