@@ -4,8 +4,10 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 GOLANGCI_VERSION := v2.15.0
+VULNCHECK_VERSION := v1.9.0
 TOOLS := $(CURDIR)/.cache/bin
 LINT := $(TOOLS)/golangci-lint
+VULNCHECK := $(TOOLS)/govulncheck
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
@@ -46,10 +48,13 @@ format: $(LINT) ## write the code in its one format
 generate: ## write what is generated from the code (docs/states.md)
 	go test ./ledger -run TestStatesPage -count 1 -update
 
-tools: $(LINT) ## install golangci-lint into .cache/bin (takes minutes)
+tools: $(LINT) $(VULNCHECK) ## install golangci-lint and govulncheck into .cache/bin (takes minutes)
 
 $(LINT):
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+$(VULNCHECK):
+	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(VULNCHECK_VERSION)
 
 clean: ## remove what was built, and ./.demo
 	rm -rf bin .demo
