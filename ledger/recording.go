@@ -94,6 +94,9 @@ func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft) (c
 	if err != nil {
 		return checkedDraft{}, err
 	}
+	if len(g.Denied) > 0 && d.State == EntryIntended && ActorOf(ctx).Role == RoleRecorder {
+		return checkedDraft{}, Invalid(g.Denied[0].Field, "%s", g.Denied[0].Msg)
+	}
 	c := checkedDraft{draft: d, posted: digest, warnings: g.Warnings, key: keyOf(&d, g)}
 	if d.Reversible == "" {
 		c.draft.Reversible = g.Reversible
