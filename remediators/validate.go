@@ -141,7 +141,7 @@ func (c SystemConfig) deniedHost(host string) string {
 	if !ok {
 		return ""
 	}
-	return denied(ip, c.AllowPrivate)
+	return denied(ip.Unmap(), c.AllowPrivate) // as the dialler takes it
 }
 
 // literalHost returns the address that a host is written as, also in the forms that only resolvers of the
