@@ -89,7 +89,7 @@ func namedHosts() []hostCase {
 		{host: "rebind6.example", names: map[string][][]string{"rebind6.example": {list("2606:4700::1111"), list("::1")}}, opens: true},
 		{host: "rebind-meta.example", names: map[string][][]string{"rebind-meta.example": {list(good), list(meta)}}},
 		{host: "rebind-thrice.example", names: map[string][][]string{"rebind-thrice.example": {list(good), list(meta), list(good)}}, may: []string{good}},
-		{host: "rebind-late.example", names: map[string][][]string{"rebind-late.example": {list(good), list(good), list(loop)}}, may: []string{good}},
+		{host: "rebind-late.example", names: map[string][][]string{"rebind-late.example": {list(good), list(good), list(loop)}}, may: []string{good}, opens: true},
 		{host: "rebind-late-meta.example", names: map[string][][]string{"rebind-late-meta.example": {list(good), list(good), list(meta)}}, may: []string{good}},
 		// several records, some of them denied
 		{host: "mixed.example", names: map[string][][]string{"mixed.example": {list(loop, good)}}, may: []string{good}, opens: true},
