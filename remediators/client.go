@@ -155,10 +155,10 @@ func (c *Client) url(call Call) *url.URL {
 // It reports false for another host, another scheme, or a path that is not below the system's URL.
 func (c *Client) Relative(location string) (path, query string, ok bool) {
 	u, err := url.Parse(location)
-	if err != nil || u.User != nil || u.Opaque != "" {
+	if err != nil || u.User != nil || u.Opaque != "" || strings.Contains(location, `\`) {
 		return "", "", false
 	}
-	if u.Host != "" && (u.Host != c.base.Host || (u.Scheme != "" && u.Scheme != c.base.Scheme)) {
+	if u.Scheme != "" && u.Host == "" || u.Host != "" && (u.Host != c.base.Host || (u.Scheme != "" && u.Scheme != c.base.Scheme)) {
 		return "", "", false
 	}
 	path, ok = strings.CutPrefix(u.EscapedPath(), strings.TrimRight(c.base.EscapedPath(), "/"))

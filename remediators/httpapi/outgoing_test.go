@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -179,7 +176,3 @@ func TestOutgoingDocuments(t *testing.T) {
 	}
 	t.Logf("figure: %d documents, the largest allocates %d MiB in all", len(bombs()), largest>>20)
 }
-
-var _ = errors.Is
-var _ = json.Valid
-var _ = slices.Contains[[]string]
