@@ -145,8 +145,11 @@ func TestOutgoingProxies(t *testing.T) {
 	proxy := newJudge(t, ok200, "0.0.0.0:3128") // wherever the proxy is said to be
 	j := newJudge(t, ok200, "0.0.0.0:0")
 	for _, c := range []struct{ url, want string }{
-		{"http://8.8.8.8:" + j.port(), "<nil>"}, {"http://169.254.169.254:" + j.port(), "denied"}, {"http://10.0.0.1:" + j.port(), "denied"},
-		{"https://8.8.8.8:" + j.port(), "not_sent"}, {"https://169.254.169.254:" + j.port(), "denied"},
+		{"http://8.8.8.8:" + j.port(), "<nil>"},
+		{"http://169.254.169.254:" + j.port(), "denied"},
+		{"http://10.0.0.1:" + j.port(), "denied"},
+		{"https://8.8.8.8:" + j.port(), "not_sent"},
+		{"https://169.254.169.254:" + j.port(), "denied"},
 	} {
 		client := newTestClient(t, SystemConfig{URL: c.url, Credential: "env:TOKEN"})
 		_, err := client.Do(t.Context(), Call{Method: "GET", Path: "/"})

@@ -102,19 +102,20 @@ func (p pattern) allows(method, path string) bool { return p.takes(method) && gl
 // nothing, between them.
 func overlap(a, b []string) bool {
 	x, y := tokens(a), tokens(b)
-	next := make([]bool, len(y)+1) // of x[i+1:]
+	next := make([]bool, len(y)+1) // whether x[i+1:] and y[j:] overlap, by j
 	for i := len(x); i >= 0; i-- {
 		row := make([]bool, len(y)+1)
 		for j := len(y); j >= 0; j-- {
-			switch {
-			case i == len(x) && j == len(y):
-				row[j] = true
-			case i < len(x) && x[i] == anything:
-				row[j] = next[j] || j < len(y) && row[j+1]
-			case j < len(y) && y[j] == anything:
-				row[j] = row[j+1] || i < len(x) && next[j]
-			case i < len(x) && j < len(y):
-				row[j] = x[i] == y[j] && next[j+1]
+			right := j < len(y) && row[j+1]
+			switch px, py := x.at(i), y.at(j); {
+			case px == anything:
+				row[j] = next[j] || right
+			case py == anything:
+				row[j] = right || i < len(x) && next[j]
+			case px == end || py == end:
+				row[j] = px == py
+			default:
+				row[j] = px == py && next[j+1]
 			}
 		}
 		next = row
@@ -122,11 +123,23 @@ func overlap(a, b []string) bool {
 	return next[0]
 }
 
-const anything = -1
+// A text is the bytes of a pattern, with anything between its pieces.
+type text []int
 
-// tokens are the bytes of a pattern's pieces, with anything between pieces.
-func tokens(pieces []string) []int {
-	var out []int
+const (
+	anything = -1
+	end      = -2
+)
+
+func (t text) at(i int) int {
+	if i == len(t) {
+		return end
+	}
+	return t[i]
+}
+
+func tokens(pieces []string) text {
+	var out text
 	for i, p := range pieces {
 		if i > 0 {
 			out = append(out, anything)

@@ -183,6 +183,6 @@ func legacyAddr(host string) (netip.Addr, bool) {
 		sum = sum<<bits | n
 	}
 	var a [4]byte
-	binary.BigEndian.PutUint32(a[:], uint32(sum)) //nolint:gosec // at most 32 bits were shifted in
+	binary.BigEndian.PutUint32(a[:], uint32(sum))
 	return netip.AddrFrom4(a), true
 }

@@ -268,9 +268,17 @@ var sickCases = []struct {
 	// silent: the breaker opens, and from then on there are at most two calls in a minute.
 	silent bool
 }{
-	{answers0, 1, 0, true}, {refuses, 1, 0, true}, {storms429, 1, 0, false}, {storms500, 1, 0, false}, {storms503, 1, 0, false},
-	{hangs, 1, 30 * time.Second, true}, {hangsBody, 1, 30 * time.Second, true}, {hangsDial, 1, 30 * time.Second, true}, {hangsUndo, 1, time.Minute, false},
-	{hangs, wardSystems, 0, true}, {storms429, wardSystems, 0, false},
+	{answers0, 1, 0, true},
+	{refuses, 1, 0, true},
+	{storms429, 1, 0, false},
+	{storms500, 1, 0, false},
+	{storms503, 1, 0, false},
+	{hangs, 1, 30 * time.Second, true},
+	{hangsBody, 1, 30 * time.Second, true},
+	{hangsDial, 1, 30 * time.Second, true},
+	{hangsUndo, 1, time.Minute, false},
+	{hangs, wardSystems, 0, true},
+	{storms429, wardSystems, 0, false},
 }
 
 // One sick third party of ten: how long the other nine take, against what they take undisturbed, and how
