@@ -231,6 +231,10 @@ func text(v any) string {
 
 func sameNumber(a, b string) bool { return a == b || decimal(a) == decimal(b) }
 
+// maxExponent is how long an exponent may be, in digits: nobody means one that is longer, and reading a
+// million digits takes seconds. Such a number equals itself alone.
+const maxExponent = 64
+
 // decimal writes a JSON number as its significant digits and a power of ten, so that equal values have
 // equal texts however they were written. It needs no more memory than the literal itself.
 func decimal(s string) string {
@@ -239,6 +243,9 @@ func decimal(s string) string {
 	whole, frac, _ := strings.Cut(mantissa, ".")
 	power := new(big.Int)
 	if exp != "" {
+		if len(exp) > maxExponent {
+			return s
+		}
 		if _, ok := power.SetString(strings.TrimPrefix(exp, "+"), 10); !ok {
 			return s
 		}

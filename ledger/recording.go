@@ -90,7 +90,7 @@ func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft) (c
 	case sys.Disabled && d.State == EntryIntended:
 		return checkedDraft{}, Invalid("/system", "this system is disabled in the configuration")
 	}
-	g, err := rem.Check(&d)
+	g, err := grade(ctx, rem, &d)
 	if err != nil {
 		return checkedDraft{}, err
 	}
@@ -108,6 +108,16 @@ func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft) (c
 	slices.Sort(c.warnings)
 	c.warnings = slices.Compact(c.warnings)
 	return c, nil
+}
+
+// grade asks the remediator about a draft. What a recorder announces is refused if it could never be taken
+// back or read; facts never are, and other roles may know of a change to come in the configuration.
+func grade(ctx context.Context, rem Remediator, d *Draft) (Grading, error) {
+	g, err := rem.Check(d)
+	if err == nil && len(g.Denied) > 0 && d.State == EntryIntended && ActorOf(ctx).Role == RoleRecorder {
+		err = Invalid(g.Denied[0].Field, "%s", g.Denied[0].Msg)
+	}
+	return g, err
 }
 
 func keyOf(d *Draft, g Grading) Key {

@@ -81,6 +81,15 @@ type Grading struct {
 	Warnings    []string        // shown in the answer to the recording
 	ResourceKey json.RawMessage // names the resource; empty: the posted resource does. "null": matches nothing
 	CanLook     bool            // false: there is no way to read the resource
+	// Denied are requests of the recipe that this system will certainly never be sent. They are in Warnings
+	// too; the intent of a recorder is refused over the first of them.
+	Denied []Denial
+}
+
+// A Denial is a request of a recipe that is outside what its system allows, whatever a look brings.
+type Denial struct {
+	Field string // where it stands in the posted entry: "/undo/path"
+	Msg   string // what is wrong and how to put it right; never a posted value
 }
 
 // A Look is what a third party showed of one resource.

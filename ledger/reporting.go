@@ -118,6 +118,7 @@ func (c *completion) complete(rem Remediator, e, full *Entry) error {
 		}
 		if old, err := rem.Check(&e.Draft); err == nil {
 			c.untrue = slices.DeleteFunc(slices.Clone(old.Warnings), func(w string) bool { return slices.Contains(g.Warnings, w) })
+			c.warnings = append(c.warnings, slices.DeleteFunc(slices.Clone(g.Warnings), func(w string) bool { return slices.Contains(old.Warnings, w) })...)
 		}
 	}
 	c.resource, c.key = full.Resource, keyOf(&full.Draft, g)

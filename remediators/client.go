@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -36,11 +37,13 @@ type Client struct {
 	credential string
 	auth       AuthConfig
 	allow      []pattern // empty: everything below base
-	getenv     func(string) string
-	kept       *http.Transport // connections are used again
-	fresh      *http.Transport // one connection for each call
-	rest       *resty.Client
-	warning    string // why the address will be refused, as far as that is known without a name server
+	// allowPrivate is for warnings; what is dialled is decided by the transports' guard.
+	allowPrivate bool
+	getenv       func(string) string
+	kept         *http.Transport // connections are used again
+	fresh        *http.Transport // one connection for each call
+	rest         *resty.Client
+	warning      atomic.Pointer[string] // why the address will be refused, as far as that is known
 }
 
 // A Call is one request, relative to the system's URL.
@@ -85,9 +88,10 @@ type clientEnv struct {
 // newClient binds a client to a system whose configuration has been validated.
 func newClient(lane *Lane, base *url.URL, c SystemConfig, env clientEnv) *Client {
 	cl := &Client{
-		lane: lane, base: base, credential: c.Credential, auth: c.Auth, getenv: env.getenv,
-		kept: newTransport(c.AllowPrivate, env.dial), fresh: newTransport(c.AllowPrivate, env.dial), warning: c.deniedHost(base.Hostname()),
+		lane: lane, base: base, credential: c.Credential, auth: c.Auth, getenv: env.getenv, allowPrivate: c.AllowPrivate,
+		kept: newTransport(c.AllowPrivate, env.dial), fresh: newTransport(c.AllowPrivate, env.dial),
 	}
+	cl.warn(c.deniedHost(base.Hostname()))
 	cl.fresh.DisableKeepAlives = true
 	for _, a := range c.Allow {
 		p, _ := parsePattern(a) // Validate has parsed it
@@ -129,37 +133,9 @@ func (silent) Warnf(string, ...any)  {}
 func (silent) Debugf(string, ...any) {}
 
 // Warning says why this system's address will be refused when it is dialled; "" if that is not known.
-func (c *Client) Warning() string { return c.warning }
+func (c *Client) Warning() string { return *c.warning.Load() }
 
-// Permits says whether a call may be made at all: its path, headers and the system's allow list. The
-// error is a [ledger.CallError] of class CallDenied.
-func (c *Client) Permits(call Call) error {
-	if err := CheckPath(call.Path); err != nil {
-		return deniedCall(err.Error())
-	}
-	if strings.ContainsAny(call.Query, " #\r\n\x00") {
-		return deniedCall("the query has a character that has to be escaped")
-	}
-	for name, value := range call.Header {
-		if err := CheckHeader(name, value); err != nil {
-			return deniedCall("header " + name + " " + err.Error())
-		}
-		if c.auth.Scheme == schemeHeader && strings.EqualFold(name, c.auth.Name) {
-			return deniedCall("header " + name + " carries the credential; a call does not set it")
-		}
-	}
-	for _, p := range c.allow {
-		if p.allows(call.Method, call.Path) {
-			return nil
-		}
-	}
-	if len(c.allow) > 0 {
-		return deniedCall(call.Method + " on this path is not in the system's allow list")
-	}
-	return nil
-}
-
-func deniedCall(why string) error { return &ledger.CallError{Class: ledger.CallDenied, Detail: why} }
+func (c *Client) warn(why string) { c.warning.Store(&why) }
 
 // URL returns the address of a call as a person would type it.
 func (c *Client) URL(call Call) string { return c.url(call).String() }
@@ -179,10 +155,10 @@ func (c *Client) url(call Call) *url.URL {
 // It reports false for another host, another scheme, or a path that is not below the system's URL.
 func (c *Client) Relative(location string) (path, query string, ok bool) {
 	u, err := url.Parse(location)
-	if err != nil || u.User != nil || u.Opaque != "" {
+	if err != nil || u.User != nil || u.Opaque != "" || strings.Contains(location, `\`) {
 		return "", "", false
 	}
-	if u.Host != "" && (u.Host != c.base.Host || (u.Scheme != "" && u.Scheme != c.base.Scheme)) {
+	if u.Scheme != "" && u.Host == "" || u.Host != "" && (u.Host != c.base.Host || (u.Scheme != "" && u.Scheme != c.base.Scheme)) {
 		return "", "", false
 	}
 	path, ok = strings.CutPrefix(u.EscapedPath(), strings.TrimRight(c.base.EscapedPath(), "/"))
@@ -209,6 +185,9 @@ func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
 		return Reply{}, failure
 	}
 	result = ResultAnswered
+	if errors.Is(reply.BodyErr, errBodySlow) && ctx.Err() == nil {
+		result = ResultSilent // an answer that never ends is none, as far as the breaker is concerned
+	}
 	if (reply.Status == http.StatusUnauthorized || reply.Status == http.StatusForbidden) && !limited(reply.Status, reply.Header) {
 		return Reply{}, &ledger.CallError{Class: ledger.CallAuth, Status: reply.Status, Detail: "the system refused our credential"}
 	}
@@ -238,7 +217,9 @@ func (c *Client) send(ctx context.Context, call Call) (reply Reply, connected bo
 	raw := resp.RawResponse
 	defer raw.Body.Close()
 	reply = Reply{Status: raw.StatusCode, Header: raw.Header}
-	reply.Body, reply.BodyErr = readBody(raw)
+	if raw.StatusCode != http.StatusSwitchingProtocols { // what follows a 101 is no body, and heeds no deadline
+		reply.Body, reply.BodyErr = readBody(ctx, raw)
+	}
 	reply.Trailer = raw.Trailer
 	reply.RetryAfter = c.retryAfter(reply)
 	return reply, true, nil

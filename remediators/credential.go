@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/textproto"
 	"os"
 	"path/filepath"
 	"slices"
@@ -155,26 +154,29 @@ func (c *Client) Slot() ledger.CredentialSlot {
 // transportHeaders belong to the connection or to the client; no call sets them.
 var transportHeaders = []string{
 	"Accept-Encoding", "Connection", "Content-Length", "Cookie", "Expect", "Host", "Keep-Alive", "Proxy-Authorization",
-	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent",
+	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent", "Http2-Settings",
 }
 
 // secretHeaders carry credentials, which stand in the configuration and nowhere else.
 var secretHeaders = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Amz-Security-Token"}
 
 func transportHeader(name string) bool {
-	return slices.Contains(transportHeaders, textproto.CanonicalMIMEHeaderKey(name))
+	return slices.Contains(transportHeaders, plainHeader(name))
 }
 
 // CheckHeader says whether a call may set a header to a value (empty while it is not known yet). Headers
-// of the connection and of credentials belong to the client. The error never repeats the value.
+// of the connection and of credentials belong to the client, and none may lead a third party to another
+// method, path or host than the one that is checked. The error never repeats the value.
 func CheckHeader(name, value string) error {
 	switch {
 	case !httpguts.ValidHeaderFieldName(name):
 		return errors.New("is not a header name")
 	case transportHeader(name):
 		return errors.New("belongs to the connection; a call does not set it")
-	case slices.Contains(secretHeaders, textproto.CanonicalMIMEHeaderKey(name)):
+	case slices.Contains(secretHeaders, plainHeader(name)):
 		return errors.New("carries a credential; that belongs to credential and auth of the system")
+	case steeringHeader(plainHeader(name)):
+		return errors.New("would lead to another method, path or host than the one that is checked; a call does not set it")
 	case !httpguts.ValidHeaderFieldValue(value):
 		return errors.New("has a character that no header value may have")
 	}

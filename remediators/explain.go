@@ -24,19 +24,23 @@ func (e *credentialError) Error() string { return e.err.Error() }
 var (
 	errBodyLarge    = errors.New("the answer is larger than 1 MiB")
 	errBodyCut      = errors.New("the answer was cut off")
+	errBodySlow     = errors.New("the answer did not end within the time")
 	errBodyEncoding = errors.New("the answer has an encoding that was not asked for")
 )
 
 // readBody reads an answer within the limits, before and after decompression. Only gzip is decoded, for
 // servers that send it unasked.
-func readBody(resp *http.Response) ([]byte, error) {
+func readBody(ctx context.Context, resp *http.Response) ([]byte, error) {
+	if resp.ContentLength == 0 {
+		return nil, nil // also where a server that compresses by habit names an encoding
+	}
 	var r io.Reader = resp.Body
 	switch strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))) {
 	case "", "identity":
 	case "gzip", "x-gzip":
 		z, err := gzip.NewReader(io.LimitReader(resp.Body, maxBody+1))
 		if err != nil {
-			return nil, errBodyEncoding
+			return nil, whyCut(ctx, errBodyEncoding)
 		}
 		r = z
 	default:
@@ -47,9 +51,17 @@ func readBody(resp *http.Response) ([]byte, error) {
 	case len(body) > maxBody:
 		return nil, errBodyLarge
 	case err != nil:
-		return nil, errBodyCut
+		return nil, whyCut(ctx, errBodyCut)
 	}
 	return body, nil
+}
+
+// whyCut tells a body that took too long from one that broke off or cannot be read.
+func whyCut(ctx context.Context, otherwise error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errBodySlow
+	}
+	return otherwise
 }
 
 // explain turns a transport's error into what is known about the call, and says what it means for the

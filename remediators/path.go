@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Errors about paths name the rule, never the path.
@@ -46,7 +48,7 @@ func checkSegment(s string) error {
 		if slices.ContainsFunc(strings.FieldsFunc(s, isSlash), isDots) {
 			return errPathSegment
 		}
-		if strings.ContainsAny(s, "\x00\r\n") {
+		if strings.ContainsAny(s, "\x00\r\n") || !utf8.ValidString(s) { // overlong forms hide dots and slashes
 			return errPathChar
 		}
 		plain, err := url.PathUnescape(s)
@@ -64,11 +66,16 @@ func checkSegment(s string) error {
 	return errPathChar
 }
 
-func isSlash(r rune) bool { return r == '/' || r == '\\' }
+// isSlash and isDots also know the characters that normalisation (NFKC) turns into slashes and dots.
+func isSlash(r rune) bool { return strings.ContainsRune(`/\／＼⁄∕`, r) }
 
-// isDots also refuses dots followed by a path parameter, which some servers strip before they route.
+var plainDots = strings.NewReplacer("．", ".", "․", ".", "‥", "..", "。", ".")
+
+// isDots also refuses dots followed by a path parameter, or with space around them, which some servers
+// strip before they route.
 func isDots(s string) bool {
 	s, _, _ = strings.Cut(s, ";")
+	s = plainDots.Replace(strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }))
 	return s == "." || s == ".."
 }
 
@@ -87,8 +94,61 @@ func parsePattern(s string) (pattern, error) {
 	return pattern{method: method, path: path}, nil
 }
 
-func (p pattern) allows(method, path string) bool {
-	return (p.method == "*" || p.method == method) && glob(p.path, path)
+func (p pattern) takes(method string) bool { return p.method == "*" || p.method == method }
+
+func (p pattern) allows(method, path string) bool { return p.takes(method) && glob(p.path, path) }
+
+// overlap reports whether some text fits two patterns, each given as its literal pieces with anything, or
+// nothing, between them.
+func overlap(a, b []string) bool {
+	x, y := tokens(a), tokens(b)
+	next := make([]bool, len(y)+1) // whether x[i+1:] and y[j:] overlap, by j
+	for i := len(x); i >= 0; i-- {
+		row := make([]bool, len(y)+1)
+		for j := len(y); j >= 0; j-- {
+			right := j < len(y) && row[j+1]
+			switch px, py := x.at(i), y.at(j); {
+			case px == anything:
+				row[j] = next[j] || right
+			case py == anything:
+				row[j] = right || i < len(x) && next[j]
+			case px == end || py == end:
+				row[j] = px == py
+			default:
+				row[j] = px == py && next[j+1]
+			}
+		}
+		next = row
+	}
+	return next[0]
+}
+
+// A text is the bytes of a pattern, with anything between its pieces.
+type text []int
+
+const (
+	anything = -1
+	end      = -2
+)
+
+func (t text) at(i int) int {
+	if i == len(t) {
+		return end
+	}
+	return t[i]
+}
+
+func tokens(pieces []string) text {
+	var out text
+	for i, p := range pieces {
+		if i > 0 {
+			out = append(out, anything)
+		}
+		for _, c := range []byte(p) {
+			out = append(out, int(c))
+		}
+	}
+	return out
 }
 
 // glob matches s against a pattern in which '*' stands for any characters, also none.

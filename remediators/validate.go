@@ -1,14 +1,17 @@
 package remediators
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/net/idna"
 )
 
 var (
@@ -135,13 +138,52 @@ func (c SystemConfig) warnings(name string) []Warning {
 // deniedHost says why a host that is written as an address, or is localhost, will be refused when it
 // is dialled; "" when that cannot be known without asking a name server.
 func (c SystemConfig) deniedHost(host string) string {
-	h := strings.ToLower(strings.TrimSuffix(host, "."))
-	if h == "localhost" || strings.HasSuffix(h, ".localhost") {
-		h = "127.0.0.1"
-	}
-	ip, err := netip.ParseAddr(h)
-	if err != nil {
+	ip, ok := literalHost(host)
+	if !ok {
 		return ""
 	}
-	return denied(ip, c.AllowPrivate)
+	return denied(ip.Unmap(), c.AllowPrivate) // as the dialler takes it
+}
+
+// literalHost returns the address that a host is written as, also in the forms that only resolvers of the
+// C library take (decimal, octal, hexadecimal, short), in full-width digits and with a trailing dot.
+func literalHost(host string) (netip.Addr, bool) {
+	if plain, err := idna.Lookup.ToASCII(host); err == nil { // as net/http does
+		host = plain
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), true
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip, true
+	}
+	return legacyAddr(host)
+}
+
+// legacyAddr reads an IPv4 address as inet_aton does: one to four numbers in any base, of which the last
+// fills what is left.
+func legacyAddr(host string) (netip.Addr, bool) {
+	parts := strings.Split(host, ".")
+	if len(parts) > 4 {
+		return netip.Addr{}, false
+	}
+	var sum uint64
+	for i, p := range parts {
+		n, err := strconv.ParseUint(p, 0, 32)
+		if err != nil || strings.ContainsAny(p, "_bo") {
+			return netip.Addr{}, false
+		}
+		bits := 8
+		if i == len(parts)-1 {
+			bits = 8 * (5 - len(parts))
+		}
+		if n >= 1<<bits {
+			return netip.Addr{}, false
+		}
+		sum = sum<<bits | n
+	}
+	var a [4]byte
+	binary.BigEndian.PutUint32(a[:], uint32(sum))
+	return netip.AddrFrom4(a), true
 }

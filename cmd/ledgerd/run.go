@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"runtime/debug"
 
@@ -41,6 +42,7 @@ func (e exitError) Error() string { return fmt.Sprintf("exit status %d", e.code)
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	e := &env{getenv: getenv, stdout: stdout, stderr: stderr, log: slog.New(slog.NewJSONHandler(stderr, nil))}
+	hush(e.log)
 	root := newRoot(e)
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -55,6 +57,21 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	_, _ = fmt.Fprintln(stderr, "ledgerd: "+explain(err))
 	return exitFailure
+}
+
+// hush keeps what libraries write by themselves out of the log: net/http quotes bytes of third parties there
+// when one answers without having been asked.
+func hush(to *slog.Logger) {
+	log.SetFlags(0)
+	log.SetOutput(hushed{to})
+}
+
+// hushed says that something was said, and not what.
+type hushed struct{ to *slog.Logger }
+
+func (h hushed) Write(p []byte) (int, error) {
+	h.to.Warn("a library reported trouble with a connection; what it said may quote a third party and is left out", slog.Int("bytes", len(p)))
+	return len(p), nil
 }
 
 // explain writes an error for a person: a domain error as its message and field, any other as it is.

@@ -22,6 +22,7 @@ import (
 const (
 	drainTime  = 15 * time.Second // for requests that are under way when the server is told to stop
 	pruneEvery = time.Hour        // first answers that are out of date are removed
+	lookupTime = 10 * time.Second // for asking, at start, where the systems' names lead
 )
 
 type serveOptions struct {
@@ -124,12 +125,14 @@ func (p *parts) chores(ctx context.Context, o *serveOptions) {
 	defer signal.Stop(hup)
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
+	p.lookUp(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hup:
 			p.reload(ctx, o)
+			p.lookUp(ctx)
 		case <-prune.C:
 			if _, err := p.store.PruneReplies(ctx); err != nil {
 				p.log.WarnContext(ctx, "old answers could not be removed", slog.Any("err", err))
@@ -154,6 +157,15 @@ func (p *parts) reload(ctx context.Context, o *serveOptions) {
 		return
 	}
 	p.log.InfoContext(ctx, "systems read again", slog.Int("systems", len(c.Systems)))
+}
+
+// lookUp says which systems' names lead to addresses that will not be dialled. Nothing waits for it.
+func (p *parts) lookUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	for _, w := range p.registry.LookUp(ctx) {
+		p.log.WarnContext(ctx, "configuration", slog.String("system", w.System), slog.String("warning", w.String()))
+	}
 }
 
 // firstToken makes an admin token when there is none at all, and says where it put it.

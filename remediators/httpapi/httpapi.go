@@ -121,7 +121,7 @@ func (r *Remediator) Check(d *ledger.Draft) (ledger.Grading, error) {
 		}
 	}
 	g := ledger.Grading{Reversible: p.grade(d), CanLook: p.recipe.read != nil, ResourceKey: p.key(d)}
-	if err := r.checkReferences(d, p); err != nil {
+	if g.Denied, err = r.checkReferences(d, p); err != nil {
 		return ledger.Grading{}, err
 	}
 	g.Warnings = append(p.warn(d, g), p.warnings...)

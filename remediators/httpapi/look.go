@@ -132,11 +132,37 @@ func document(reply remediators.Reply) (doc json.RawMessage, why string) {
 	if len(bytes.TrimSpace(reply.Body)) == 0 {
 		return json.RawMessage("{}"), ""
 	}
+	if deep(reply.Body) {
+		return nil, "the answer is nested deeper than 128 levels"
+	}
 	var b bytes.Buffer
 	if !jsontext.Value(reply.Body).IsValid() || json.Compact(&b, reply.Body) != nil {
 		return nil, "the answer is not JSON, or a name stands twice in one object"
 	}
 	return b.Bytes(), ""
+}
+
+// maxDepth is how deep an answer may be nested. What is compared is named by JSON pointers, so that the work
+// grows with depth times length.
+const maxDepth = 128
+
+// deep reports whether a document, which need not be JSON, is nested too deep.
+func deep(doc []byte) bool {
+	depth := 0
+	for i := 0; i < len(doc); i++ {
+		switch doc[i] {
+		case '"':
+			i = stringEnd(doc, i) - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+		if depth > maxDepth {
+			return true
+		}
+	}
+	return false
 }
 
 func (rd *reading) validator(reply remediators.Reply, whole json.RawMessage) string {

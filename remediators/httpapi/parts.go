@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -54,11 +55,17 @@ func (f *fields) headers(name string) []header {
 		return nil
 	}
 	var out []header
+	seen := map[string]bool{}
 	for _, h := range slices.Sorted(maps.Keys(s.m)) {
 		if err := remediators.CheckHeader(h, ""); err != nil {
 			f.p.fail(s.at(escapeToken(h)), "%s", err.Error())
 		}
-		out = append(out, header{name: h, value: s.template(h, "")})
+		name := http.CanonicalHeaderKey(h)
+		if seen[name] {
+			f.p.fail(s.at(escapeToken(h)), "stands there twice, in two spellings")
+		}
+		seen[name] = true
+		out = append(out, header{posted: h, name: name, value: s.template(h, "")})
 	}
 	return out
 }

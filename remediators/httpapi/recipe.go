@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -13,8 +14,9 @@ import (
 
 // A header is a name with a value that may hold references.
 type header struct {
-	name  string
-	value tmpl
+	posted string // as the entry spells it
+	name   string // canonical
+	value  tmpl
 }
 
 // reading is how to look at a resource: the entry field read.
@@ -258,6 +260,7 @@ func (p *parser) guarding(f *fields) *guarding {
 			p.fail(f.at("header"), "%s", err.Error())
 		}
 	}
+	g.header = http.CanonicalHeaderKey(g.header)
 	g.value = f.template("value", "{{validator}}")
 	f.end()
 	return g

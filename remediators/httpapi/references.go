@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"sideledger/ledger"
-	"sideledger/remediators"
 )
 
 // A probing is one place of a recipe that holds references.
@@ -19,7 +18,7 @@ func (rec *recipe) probings() []probing {
 	var out []probing
 	headers := func(field string, hs []header) {
 		for _, h := range hs {
-			out = append(out, probing{field + "/" + escapeToken(h.name), func(v values) (string, error) { return h.value.probe(v, asText) }})
+			out = append(out, probing{field + "/" + escapeToken(h.posted), func(v values) (string, error) { return h.value.probe(v, asText) }})
 		}
 	}
 	if rd := rec.read; rd != nil {
@@ -41,8 +40,8 @@ func (rec *recipe) probings() []probing {
 }
 
 // checkReferences renders what can be rendered before anything was looked at. What is not known yet is
-// left for later; what can never be found is CodeInvalid.
-func (r *Remediator) checkReferences(d *ledger.Draft, p *prepared) error {
+// left for later; what can never be found is CodeInvalid. It returns what will certainly not be sent.
+func (r *Remediator) checkReferences(d *ledger.Draft, p *prepared) ([]ledger.Denial, error) {
 	v := values{resource: d.Resource, before: d.Before.JSON, after: d.After.JSON, id: d.ID.String()}
 	for _, place := range p.recipe.probings() {
 		root, err := place.probeFunc(v)
@@ -56,33 +55,31 @@ func (r *Remediator) checkReferences(d *ledger.Draft, p *prepared) error {
 		if p.kind != nil && !p.own(d, place.field) {
 			place.field = "/" + root // the reference is the profile's; what it reads is the entry's
 		}
-		return ledger.Invalid(place.field, "%s", err.Error())
+		return nil, ledger.Invalid(place.field, "%s", err.Error())
 	}
-	r.checkCall(d, p, v)
-	return nil
+	denied := r.checkAllowed(d, p, v)
+	r.checkMasked(d, p, v)
+	return denied, nil
 }
 
 // own reports whether a field of the recipe was posted with the entry.
 func (p *prepared) own(d *ledger.Draft, field string) bool {
-	if strings.HasPrefix(field, "/undo") {
+	switch {
+	case strings.HasPrefix(field, "/undo"):
 		return given(d.Undo)
+	case strings.HasPrefix(field, "/async"):
+		return given(d.Async)
 	}
 	return given(d.Read)
 }
 
-// checkCall builds the undo as far as it can be built offline, to say at once what will not be sent.
-func (r *Remediator) checkCall(d *ledger.Draft, p *prepared, v values) {
-	u := p.recipe.undo
-	if u == nil {
+// checkMasked builds the body of the undo as far as it can be built offline, to say at once that a masked
+// value will keep it from being sent.
+func (r *Remediator) checkMasked(d *ledger.Draft, p *prepared, v values) {
+	if p.recipe.undo == nil {
 		return
 	}
-	path, query, err := u.where.render(v)
-	if err == nil {
-		if err := r.client.Permits(remediators.Call{Method: u.method, Path: path, Query: query}); err != nil {
-			p.warnings = append(p.warnings, "the undo will be blocked: "+detail(err))
-		}
-	}
-	sent, err := u.body.render(v)
+	sent, err := p.recipe.undo.body.render(v)
 	if err != nil {
 		return // it needs what only a look brings
 	}

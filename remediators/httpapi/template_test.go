@@ -5,6 +5,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"sideledger/ledger"
+	"sideledger/remediators"
 )
 
 var some = values{
@@ -148,6 +151,61 @@ func FuzzPath(f *testing.F) {
 		path, query, err := loc.render(values{resource: raw})
 		if err == nil && (query != "" || strings.Count(path, "/") != 3 || strings.ContainsAny(path, "?# \r\n")) {
 			t.Errorf("%q became %s?%s", id, path, query)
+		}
+	})
+}
+
+// A location that is taken, filled with anything, stays one path below the system's address.
+func FuzzLocation(f *testing.F) {
+	for _, s := range []string{
+		"/h/{{resource.id}}/end", "/{{+resource.id}}", "/a?x={{resource.id}}&y={{id}}", "{{+resource.id}}/x", "/a{{+resource.id}}", "/{{resource./id}}", "/{{ resource.id }}", "/{{resource.id}}{{resource.id}}",
+		"/a/{{x}}", "/{{resource", "/}}", "/..{{resource.id}}", "/{{resource.id}}..", "/.{{resource.id}}/", "/a?{{id}}={{id}}",
+	} {
+		for _, v := range []string{"x", "..", "/a/b", "/../x", "a?b#c", "a\r\nb", "."} {
+			f.Add(s, v)
+		}
+	}
+	f.Fuzz(func(t *testing.T, at, value string) {
+		loc, err := parseLocation(at)
+		if err != nil || loc.check() != nil {
+			return
+		}
+		raw, _ := json.Marshal(map[string]string{"id": value})
+		v := values{resource: raw, id: "0190"}
+		loc.path.pieces(v)
+		path, query, err := loc.render(v)
+		if err != nil || remediators.CheckPath(path) != nil {
+			return // refused before it is sent
+		}
+		if strings.ContainsAny(path, "?# \r\n\x00\\") || strings.HasPrefix(path, "//") || strings.ContainsAny(query, "\x00") {
+			t.Errorf("%q with %q became %q?%q", at, value, path, query)
+		}
+		if pieces := loc.path.pieces(v); len(pieces) != 1 || pieces[0] != path {
+			t.Errorf("%q with %q: rendered %q, in pieces %q", at, value, path, pieces)
+		}
+	})
+}
+
+// Reading any recipe ends, in a recipe or in an error that names a field of it and repeats nothing else.
+func FuzzRecipe(f *testing.F) {
+	f.Add(`{"path":"/a","gone_proof":{"path":"/"}}`, `{"method":"PUT","path":"/a/{{resource.id}}","body":"{{before}}","headers":{"X-A":"{{id}}"}}`)
+	f.Add(`{"path":"/a","list":{"items":"/x"},"match":{"pointer":"/id","equals":1}}`, `{"method":"DELETE","path":"/a","success":{"status":[200],"body":{"pointer":"/a","equals":null}}}`)
+	f.Add(`[]`, `"x"`)
+	f.Add(`{"path":1}`, `{"headers":{"a":1,"A":"b"}}`)
+	f.Fuzz(func(t *testing.T, read, undo string) {
+		if !json.Valid([]byte(read)) || !json.Valid([]byte(undo)) {
+			return // refused at the edge
+		}
+		rec, err := documents{read: json.RawMessage(read), undo: json.RawMessage(undo)}.parse(ledger.ActionUpdate)
+		var bad *ledger.Error
+		if err != nil && (!errors.As(err, &bad) || bad.Code != ledger.CodeInvalid || !strings.HasPrefix(bad.Field, "/read") && !strings.HasPrefix(bad.Field, "/undo")) {
+			t.Errorf("%s, %s: %v", read, undo, err)
+		}
+		if err == nil {
+			for _, p := range rec.probings() {
+				_, _ = p.probeFunc(some)
+			}
+			rec.requests()
 		}
 	})
 }

@@ -174,10 +174,15 @@ func (s *sending) classify(reply remediators.Reply) (ledger.Answer, error) {
 
 // believe holds a successful status against the predicate on its body. A body that contradicts it is a
 // refusal; where the call was guarded it is the third party's way to say that the condition did not
-// hold (Consul answers 200 false), a conflict. A body that did not arrive says nothing.
+// hold (Consul answers 200 false), a conflict. An answer that is not whole says nothing: the look decides.
 func (s *sending) believe(reply remediators.Reply) (ledger.Answer, error) {
 	want := s.recipe.undo.predicate
 	out := ledger.Answer{Class: ledger.AnswerAccepted, Status: reply.Status}
+	if reply.BodyErr != nil {
+		return ledger.Answer{}, &ledger.CallError{
+			Class: ledger.CallAmbiguous, Status: reply.Status, Detail: "answered " + itoa(reply.Status) + ", and " + reply.BodyErr.Error(),
+		}
+	}
 	if want == nil {
 		return out, nil
 	}
