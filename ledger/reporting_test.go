@@ -75,7 +75,7 @@ func TestAppliedAtOnce(t *testing.T) {
 func TestAppliedWithoutItsSystem(t *testing.T) {
 	s := newStand(t)
 	e := s.mustRecord(intent(update("/hooks", `{"v":1}`, "")))
-	s.third.Gone = true
+	s.third.Gone.Store(true)
 	got, err := s.ledger.Applied(t.Context(), e.ID, ledger.Report{Resource: json.RawMessage(`{"id":7}`), After: doc(`{"v":2}`)})
 	if err != nil || string(got.Resource) != `{"path":"/hooks","id":7}` || string(got.After.JSON) != `{"v":2}` {
 		t.Fatalf("%s, %v", got.Resource, err)

@@ -109,6 +109,8 @@ func waits(w *wire.Waiting) string {
 		text = "nobody has reported on an intent yet"
 	case "second_word":
 		text = "an operator's second word is needed, see `rollback status`"
+	case "answer":
+		text = "a system has not answered yet"
 	case "system_away":
 		text = "a system is away"
 	case "retry":

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sideledger/ledger"
@@ -22,7 +23,7 @@ type Third struct {
 	OnAnswer func(n int, path string) (a ledger.Answer, ok bool)
 	Blind    map[string]bool // paths that cannot be read
 	Unproven map[string]bool // paths whose absence may as well mean "not for you"
-	Gone     bool            // its systems are not configured any more
+	Gone     atomic.Bool     // its systems are not configured any more
 	Guard    ledger.Guard    // of every system
 	HeldFunc func() (n int, known bool, err error)
 	Patience time.Duration        // how long a look after an undo goes on; 0: one look
@@ -153,9 +154,7 @@ func (p *Third) Order() []string {
 
 // Find implements [ledger.Systems]: every name but "unknown" is this third party.
 func (p *Third) Find(name string) (ledger.System, ledger.Remediator, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if name == "unknown" || p.Gone {
+	if name == "unknown" || p.Gone.Load() { // not under the lock: hooks, which hold it, may call a ledger
 		return ledger.System{}, nil, ledger.NotFound("system", name)
 	}
 	return ledger.System{Name: name, Attempts: 4, Backoff: ledger.Backoff{Base: time.Millisecond, Cap: 4 * time.Millisecond}, Guard: p.Guard}, p, nil

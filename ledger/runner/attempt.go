@@ -9,10 +9,7 @@ import (
 	"sideledger/ledger"
 )
 
-const (
-	flushAfter = 100 * time.Millisecond // a closing is written alone if the next look takes longer
-	lookAgain  = 200 * time.Millisecond // between two looks of a patient verification
-)
+const lookAgain = 200 * time.Millisecond // between two looks of a patient verification
 
 // A work is one entry in the runner's hands.
 type work struct {
@@ -45,10 +42,15 @@ func (w *walk) take(ctx context.Context, e *ledger.Entry) error {
 	mine := *eff
 	mine.RollbackID = w.lease.Rollback.ID // what an earlier run saw or burnt is not this one's
 	c := &work{entry: e, eff: &mine, home: home, sys: sys, rem: rem}
-	c.seen, err = w.look(ctx, c)
-	if err != nil {
+	seen, flown, err := w.look(ctx, c)
+	switch {
+	case flown:
+		w.awaitFlight(e)
+		return err
+	case err != nil:
 		return w.lookFailed(ctx, c, err)
 	}
+	c.seen = seen
 	w.tries[sys.Name] = 0
 	if e.Unsettled() {
 		return w.settleOpen(ctx, c)
@@ -77,35 +79,6 @@ func (w *walk) flushBefore(ctx context.Context, e *ledger.Entry) error {
 
 func blocked(detail string) ledger.Settlement {
 	return ledger.Settlement{Reason: ledger.ReasonBlocked, Detail: detail}
-}
-
-// look reads the resource. Closings that wait for company are written alone when it takes long.
-func (w *walk) look(ctx context.Context, c *work) (ledger.Look, error) {
-	if len(w.pending) == 0 {
-		return c.rem.Look(ctx, c.eff)
-	}
-	type result struct {
-		seen ledger.Look
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() {
-		seen, err := c.rem.Look(ctx, c.eff)
-		done <- result{seen, err}
-	}()
-	slow := time.NewTimer(flushAfter)
-	defer slow.Stop()
-	select {
-	case r := <-done:
-		return r.seen, r.err
-	case <-slow.C:
-	}
-	err := w.flush(ctx)
-	r := <-done
-	if err != nil {
-		return ledger.Look{}, err
-	}
-	return r.seen, r.err
 }
 
 // lookFailed decides what a look that brought nothing means: the system is away, or the entry is stuck.
@@ -252,14 +225,31 @@ func (w *walk) send(ctx context.Context, c *work, j ledger.Judgement) error {
 	if deletes(c.entry, req) {
 		w.runner.deletions.add(c.sys.Name, w.runner.Clock.Now())
 	}
+	w.forget(c.entry.ResourceKey)
 	c.entry = opened
 	c.eff = merge(c.eff, opened)
-	a := opened.Attempts[len(opened.Attempts)-1]
+	return w.undo(ctx, c, ledger.Sent{Repeatable: req.Repeatable, Attempts: c.sys.Attempts})
+}
+
+// undo sends the undo of an entry whose attempt stands open, and looks again. What comes of it is taken in at
+// once, or when it is back.
+func (w *walk) undo(ctx context.Context, c *work, sent ledger.Sent) error {
+	a := c.entry.Attempts[len(c.entry.Attempts)-1]
 	call, done := withGrace(ctx, w.runner.Grace)
-	defer done()
-	sent := ledger.Sent{Repeatable: req.Repeatable, Attempts: c.sys.Attempts}
-	sent.Answer, sent.Err = c.rem.Undo(call, c.eff, c.seen)
-	sent.Seen, sent.LookErr = w.lookAfter(call, c, sent)
+	f := flight{land: func() { w.settle(c, a, sent) }}
+	flown, err := w.fly(ctx, c.sys.Name, f, func() {
+		defer done()
+		sent.Answer, sent.Err = c.rem.Undo(call, c.eff, c.seen)
+		sent.Seen, sent.LookErr = w.lookAfter(call, c, sent)
+	})
+	if flown {
+		w.awaitFlight(c.entry)
+	}
+	return err
+}
+
+// settle ends an attempt by what it brought.
+func (w *walk) settle(c *work, a ledger.Attempt, sent ledger.Sent) {
 	s := ledger.Settle(c.eff, sent)
 	if s.Park {
 		w.park(c.entry.System)
@@ -268,7 +258,6 @@ func (w *walk) send(ctx context.Context, c *work, j ledger.Judgement) error {
 		s.After = max(s.After, w.pause(c, s))
 	}
 	w.close(c.entry, &a, s, sent.Seen.Now)
-	return nil
 }
 
 // requestLine is what an attempt keeps of its request: no values, so no query either.

@@ -26,6 +26,9 @@ type walk struct {
 	judged map[uuid.UUID]bool   // entries that the final look has visited
 	shared map[string]bool      // systems whose share of what they hold was worked out
 
+	flights   map[string]*flight     // calls under way that the walk does not wait for, by system
+	sightings map[uuid.UUID]sighting // what such looks have brought, by entry
+
 	// of one pass:
 	holds     ledger.Holds
 	busy      map[string]time.Time // systems that are away, paced or in a retry: their entries wait until then
@@ -40,12 +43,17 @@ type walk struct {
 func newWalk(r *Runner, lease *ledger.Lease, wake chan struct{}) *walk {
 	return &walk{
 		runner: r, ledger: r.Ledger, lease: lease, wake: wake, parked: map[string]time.Time{}, tries: map[string]int{},
-		judged: map[uuid.UUID]bool{}, shared: map[string]bool{},
+		judged: map[uuid.UUID]bool{}, shared: map[string]bool{}, flights: map[string]*flight{}, sightings: map[uuid.UUID]sighting{},
 	}
 }
 
-// toTheEnd walks until the run is finished, paused or cancelled.
+// toTheEnd walks until the run is finished, paused or cancelled. No call of it is under way afterwards.
 func (w *walk) toTheEnd(ctx context.Context) error {
+	err := w.passes(ctx)
+	return errors.Join(err, w.landAll(ctx))
+}
+
+func (w *walk) passes(ctx context.Context) error {
 	w.stop = w.lease.Rollback.Cancelling
 	for {
 		if err := w.pass(ctx); err != nil {
@@ -63,6 +71,7 @@ func (w *walk) pass(ctx context.Context) error {
 	w.holds, w.busy, w.waiting = ledger.Holds{}, map[string]time.Time{}, nil
 	w.unwritten = map[ledger.Key]bool{}
 	w.halted, w.again = false, false
+	w.landBack()
 	for from := 0; !w.stop; {
 		list, err := w.ledger.Entries(ctx, ledger.EntryQuery{
 			WindowID: w.lease.Rollback.WindowID, OpenOnly: true, Desc: true, From: from, Limit: page,
@@ -100,10 +109,16 @@ func (w *walk) broken(ctx context.Context, err error) error {
 func (w *walk) turn(ctx context.Context) (over bool, err error) {
 	switch {
 	case w.stop:
+		if err := w.landAll(ctx); err != nil {
+			return false, err
+		}
 		_, err := w.ledger.Finish(context.WithoutCancel(ctx), w.lease)
 		return true, err
 	case w.again:
 		return false, ctx.Err()
+	case w.waiting == nil && len(w.flights) > 0: // what is stuck has halted the pass before it came to them
+		w.wait(ledger.Waiting{Why: whyAnswer})
+		return false, w.rest(ctx)
 	case w.waiting != nil:
 		return false, w.rest(ctx)
 	}
@@ -161,6 +176,9 @@ func (w *walk) visit(ctx context.Context, e *ledger.Entry) error {
 	case w.holds.By(e) != 0:
 		w.staysOpen(e)
 		return nil
+	case w.flights[e.System] != nil:
+		w.awaitFlight(e)
+		return nil
 	case run.Waits(e.System):
 		w.awaitWord(e)
 		return nil
@@ -185,6 +203,7 @@ const (
 	whyPerformBy  = "perform_by"
 	whySecondWord = "second_word"
 	whyRetry      = "retry"
+	whyAnswer     = "answer"
 	whyAway       = "system_away"
 )
 

@@ -1,0 +1,137 @@
+package runner
+
+import (
+	"context"
+	"time"
+
+	"sideledger/ledger"
+)
+
+const (
+	flushAfter = 100 * time.Millisecond // closings are written alone if the next call takes longer
+	flyAfter   = 4 * time.Second        // the walk does not wait longer for one call: it goes on with the other systems
+)
+
+// A flight is a call that did not come back in time. Its system's entries wait for it, the others go on; there is
+// one at a system at most.
+type flight struct {
+	done   chan struct{}      // closed when the call is back
+	cancel context.CancelFunc // ends a look; nil: an undo, which was sent and is let be answered
+	land   func()             // takes the result in, on the walk's goroutine
+}
+
+// A sighting is what a look that flew brought.
+type sighting struct {
+	seen    ledger.Look
+	err     error
+	version int64      // journal number of the entry that it was made for
+	key     ledger.Key // of its resource
+	at      time.Time  // when it landed
+}
+
+// fly makes a call and waits for it, but not for long: flown says that it is still under way and lands later.
+// Closings that wait for company are written meanwhile.
+func (w *walk) fly(ctx context.Context, system string, f flight, callFunc func()) (flown bool, err error) {
+	f.done = make(chan struct{})
+	go func() {
+		defer w.poke()
+		defer close(f.done)
+		callFunc()
+	}()
+	if w.waitFor(f.done, flushAfter) {
+		f.land()
+		return false, nil
+	}
+	err = w.flush(ctx)
+	if err == nil && w.waitFor(f.done, flyAfter-flushAfter) {
+		f.land()
+		return false, nil
+	}
+	w.flights[system] = &f
+	return true, err
+}
+
+func (w *walk) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (w *walk) waitFor(done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// landBack takes in the calls that are back.
+func (w *walk) landBack() {
+	for system, f := range w.flights {
+		select {
+		case <-f.done:
+			delete(w.flights, system)
+			f.land()
+		default:
+		}
+	}
+}
+
+// landAll ends looks that are under way, waits for the undos, and writes what they brought. The walk is at its end.
+func (w *walk) landAll(ctx context.Context) error {
+	for system, f := range w.flights {
+		if f.cancel != nil {
+			f.cancel()
+		}
+		<-f.done
+		delete(w.flights, system)
+		f.land()
+	}
+	return w.flush(ctx)
+}
+
+// awaitFlight lets an entry wait for the call that is under way at its system.
+func (w *walk) awaitFlight(e *ledger.Entry) {
+	w.staysOpen(e)
+	w.wait(ledger.Waiting{Why: whyAnswer, On: e.System})
+}
+
+// sighted returns what a look for e that flew has brought, unless it is out of date.
+func (w *walk) sighted(e *ledger.Entry) (sighting, bool) {
+	s, ok := w.sightings[e.ID]
+	delete(w.sightings, e.ID)
+	return s, ok && s.version == e.Journal.Number && w.runner.Clock.Now().Sub(s.at) < flyAfter
+}
+
+// forget drops what looks brought of a resource that is about to change.
+func (w *walk) forget(key ledger.Key) {
+	for id, s := range w.sightings {
+		if s.key == key {
+			delete(w.sightings, id)
+		}
+	}
+}
+
+// look reads the resource of an entry. flown: it takes long, and what it brings is there in a later pass.
+func (w *walk) look(ctx context.Context, c *work) (seen ledger.Look, flown bool, err error) {
+	if s, ok := w.sighted(c.entry); ok {
+		return s.seen, false, s.err
+	}
+	call, cancel := context.WithCancel(ctx)
+	s := sighting{version: c.entry.Journal.Number, key: c.entry.ResourceKey}
+	f := flight{cancel: cancel, land: func() {
+		cancel()
+		s.at = w.runner.Clock.Now()
+		w.sightings[c.entry.ID] = s
+	}}
+	flown, err = w.fly(ctx, c.sys.Name, f, func() { s.seen, s.err = c.rem.Look(call, c.eff) })
+	if flown || err != nil {
+		return ledger.Look{}, flown, err
+	}
+	delete(w.sightings, c.entry.ID)
+	return s.seen, false, s.err
+}
