@@ -27,6 +27,21 @@ import (
 type shelf struct {
 	mu   sync.Mutex
 	docs map[string]string // path → document; not there: absent
+	away bool              // the system is not configured any more
+	seen int               // looks that were taken
+}
+
+// take sets whether the system is configured no more.
+func (s *shelf) take(away bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away = away
+}
+
+func (s *shelf) looks() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
 }
 
 func (s *shelf) put(path, doc string) {
@@ -56,6 +71,7 @@ func (s *shelf) Check(*ledger.Draft) (ledger.Grading, error) {
 func (s *shelf) Look(_ context.Context, e *ledger.Entry) (ledger.Look, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.seen++
 	doc, ok := s.docs[pathOf(e.Resource)]
 	if !ok {
 		return ledger.Look{Known: true, Now: ledger.Absent, Proven: true}, nil
@@ -89,7 +105,9 @@ func (s *shelf) system() ledger.System {
 }
 
 func (s *shelf) Find(name string) (ledger.System, ledger.Remediator, error) {
-	if name != "shelf" {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name != "shelf" || s.away {
 		return ledger.System{}, nil, ledger.NotFound("system", name)
 	}
 	return s.system(), s, nil

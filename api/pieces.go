@@ -17,6 +17,7 @@ type pieces struct {
 	c       echo.Context
 	ctl     *http.ResponseController
 	kind    string
+	tag     string // ETag; empty: none
 	buf     []byte
 	lastOut time.Time
 }
@@ -51,6 +52,9 @@ func (w *pieces) flush() error {
 	if !resp.Committed {
 		resp.Header().Set("Content-Type", w.kind)
 		resp.Header().Set("X-Accel-Buffering", "no")
+		if w.tag != "" {
+			resp.Header().Set("ETag", w.tag)
+		}
 		resp.WriteHeader(http.StatusOK)
 	}
 	_ = w.ctl.SetWriteDeadline(time.Now().Add(writeTimeout)) // a writer without deadlines needs none
