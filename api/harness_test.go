@@ -29,6 +29,7 @@ type shelf struct {
 	docs map[string]string // path → document; not there: absent
 	away bool              // the system is not configured any more
 	seen int               // looks that were taken
+	held map[string]chan struct{}
 }
 
 // take sets whether the system is configured no more.
@@ -36,6 +37,29 @@ func (s *shelf) take(away bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.away = away
+}
+
+// hold makes the undo at path wait until release is closed.
+func (s *shelf) hold(path string, release chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held == nil {
+		s.held = map[string]chan struct{}{}
+	}
+	s.held[path] = release
+}
+
+func (s *shelf) waitFor(ctx context.Context, path string) {
+	s.mu.Lock()
+	release := s.held[path]
+	s.mu.Unlock()
+	if release == nil {
+		return
+	}
+	select {
+	case <-release:
+	case <-ctx.Done():
+	}
 }
 
 func (s *shelf) looks() int {
@@ -86,7 +110,8 @@ func (s *shelf) Preview(e *ledger.Entry, _ ledger.Look) (ledger.Request, error) 
 	}, nil
 }
 
-func (s *shelf) Undo(_ context.Context, e *ledger.Entry, _ ledger.Look) (ledger.Answer, error) {
+func (s *shelf) Undo(ctx context.Context, e *ledger.Entry, _ ledger.Look) (ledger.Answer, error) {
+	s.waitFor(ctx, pathOf(e.Resource))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.Before.IsAbsent() {
@@ -187,7 +212,11 @@ func newBench(t *testing.T, with ...func(*Config)) *bench {
 
 func strictDocument(t *testing.T) *openapi3.T {
 	t.Helper()
-	doc := loaded(t).doc
+	return tightened(loaded(t).doc)
+}
+
+// tightened makes the document refuse members that it does not have.
+func tightened(doc *openapi3.T) *openapi3.T {
 	seen := map[*openapi3.Schema]bool{}
 	no := false
 	var tighten func(ref *openapi3.SchemaRef)

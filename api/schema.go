@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -133,6 +134,9 @@ func (s *schema) compileParts(spec *openapi3.Schema) error {
 	case more.Schema != nil:
 		if s.extra, err = compile(more.Schema); err != nil {
 			return fmt.Errorf("additionalProperties: %w", err)
+		}
+		if s.extra.kind == "object" || s.extra.kind == "array" { // a fault in one would name it: see unnamed
+			return fmt.Errorf("additionalProperties of the type %s", s.extra.kind)
 		}
 	case more.Has == nil || *more.Has:
 		s.extra = &schema{any: true, nullable: true}
@@ -293,7 +297,7 @@ func (w walker) object(s *schema) error {
 			seen |= 1 << i
 		}
 		if err := w.value(m); err != nil {
-			return err
+			return unnamed(err, m == s.extra)
 		}
 	}
 	if _, err := w.dec.ReadToken(); err != nil {
@@ -305,6 +309,16 @@ func (w walker) object(s *schema) error {
 		}
 	}
 	return w.length(s, n, "members")
+}
+
+// unnamed takes the name of the member that a fault is in out of the fault, if the caller chose that name: it
+// is a value like any other.
+func unnamed(err error, chosen bool) error {
+	var e *ledger.Error
+	if !chosen || !errors.As(err, &e) {
+		return err
+	}
+	return ledger.Invalid(e.Field[:strings.LastIndexByte(e.Field, '/')], "one of its members: %s", e.Msg)
 }
 
 // unknownMember names a field that there is none of, if its name looks like one.
