@@ -24,7 +24,9 @@ type shot struct {
 	marks  []string
 }
 
-func (s *shot) mark(format string, args ...any) { s.marks = append(s.marks, fmt.Sprintf(format, args...)) }
+func (s *shot) mark(format string, args ...any) {
+	s.marks = append(s.marks, fmt.Sprintf(format, args...))
+}
 
 // newShot draws a valid request of one operation.
 func (d *drawer) newShot(method, path string, op *openapi3.Operation, shared openapi3.Parameters) *shot {
@@ -126,7 +128,9 @@ var treeMutators = []mutator{
 		}
 	},
 	func(s *shot) {
-		s.inObject("one more", func(o object) object { return append(o, member{s.oneOf(canary+" name", "__proto__", "", "State", "undone_at", "seq"), s.document(1)}) })
+		s.inObject("one more", func(o object) object {
+			return append(o, member{s.oneOf(canary+" name", "__proto__", "", "State", "undone_at", "seq"), s.document(1)})
+		})
 	},
 	func(s *shot) {
 		s.inObject("twice", func(o object) object {
@@ -203,7 +207,10 @@ var outerMutators = []mutator{
 		s.header.Set("Content-Encoding", s.oneOf("gzip", "br", "identity", canary, "gzip, gzip"))
 		s.mark("content encoding %s", s.header.Get("Content-Encoding"))
 	},
-	func(s *shot) { s.headerOf(s.oneOf("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "Last-Event-ID")); s.mark("header") },
+	func(s *shot) {
+		s.headerOf(s.oneOf("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "Last-Event-ID"))
+		s.mark("header")
+	},
 	func(s *shot) {
 		s.header["Idempotency-Key"] = [][]string{{""}, {strings.Repeat("k", 256)}, {"é" + canary}, {"a\x00b"}, {"a", "b"}, {strings.Repeat("k", 255)}}[s.IntN(6)]
 		s.mark("odd key")
@@ -232,8 +239,16 @@ var outerMutators = []mutator{
 			id+"%00", "..%2f"+id, "%2e%2e/"+id, id+"/", "/"+id, "%zz", "%ff", strings.Repeat("a", 4000), id+" ", ":id", "*") + s.oneOf("", "", "/entries", "/seal", "/plan", "/applied", "/pause")
 		s.mark("path")
 	},
-	func(s *shot) { s.path = s.oneOf("/", "", "*", "//v1/windows", "/v1/windows/", "/V1/windows", "/v1//windows", "/v1/%77indows", "/docs/", "/"+canary, "/metrics/x", "/v1/./windows"); s.mark("path") },
-	func(s *shot) { s.write(); s.body = s.body[:s.IntN(len(s.body)+1)]; s.tree = nil; s.mark("truncated to %d", len(s.body)) },
+	func(s *shot) {
+		s.path = s.oneOf("/", "", "*", "//v1/windows", "/v1/windows/", "/V1/windows", "/v1//windows", "/v1/%77indows", "/docs/", "/"+canary, "/metrics/x", "/v1/./windows")
+		s.mark("path")
+	},
+	func(s *shot) {
+		s.write()
+		s.body = s.body[:s.IntN(len(s.body)+1)]
+		s.tree = nil
+		s.mark("truncated to %d", len(s.body))
+	},
 	func(s *shot) {
 		s.write()
 		junk := s.oneOf("{}", "\x00", ",", " ", canary, "//", "]", "\ufeff", "\x1f\x8b\x08\x00"+canary)

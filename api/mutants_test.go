@@ -131,7 +131,8 @@ func (g *gun) fire(i int) {
 	rec := httptest.NewRecorder()
 	func() {
 		defer func() {
-			if r := recover(); r != nil {
+			r := recover()
+			if r != nil && (r != http.ErrAbortHandler || hr.Context().Err() == nil) { // a stream whose reader has gone is broken off
 				g.report(i, s, rec, fmt.Errorf("it panicked: %v", r))
 			}
 		}()

@@ -96,6 +96,9 @@ func parseProfile(name string, raw []byte) (*profile, error) {
 		return nil, fmt.Errorf("profile %s: it needs name (the file's), about and kinds", name)
 	}
 	for kind, k := range p.Kinds {
+		if k == nil {
+			return nil, fmt.Errorf("profile %s: kind %s says nothing", name, kind)
+		}
 		if !strings.HasPrefix(kind, name+".") {
 			return nil, fmt.Errorf("profile %s: kind %s does not begin with the profile's name", name, kind)
 		}
@@ -126,6 +129,9 @@ func (k *profileKind) check() error {
 	}
 	for action, list := range k.byAction {
 		for _, v := range list {
+			if v == nil {
+				return fmt.Errorf("%s: a way to undo says nothing", action)
+			}
 			v.undo = keep(v.Undo)
 			if err != nil {
 				return err
