@@ -64,7 +64,7 @@ func reads(fn func(ctx context.Context, in *call) (answer, error)) exec {
 // connection off, so that nobody takes a part for the whole.
 func streams(fn func(ctx context.Context, in *call, w *pieces) error) exec {
 	return func(a *API, c echo.Context, in *call) error {
-		w := &pieces{c: c, ctl: http.NewResponseController(c.Response())}
+		w := &pieces{c: c, ctl: http.NewResponseController(c.Response()), most: a.WriteTimeout}
 		err := fn(c.Request().Context(), in, w)
 		if err == nil || !c.Response().Committed {
 			return err
@@ -314,8 +314,8 @@ func (a *API) send(c echo.Context, r ledger.Reply) error {
 	return c.Blob(r.Status, r.Header["Content-Type"], r.Body)
 }
 
-// deadline gives the client writeTimeout to take the answer.
+// deadline gives the client WriteTimeout to take the answer.
 func (a *API) deadline(c echo.Context) {
 	// A writer that knows no deadlines, as in a test, needs none.
-	_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(a.WriteTimeout))
 }

@@ -348,8 +348,8 @@ func (b *bench) conforms(r req, rec *httptest.ResponseRecorder) {
 
 func (b *bench) fits(r req, body []byte, s *openapi3.SchemaRef) {
 	b.Helper()
-	var v any
-	if err := stdjson.Unmarshal(body, &v); err != nil {
+	v, err := decodeLoose(body)
+	if err != nil {
 		b.Fatalf("%s %s: %v: %s", r.method, r.path, err, body)
 	}
 	if err := s.Value.VisitJSON(v, formats()...); err != nil {

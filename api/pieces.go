@@ -16,6 +16,7 @@ const pieceSize = 16 << 10
 type pieces struct {
 	c       echo.Context
 	ctl     *http.ResponseController
+	most    time.Duration // for one piece
 	kind    string
 	tag     string // ETag; empty: none
 	buf     []byte
@@ -57,7 +58,7 @@ func (w *pieces) flush() error {
 		}
 		resp.WriteHeader(http.StatusOK)
 	}
-	_ = w.ctl.SetWriteDeadline(time.Now().Add(writeTimeout)) // a writer without deadlines needs none
+	_ = w.ctl.SetWriteDeadline(time.Now().Add(w.most)) // a writer without deadlines needs none
 	if _, err := resp.Write(w.buf); err != nil {
 		return err
 	}
