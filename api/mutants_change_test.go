@@ -285,5 +285,5 @@ var outerMutators = []mutator{
 }
 
 func drawerFor(seed, index uint64, w *world) *drawer {
-	return &drawer{Rand: rand.New(rand.NewPCG(seed, index)), world: w} //nolint:gosec // it has to be the same again
+	return &drawer{Rand: rand.New(rand.NewPCG(seed, index)), world: w}
 }

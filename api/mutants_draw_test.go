@@ -123,10 +123,10 @@ func (d *drawer) number(s *openapi3.Schema) any {
 func (d *drawer) list(name string, s *openapi3.Schema) any {
 	n := d.IntN(4)
 	if s.MaxItems != nil {
-		n = min(n, int(*s.MaxItems)) //nolint:gosec // a limit of our own document
+		n = min(n, int(*s.MaxItems))
 	}
 	out := array{}
-	for range max(n, int(s.MinItems)) { //nolint:gosec // as above
+	for range max(n, int(s.MinItems)) {
 		out = append(out, d.value(name, s.Items.Value))
 	}
 	return out
@@ -160,7 +160,7 @@ func (d *drawer) text(name string, s *openapi3.Schema) any {
 	}
 	most := 40
 	if s.MaxLength != nil {
-		most = min(most, int(*s.MaxLength)) //nolint:gosec // as above
+		most = min(most, int(*s.MaxLength))
 	}
 	text := canary + d.oneOf("", " é", " \u2028<&>", " 漢字", " \U0001F600", "\t\r\n", " \u202e", " ﬁ")
 	return string([]rune(text)[:min(most, len([]rune(text)))])
@@ -203,7 +203,11 @@ func (d *drawer) sensible(in object) object {
 		"create": {nil, d.document(2)}, "update": {object{{"v", 1}}, object{{"v", rawJSON("2.0")}}}, "delete": {object{{"v", 1}}, nil},
 	}[action]
 	out := object{
-		{"system", "shelf"}, {"kind", "shelf"}, {"action", action}, {"before", images[0]}, {"after", images[1]},
+		{"system", "shelf"},
+		{"kind", "shelf"},
+		{"action", action},
+		{"before", images[0]},
+		{"after", images[1]},
 		{"resource", object{{"path", "/" + strconv.Itoa(d.IntN(20))}}},
 	}
 	drop := []string{"system", "kind", "action", "before", "after", "resource", "depends_on", "capture", "undo", "read", "guard", "async", "verify", "owned"}

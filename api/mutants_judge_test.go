@@ -166,7 +166,7 @@ func decodeLoose(body []byte) (any, error) {
 	if err := dec.Decode(&v); err != nil {
 		return nil, err
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // as it is documented
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, fmt.Errorf("there is more behind it")
 	}
 	return loosened(v), nil

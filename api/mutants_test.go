@@ -70,7 +70,7 @@ func newGun(b *bench) *gun {
 
 // request draws the i-th request. The same seed and index draw the same one, but for the ids of the world.
 func (g *gun) request(i int) (*shot, *http.Request, context.CancelFunc) {
-	d := drawerFor(*mutantSeed, uint64(i), g.world) //nolint:gosec // never negative
+	d := drawerFor(*mutantSeed, uint64(i), g.world)
 	c := g.calls[d.IntN(len(g.calls))]
 	if strings.HasPrefix(c.path, "/v1/") == (d.IntN(12) == 0) { // rarely what has no parameters
 		c = g.calls[d.IntN(len(g.calls))]

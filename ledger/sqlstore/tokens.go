@@ -26,7 +26,8 @@ func (s *Store) InsertToken(ctx context.Context, t ledger.Token) error {
 // FindToken implements [ledger.Tokens]. Nothing is cached: a token made or revoked by another process counts
 // at once. Every request asks, so the query is prepared.
 func (s *Store) FindToken(ctx context.Context, hash [32]byte) (*ledger.Token, error) {
-	st, err := s.prepared(ctx, &s.tokenStmt, selectToken) //nolint:sqlclosecheck // it lives as long as the pool
+	st, err := s.prepared(ctx, &s.tokenStmt, //nolint:sqlclosecheck // it lives as long as the pool
+		"SELECT id, role, window_id, hash, created_at, expires_at, revoked_at FROM tokens WHERE hash = ?")
 	if err != nil {
 		return nil, s.dialect.problem("find token", "", err)
 	}
@@ -42,8 +43,6 @@ func (s *Store) FindToken(ctx context.Context, hash [32]byte) (*ledger.Token, er
 	return &t, err
 }
 
-const selectToken = "SELECT id, role, window_id, hash, created_at, expires_at, revoked_at FROM tokens WHERE hash = ?"
-
 // prepared returns the statement kept at a field of s; it is prepared when it is first asked for, as the
 // table may not have been there before.
 func (s *Store) prepared(ctx context.Context, at **sql.Stmt, query string) (*sql.Stmt, error) {
@@ -52,7 +51,7 @@ func (s *Store) prepared(ctx context.Context, at **sql.Stmt, query string) (*sql
 	if *at != nil {
 		return *at, nil
 	}
-	st, err := s.read.DB.PrepareContext(ctx, s.dialect.bindFunc(query))
+	st, err := s.read.DB.PrepareContext(ctx, s.dialect.bindFunc(query)) //nolint:sqlclosecheck // it lives as long as the pool
 	if err == nil {
 		*at = st
 	}
