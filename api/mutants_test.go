@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -132,7 +133,8 @@ func (g *gun) fire(i int) {
 	func() {
 		defer func() {
 			r := recover()
-			if r != nil && (r != http.ErrAbortHandler || hr.Context().Err() == nil) { // a stream whose reader has gone is broken off
+			cause, _ := r.(error)
+			if r != nil && (!errors.Is(cause, http.ErrAbortHandler) || hr.Context().Err() == nil) { // a stream whose reader has gone is broken off
 				g.report(i, s, rec, fmt.Errorf("it panicked: %v", r))
 			}
 		}()

@@ -130,16 +130,8 @@ func (s *schema) compileParts(spec *openapi3.Schema) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	switch more := spec.AdditionalProperties; {
-	case more.Schema != nil:
-		if s.extra, err = compile(more.Schema); err != nil {
-			return fmt.Errorf("additionalProperties: %w", err)
-		}
-		if s.extra.kind == "object" || s.extra.kind == "array" { // a fault in one would name it: see unnamed
-			return fmt.Errorf("additionalProperties of the type %s", s.extra.kind)
-		}
-	case more.Has == nil || *more.Has:
-		s.extra = &schema{any: true, nullable: true}
+	if err := s.compileExtra(spec.AdditionalProperties); err != nil {
+		return fmt.Errorf("additionalProperties: %w", err)
 	}
 	for i, ref := range spec.OneOf {
 		one, err := compile(ref)
@@ -149,6 +141,19 @@ func (s *schema) compileParts(spec *openapi3.Schema) error {
 		s.oneOf = append(s.oneOf, one)
 	}
 	return nil
+}
+
+func (s *schema) compileExtra(more openapi3.AdditionalProperties) error {
+	var err error
+	switch {
+	case more.Schema == nil && (more.Has == nil || *more.Has):
+		s.extra = &schema{any: true, nullable: true}
+	case more.Schema != nil:
+		if s.extra, err = compile(more.Schema); err == nil && (s.extra.kind == "object" || s.extra.kind == "array") {
+			return fmt.Errorf("type %s is not understood: a fault below would name what the caller chose", s.extra.kind)
+		}
+	}
+	return err
 }
 
 // check returns an error of code invalid that names the first field that is wrong, and nothing of its
