@@ -39,7 +39,7 @@ func (in *call) after() (int64, error) {
 		if err != nil {
 			return 0, ledger.Invalid("Last-Event-ID", "want the number of a record")
 		}
-		return int64(n), nil //nolint:gosec // 63 bits
+		return int64(n), nil
 	}
 	n, err := strconv.ParseInt(in.query.Get("after"), 10, 64)
 	if err != nil {
