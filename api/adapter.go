@@ -25,7 +25,9 @@ type call struct {
 	id     uuid.UUID // of the thing that the path names; zero: it names none
 	query  query
 	header http.Header
-	raw    []byte        // the body, checked and compacted; nil: the call takes none
+	raw    []byte        // the body, compacted; nil: the call takes none
+	fault  error         // what the reading of raw found wrong with it; nil: nothing
+	schema *schema       // of the body
 	prefer time.Duration // how long the caller would wait for the end (RFC 7240); 0: not at all
 }
 
@@ -34,7 +36,7 @@ type answer struct {
 	status  int               // 0: 200
 	body    any               // written as JSON; a file as it is
 	version int64             // journal number of what is shown, its ETag; 0: none
-	list    bool              // its ETag is over its bytes
+	hashed  bool              // its ETag is over its bytes
 	header  map[string]string // further headers
 }
 
@@ -62,7 +64,7 @@ func reads(fn func(ctx context.Context, in *call) (answer, error)) exec {
 // connection off, so that nobody takes a part for the whole.
 func streams(fn func(ctx context.Context, in *call, w *pieces) error) exec {
 	return func(a *API, c echo.Context, in *call) error {
-		w := &pieces{c: c, ctl: http.NewResponseController(c.Response())}
+		w := &pieces{c: c, ctl: http.NewResponseController(c.Response()), most: a.WriteTimeout}
 		err := fn(c.Request().Context(), in, w)
 		if err == nil || !c.Response().Committed {
 			return err
@@ -83,16 +85,15 @@ func settles[B, R any](run func(ctx context.Context, in *call, body *B) (R, erro
 	settle func(ctx context.Context, in *call, r R) (R, error),
 ) exec {
 	return func(a *API, c echo.Context, in *call) error {
-		body := new(B)
-		if err := decodeBody(in.raw, body); err != nil {
-			return err
+		checked := func(ctx context.Context) (R, error) {
+			body := new(B)
+			if err := in.decode(body); err != nil {
+				var none R
+				return none, err
+			}
+			return run(expecting(ctx, in), in, body)
 		}
-		ctx, err := expecting(c.Request().Context(), in)
-		if err != nil {
-			return err
-		}
-		keyed := func(ctx context.Context) (R, error) { return run(ctx, in, body) }
-		result, reply, err := once(ctx, a, c, in, keyed, render)
+		result, reply, err := once(c.Request().Context(), a, c, in, checked, render)
 		var replay *ledger.ReplayError
 		if errors.As(err, &replay) {
 			return a.replay(c, replay.Reply)
@@ -164,17 +165,30 @@ func (in *call) parse(c echo.Context, op *operation) error {
 	return nil
 }
 
-// take reads and checks the body.
+// take reads the body. What is wrong with one that can be read, decode says: that answer is kept for the
+// call's Idempotency-Key.
 func (in *call) take(c echo.Context, op *operation, limit int64) error {
 	if limit == 0 {
 		limit = maxBody
 	}
-	raw, err := readBody(c.Response(), c.Request(), limit)
-	if err != nil {
+	var err error
+	in.schema = op.body
+	if in.raw, err = readBody(c.Response(), c.Request(), limit); in.raw == nil {
 		return err
 	}
-	in.raw = raw
-	return op.body.check(raw)
+	in.fault = err
+	return nil
+}
+
+// decode checks the body and reads it into a request type.
+func (in *call) decode(into any) error {
+	if in.fault != nil {
+		return in.fault
+	}
+	if err := in.schema.check(in.raw); err != nil {
+		return err
+	}
+	return decodeBody(in.raw, into)
 }
 
 const (
@@ -239,16 +253,24 @@ func (a *API) rescue(c echo.Context) {
 
 // write sends a JSON answer.
 func (a *API) write(c echo.Context, ans answer) error {
-	if ans.version > 0 && matches(c.Request(), ans.version) {
-		c.Response().Header().Set("ETag", etag(ans.version))
-		a.deadline(c)
-		return c.NoContent(http.StatusNotModified)
+	if ans.version > 0 && known(c.Request(), etag(ans.version)) {
+		return a.unchanged(c, etag(ans.version))
 	}
 	reply, err := ans.reply()
 	if err != nil {
 		return err
 	}
+	if tag := reply.Header["ETag"]; ans.hashed && known(c.Request(), tag) {
+		return a.unchanged(c, tag)
+	}
 	return a.send(c, reply)
+}
+
+// unchanged tells a caller that it has what it asks for.
+func (a *API) unchanged(c echo.Context, tag string) error {
+	c.Response().Header().Set("ETag", tag)
+	a.deadline(c)
+	return c.NoContent(http.StatusNotModified)
 }
 
 // reply renders an answer to the bytes that are sent, and that are kept for its Idempotency-Key.
@@ -263,14 +285,14 @@ func (ans answer) reply() (ledger.Reply, error) {
 	if ans.version > 0 {
 		r.Header["ETag"] = etag(ans.version)
 	}
+	var err error
 	if f, ok := ans.body.(file); ok {
 		r.Header["Content-Type"], r.Body = f.kind, f.data
-		return r, nil
+	} else {
+		r.Header["Content-Type"] = "application/json"
+		r.Body, err = encodeBody(ans.body)
 	}
-	r.Header["Content-Type"] = "application/json"
-	var err error
-	r.Body, err = encodeBody(ans.body)
-	if ans.list {
+	if ans.hashed {
 		sum := sha256.Sum256(r.Body)
 		r.Header["ETag"] = `"` + hex.EncodeToString(sum[:12]) + `"`
 	}
@@ -292,8 +314,8 @@ func (a *API) send(c echo.Context, r ledger.Reply) error {
 	return c.Blob(r.Status, r.Header["Content-Type"], r.Body)
 }
 
-// deadline gives the client writeTimeout to take the answer.
+// deadline gives the client WriteTimeout to take the answer.
 func (a *API) deadline(c echo.Context) {
 	// A writer that knows no deadlines, as in a test, needs none.
-	_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(a.WriteTimeout))
 }

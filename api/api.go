@@ -44,6 +44,8 @@ type Config struct {
 	BehindProxy bool
 	// Metrics gets the API's collectors and is what /metrics shows; nil: a registry of its own.
 	Metrics *prometheus.Registry
+	// WriteTimeout is how long a client may take for an answer, or for one piece of a stream; 0: 30 s.
+	WriteTimeout time.Duration
 	// ResolveWait is how long resolve waits for its entry to be acted on; 0: 3 s.
 	ResolveWait time.Duration
 	// Heartbeat is the pause between comments on a silent stream of events; 0: 10 s.
@@ -65,6 +67,7 @@ func (c *Config) validate() error {
 	if c.Metrics == nil {
 		c.Metrics = prometheus.NewRegistry()
 	}
+	c.WriteTimeout = orElse(c.WriteTimeout, writeTimeout)
 	c.ResolveWait = orElse(c.ResolveWait, 3*time.Second)
 	c.Heartbeat = orElse(c.Heartbeat, 10*time.Second)
 	c.Sweep = orElse(c.Sweep, time.Second)

@@ -208,7 +208,7 @@ func TestProblemsEverywhere(t *testing.T) {
 		"duration":         {req{method: "POST", path: entries, body: `{"system":"shelf","kind":"k","action":"create","resource":{},"before":null,"perform_within":"0s"}`}, 422, "invalid", "/perform_within"},
 		"parallel":         {req{method: "POST", path: "/v1/windows/" + w.ID + "/rollbacks", body: `{"parallel":2}`}, 422, "invalid", "/parallel"},
 		"key":              {req{method: "POST", path: "/v1/windows", body: `{"name":"x"}`, header: map[string]string{"Idempotency-Key": strings.Repeat("k", 256)}}, 422, "invalid", "Idempotency-Key"},
-		"two ETags":        {req{method: "POST", path: "/v1/windows/" + w.ID + "/seal", header: map[string]string{"If-Match": `"1", "2"`}}, 422, "invalid", "If-Match"},
+		"stale ETags":      {req{method: "POST", path: "/v1/windows/" + w.ID + "/seal", header: map[string]string{"If-Match": `"7", "8"`}}, 412, "stale", ""},
 		"no token":         {req{method: "GET", path: "/v1/windows", token: "-"}, 401, "unauthenticated", ""},
 		"basic":            {req{method: "GET", path: "/v1/windows", token: "-", header: map[string]string{"Authorization": "Basic " + secret}}, 401, "unauthenticated", ""},
 		"in a batch":       {req{method: "POST", path: entries + "/batch", body: `{"entries":[{"system":"shelf","kind":"k","action":"create","resource":{},"before":null,"after":{},"depends_on":["` + ledger.NewID().String() + `"]}]}`}, 422, "invalid", "/entries/0/depends_on/0"},

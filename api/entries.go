@@ -104,7 +104,7 @@ func (a *API) listEntries(ctx context.Context, in *call) (answer, error) {
 	for i := range list {
 		out.Items = append(out.Items, entryToWire(&list[i]))
 	}
-	return answer{body: out, list: true, header: in.query.next("/v1/windows/"+in.id.String()+"/entries", out.NextCursor)}, nil
+	return answer{body: out, hashed: true, header: in.query.next("/v1/windows/"+in.id.String()+"/entries", out.NextCursor)}, nil
 }
 
 func entryQuery(in *call) (ledger.EntryQuery, error) {

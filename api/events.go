@@ -35,11 +35,11 @@ func (a *API) rollbackEvents(ctx context.Context, in *call, w *pieces) error {
 // after returns the number of the last record that the client has seen.
 func (in *call) after() (int64, error) {
 	if text := in.header.Get("Last-Event-ID"); text != "" {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n < 0 {
+		n, err := strconv.ParseUint(text, 10, 63) // no sign
+		if err != nil {
 			return 0, ledger.Invalid("Last-Event-ID", "want the number of a record")
 		}
-		return n, nil
+		return int64(n), nil
 	}
 	n, err := strconv.ParseInt(in.query.Get("after"), 10, 64)
 	if err != nil {

@@ -27,6 +27,45 @@ import (
 type shelf struct {
 	mu   sync.Mutex
 	docs map[string]string // path → document; not there: absent
+	away bool              // the system is not configured any more
+	seen int               // looks that were taken
+	held map[string]chan struct{}
+}
+
+// take sets whether the system is configured no more.
+func (s *shelf) take(away bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away = away
+}
+
+// hold makes the undo at path wait until release is closed.
+func (s *shelf) hold(path string, release chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held == nil {
+		s.held = map[string]chan struct{}{}
+	}
+	s.held[path] = release
+}
+
+func (s *shelf) waitFor(ctx context.Context, path string) {
+	s.mu.Lock()
+	release := s.held[path]
+	s.mu.Unlock()
+	if release == nil {
+		return
+	}
+	select {
+	case <-release:
+	case <-ctx.Done():
+	}
+}
+
+func (s *shelf) looks() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
 }
 
 func (s *shelf) put(path, doc string) {
@@ -56,6 +95,7 @@ func (s *shelf) Check(*ledger.Draft) (ledger.Grading, error) {
 func (s *shelf) Look(_ context.Context, e *ledger.Entry) (ledger.Look, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.seen++
 	doc, ok := s.docs[pathOf(e.Resource)]
 	if !ok {
 		return ledger.Look{Known: true, Now: ledger.Absent, Proven: true}, nil
@@ -70,7 +110,8 @@ func (s *shelf) Preview(e *ledger.Entry, _ ledger.Look) (ledger.Request, error) 
 	}, nil
 }
 
-func (s *shelf) Undo(_ context.Context, e *ledger.Entry, _ ledger.Look) (ledger.Answer, error) {
+func (s *shelf) Undo(ctx context.Context, e *ledger.Entry, _ ledger.Look) (ledger.Answer, error) {
+	s.waitFor(ctx, pathOf(e.Resource))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.Before.IsAbsent() {
@@ -89,7 +130,9 @@ func (s *shelf) system() ledger.System {
 }
 
 func (s *shelf) Find(name string) (ledger.System, ledger.Remediator, error) {
-	if name != "shelf" {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name != "shelf" || s.away {
 		return ledger.System{}, nil, ledger.NotFound("system", name)
 	}
 	return s.system(), s, nil
@@ -169,7 +212,11 @@ func newBench(t *testing.T, with ...func(*Config)) *bench {
 
 func strictDocument(t *testing.T) *openapi3.T {
 	t.Helper()
-	doc := loaded(t).doc
+	return tightened(loaded(t).doc)
+}
+
+// tightened makes the document refuse members that it does not have.
+func tightened(doc *openapi3.T) *openapi3.T {
 	seen := map[*openapi3.Schema]bool{}
 	no := false
 	var tighten func(ref *openapi3.SchemaRef)
@@ -301,8 +348,8 @@ func (b *bench) conforms(r req, rec *httptest.ResponseRecorder) {
 
 func (b *bench) fits(r req, body []byte, s *openapi3.SchemaRef) {
 	b.Helper()
-	var v any
-	if err := stdjson.Unmarshal(body, &v); err != nil {
+	v, err := decodeLoose(body)
+	if err != nil {
 		b.Fatalf("%s %s: %v: %s", r.method, r.path, err, body)
 	}
 	if err := s.Value.VisitJSON(v, formats()...); err != nil {

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"sideledger/api/wire"
@@ -91,9 +89,12 @@ func once[R any](ctx context.Context, a *API, c echo.Context, in *call, run func
 		kept = &reply
 		return reply, err
 	}}
+	if err := a.ledger.Answered(ctx, o); err != nil { // before any check: what was done then might be refused by now
+		return none, nil, err
+	}
 	result, err := run(ledger.WithOnce(ctx, o))
 	if err != nil {
-		a.keepRefusal(ctx, c, in, o, err)
+		a.keepRefusal(ctx, c, o, err)
 		return none, nil, err
 	}
 	if kept == nil { // nothing had to change
@@ -104,7 +105,7 @@ func once[R any](ctx context.Context, a *API, c echo.Context, in *call, run func
 }
 
 // keepRefusal stores a conflict or an invalid request under its key, unless that has an answer already.
-func (a *API) keepRefusal(ctx context.Context, c echo.Context, in *call, o *ledger.Once, refusal error) {
+func (a *API) keepRefusal(ctx context.Context, c echo.Context, o *ledger.Once, refusal error) {
 	p, _ := problemOf(refusal)
 	if p.Status != http.StatusConflict && p.Status != http.StatusUnprocessableEntity {
 		return
@@ -114,34 +115,9 @@ func (a *API) keepRefusal(ctx context.Context, c echo.Context, in *call, o *ledg
 	if err != nil {
 		return
 	}
-	windowID, err := a.windowOf(ctx, c.Path(), in.id)
-	if err == nil && windowID != uuid.Nil {
-		err = a.ledger.KeepReply(ctx, windowID, o, ledger.Reply{Status: p.Status, Header: map[string]string{"Content-Type": wire.ProblemType}, Body: body})
-	}
+	err = a.ledger.KeepReply(ctx, o, ledger.Reply{Status: p.Status, Header: map[string]string{"Content-Type": wire.ProblemType}, Body: body})
 	if err != nil {
 		a.log.WarnContext(ctx, "refusal not kept", slog.String("err", err.Error()), slog.String("request_id", p.RequestID))
-	}
-}
-
-// windowOf returns the window that a path is about; zero: none.
-func (a *API) windowOf(ctx context.Context, path string, id uuid.UUID) (uuid.UUID, error) {
-	switch {
-	case strings.HasPrefix(path, "/v1/windows/"):
-		return id, nil
-	case strings.HasPrefix(path, "/v1/entries/"):
-		e, err := a.ledger.Entry(ctx, id)
-		if err != nil {
-			return uuid.Nil, err
-		}
-		return e.WindowID, nil
-	case strings.HasPrefix(path, "/v1/rollbacks/"):
-		r, err := a.ledger.Rollback(ctx, id)
-		if err != nil {
-			return uuid.Nil, err
-		}
-		return r.WindowID, nil
-	default:
-		return uuid.Nil, nil
 	}
 }
 
@@ -149,45 +125,4 @@ func (a *API) windowOf(ctx context.Context, path string, id uuid.UUID) (uuid.UUI
 func (a *API) replay(c echo.Context, r ledger.Reply) error {
 	c.Response().Header().Set(wire.HeaderReplayed, "true")
 	return a.send(c, r)
-}
-
-// etag writes a journal number as a strong entity tag (RFC 9110, section 8.8.3).
-func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
-
-// expecting puts If-Match into the context. "*" expects nothing that the call does not expect itself.
-func expecting(ctx context.Context, in *call) (context.Context, error) {
-	values := in.header.Values("If-Match")
-	if len(values) == 0 || len(values) == 1 && values[0] == "*" {
-		return ctx, nil
-	}
-	text := values[0]
-	if len(values) > 1 || strings.ContainsAny(text, ",") {
-		return ctx, ledger.Invalid("If-Match", "want one ETag")
-	}
-	stale := &ledger.Error{Code: ledger.CodeStale, Op: "check If-Match", Field: "If-Match"}
-	number, ok := strings.CutPrefix(text, `"`)
-	number, closed := strings.CutSuffix(number, `"`)
-	if !ok || !closed { // a weak one never matches (RFC 9110, section 13.1.1)
-		return ctx, stale
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil {
-		return ctx, stale
-	}
-	return ledger.WithExpected(ctx, n), nil
-}
-
-// matches reports whether the caller of a read has this version already (If-None-Match).
-func matches(r *http.Request, version int64) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
-	for _, value := range r.Header.Values("If-None-Match") {
-		for tag := range strings.SplitSeq(value, ",") {
-			if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == etag(version) || tag == "*" {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -16,7 +16,9 @@ const pieceSize = 16 << 10
 type pieces struct {
 	c       echo.Context
 	ctl     *http.ResponseController
+	most    time.Duration // for one piece
 	kind    string
+	tag     string // ETag; empty: none
 	buf     []byte
 	lastOut time.Time
 }
@@ -51,9 +53,12 @@ func (w *pieces) flush() error {
 	if !resp.Committed {
 		resp.Header().Set("Content-Type", w.kind)
 		resp.Header().Set("X-Accel-Buffering", "no")
+		if w.tag != "" {
+			resp.Header().Set("ETag", w.tag)
+		}
 		resp.WriteHeader(http.StatusOK)
 	}
-	_ = w.ctl.SetWriteDeadline(time.Now().Add(writeTimeout)) // a writer without deadlines needs none
+	_ = w.ctl.SetWriteDeadline(time.Now().Add(w.most)) // a writer without deadlines needs none
 	if _, err := resp.Write(w.buf); err != nil {
 		return err
 	}

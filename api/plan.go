@@ -8,7 +8,8 @@ import (
 )
 
 // planWindow streams a plan: each step as soon as it is known, and after the last one what is known only
-// then. A plan that fails in the middle ends in the middle.
+// then. A plan that fails in the middle ends in the middle. It has no ETag: it tells what third parties show
+// at that moment, and whoever asks again wants them to be asked again. Its fingerprint is what a rollback takes.
 func (a *API) planWindow(ctx context.Context, in *call, w *pieces) error {
 	q := in.query
 	sel, err := a.ledger.Select(ctx, in.id, ledger.SelectRequest{
@@ -70,14 +71,14 @@ func stepToWire(s ledger.Step) wire.PlanStep {
 }
 
 // verifyWindow compares every closed or applied entry with its recorded state.
-func (a *API) verifyWindow(ctx context.Context, in *call) (answer, error) {
-	list, err := a.ledger.Verify(ctx, in.id)
-	if err != nil {
-		return answer{}, err
-	}
+func (a *API) verifyWindow(ctx context.Context, in *call, _ *struct{}) ([]ledger.Checked, error) {
+	return a.ledger.Verify(ctx, in.id)
+}
+
+func verified(list []ledger.Checked) answer {
 	out := wire.VerifyResult{Items: make([]wire.Verified, 0, len(list))}
 	for _, c := range list {
 		out.Items = append(out.Items, wire.Verified{EntryID: c.EntryID.String(), Seq: c.Seq, Verdict: c.Verdict, Detail: c.Detail})
 	}
-	return answer{body: out}, nil
+	return answer{body: out}
 }

@@ -161,7 +161,7 @@ func preferredWait(values []string) time.Duration {
 				continue
 			}
 			if s, err := strconv.Atoi(strings.Trim(strings.TrimSpace(n), `"`)); err == nil && s > 0 {
-				return min(time.Duration(s)*time.Second, maxWait)
+				return time.Duration(min(s, int(maxWait/time.Second))) * time.Second
 			}
 		}
 	}

@@ -61,7 +61,7 @@ func (a *API) routes() []route {
 		{method: post, path: "/v1/entries/:id/resolve", role: operator, run: settles(a.resolveEntry, entryAnswer, a.awaitEntry)},
 
 		{method: get, path: "/v1/windows/:id/plan", role: operator, stream: true, run: streams(a.planWindow)},
-		{method: post, path: "/v1/windows/:id/verify", role: operator, run: reads(a.verifyWindow)},
+		{method: post, path: "/v1/windows/:id/verify", role: operator, run: changes(a.verifyWindow, verified)},
 		{method: post, path: "/v1/windows/:id/rollbacks", role: operator, run: settles(a.startRollback, rollbackStarted, a.awaitRollback)},
 		{method: get, path: "/v1/rollbacks/:id", role: viewer, run: reads(a.getRollback)},
 		{method: post, path: "/v1/rollbacks/:id/pause", role: operator, run: changes(a.pauseRollback, rollbackAnswer)},

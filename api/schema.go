@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -129,13 +130,8 @@ func (s *schema) compileParts(spec *openapi3.Schema) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	switch more := spec.AdditionalProperties; {
-	case more.Schema != nil:
-		if s.extra, err = compile(more.Schema); err != nil {
-			return fmt.Errorf("additionalProperties: %w", err)
-		}
-	case more.Has == nil || *more.Has:
-		s.extra = &schema{any: true, nullable: true}
+	if err := s.compileExtra(spec.AdditionalProperties); err != nil {
+		return fmt.Errorf("additionalProperties: %w", err)
 	}
 	for i, ref := range spec.OneOf {
 		one, err := compile(ref)
@@ -145,6 +141,19 @@ func (s *schema) compileParts(spec *openapi3.Schema) error {
 		s.oneOf = append(s.oneOf, one)
 	}
 	return nil
+}
+
+func (s *schema) compileExtra(more openapi3.AdditionalProperties) error {
+	var err error
+	switch {
+	case more.Schema == nil && (more.Has == nil || *more.Has):
+		s.extra = &schema{any: true, nullable: true}
+	case more.Schema != nil:
+		if s.extra, err = compile(more.Schema); err == nil && (s.extra.kind == "object" || s.extra.kind == "array") {
+			return fmt.Errorf("type %s is not understood: a fault below would name what the caller chose", s.extra.kind)
+		}
+	}
+	return err
 }
 
 // check returns an error of code invalid that names the first field that is wrong, and nothing of its
@@ -293,7 +302,7 @@ func (w walker) object(s *schema) error {
 			seen |= 1 << i
 		}
 		if err := w.value(m); err != nil {
-			return err
+			return unnamed(err, m == s.extra)
 		}
 	}
 	if _, err := w.dec.ReadToken(); err != nil {
@@ -305,6 +314,16 @@ func (w walker) object(s *schema) error {
 		}
 	}
 	return w.length(s, n, "members")
+}
+
+// unnamed takes the name of the member that a fault is in out of the fault, if the caller chose that name: it
+// is a value like any other.
+func unnamed(err error, chosen bool) error {
+	var e *ledger.Error
+	if !chosen || !errors.As(err, &e) {
+		return err
+	}
+	return ledger.Invalid(e.Field[:strings.LastIndexByte(e.Field, '/')], "one of its members: %s", e.Msg)
 }
 
 // unknownMember names a field that there is none of, if its name looks like one.

@@ -20,7 +20,7 @@ func (a *API) listSystems(context.Context, *call) (answer, error) {
 			Breaker: s.Breaker, OpenUntil: maybeTime(s.OpenUntil), Parked: s.Parked,
 		})
 	}
-	return answer{body: out, list: true}, nil
+	return answer{body: out, hashed: true}, nil
 }
 
 func (a *API) live(context.Context, *call) (answer, error) {
@@ -45,12 +45,13 @@ func (a *API) version(context.Context, *call) (answer, error) {
 }
 
 func (a *API) openapi(context.Context, *call) (answer, error) {
-	return answer{body: file{"application/json", a.spec.json}}, nil
+	return answer{body: file{"application/json", a.spec.json}, hashed: true}, nil
 }
 
 func (a *API) showDocs(context.Context, *call) (answer, error) {
 	return answer{
 		body:   file{"text/html; charset=utf-8", a.docs.html},
+		hashed: true,
 		header: map[string]string{"Content-Security-Policy": a.docs.policy},
 	}, nil
 }

@@ -242,7 +242,7 @@ func TestStreamsOutliveTheReadTimeoutAndEndWithTheServer(t *testing.T) {
 
 // A client that takes nothing is dropped, by the deadline of a piece.
 func TestSlowReaderIsDropped(t *testing.T) {
-	w := &pieces{}
+	w := &pieces{most: writeTimeout}
 	conn := &stuckWriter{responseRecorder: newRecorder()}
 	b := newBench(t)
 	w.c = b.api.echo.NewContext(b.request(req{method: "GET", path: "/"}), conn)

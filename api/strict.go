@@ -22,7 +22,8 @@ const (
 
 // readBody reads a request's body, at most limit bytes of it, and returns it compacted: white space gone,
 // everything else byte for byte. No body counts as an empty object. Duplicate names and invalid UTF-8
-// are malformed; NUL characters and nesting beyond maxDepth are invalid.
+// are malformed; NUL characters and nesting beyond maxDepth are invalid, and the body is returned all the
+// same if it can be.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var large *http.MaxBytesError
@@ -52,16 +53,17 @@ func checkMedia(r *http.Request) error {
 	return nil
 }
 
-// compactJSON checks and compacts one JSON value in place.
+// compactJSON checks and compacts one JSON value in place. It returns what is compact also where scan has
+// found something.
 func compactJSON(raw []byte) ([]byte, error) {
-	if err := scan(raw); err != nil {
-		return nil, err
-	}
+	fault := scan(raw)
 	v := jsontext.Value(raw)
 	err := v.Compact(jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false))
 	switch {
 	case err == nil:
-		return v, nil
+		return v, fault
+	case fault != nil:
+		return nil, fault
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return nil, &ledger.Error{Code: ledger.CodeMalformed, Op: "read body", Msg: "a name stands twice in one object"}
 	default:

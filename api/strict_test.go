@@ -148,3 +148,15 @@ func TestDocumentsKeepTheirBytes(t *testing.T) {
 		t.Errorf("%s, %v", out, err)
 	}
 }
+
+// The caller chooses the names of labels: an error names the labels, not the one.
+func TestChosenNamesAreNotRepeated(t *testing.T) {
+	s := loaded(t).operations["POST /v1/windows"].body
+	for _, labels := range []string{`{"hunter2":7}`, `{"a":"b","hunter2":null}`, `{"hunter2":"` + strings.Repeat("x", 201) + `"}`, `{"hunter2":{"a":1}}`, `{"hunter2/hunter2":7}`} {
+		var e *ledger.Error
+		err := s.check([]byte(`{"name":"w","labels":` + labels + `}`))
+		if !errors.As(err, &e) || e.Code != ledger.CodeInvalid || e.Field != "/labels" || strings.Contains(e.Error(), "hunter2") {
+			t.Errorf("%s: %v", labels, err)
+		}
+	}
+}

@@ -51,7 +51,7 @@ func (a *API) listWindows(ctx context.Context, in *call) (answer, error) {
 	for i := range list {
 		out.Items = append(out.Items, windowToWire(&list[i]))
 	}
-	return answer{body: out, list: true, header: in.query.next("/v1/windows", out.NextCursor)}, nil
+	return answer{body: out, hashed: true, header: in.query.next("/v1/windows", out.NextCursor)}, nil
 }
 
 func (a *API) sealWindow(ctx context.Context, in *call, b *wire.ReasonRequest) (*ledger.WindowView, error) {

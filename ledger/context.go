@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 type contextKey int
@@ -55,14 +56,15 @@ func onceOf(ctx context.Context) *Once {
 }
 
 // WithExpected makes a changing call fail with CodeStale unless the thing it changes (a window, an
-// entry or a rollback) was last touched by this journal record: If-Match, checked under the fence.
-func WithExpected(ctx context.Context, number int64) context.Context {
-	return context.WithValue(ctx, expectKey, number)
+// entry or a rollback) was last touched by one of these journal records: If-Match, checked under the
+// fence. None at all expects what cannot be.
+func WithExpected(ctx context.Context, numbers ...int64) context.Context {
+	return context.WithValue(ctx, expectKey, numbers)
 }
 
 func checkExpected(ctx context.Context, op, id string, head Head) error {
-	want, ok := ctx.Value(expectKey).(int64)
-	if !ok || want == head.Number {
+	want, ok := ctx.Value(expectKey).([]int64)
+	if !ok || slices.Contains(want, head.Number) {
 		return nil
 	}
 	return &Error{Code: CodeStale, Op: op, ID: id, Msg: "it has moved since; read it again and decide anew"}

@@ -7,7 +7,11 @@ import (
 
 // checkPointer reports whether p is a JSON pointer (RFC 6901); "" is the whole document.
 func checkPointer(p string) bool {
-	return (p == "" || p[0] == '/') && len(p) <= 1024
+	if p == "" {
+		return true
+	}
+	rest := strings.ReplaceAll(strings.ReplaceAll(p, "~0", ""), "~1", "")
+	return p[0] == '/' && len(p) <= 1024 && !strings.Contains(rest, "~")
 }
 
 // steps splits a pointer into unescaped reference tokens.
@@ -39,7 +43,7 @@ func lookup(v any, p string) (any, bool) {
 			v = next
 		case []any:
 			i, err := strconv.Atoi(s)
-			if err != nil || i < 0 || i >= len(c) {
+			if err != nil || i < 0 || i >= len(c) || strconv.Itoa(i) != s { // "01" and "+1" name no element
 				return nil, false
 			}
 			v = c[i]

@@ -227,6 +227,8 @@ func hexOf(b [32]byte) string {
 }
 
 func unhex(s string) (out [32]byte) {
-	_, _ = hex.Decode(out[:], []byte(s)) // written by hexOf; anything else stays zero
+	if len(s) == hex.EncodedLen(len(out)) {
+		_, _ = hex.Decode(out[:], []byte(s)) // written by hexOf; anything else stays zero
+	}
 	return out
 }

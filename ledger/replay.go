@@ -62,6 +62,9 @@ func (b *Rebuilt) applyEntry(body recordBody) error {
 	body.Entry.into(e)
 	e.Journal = b.Window.Head
 	if a := body.Attempt; a != nil {
+		if a.N < 1 || a.N > len(e.Attempts)+1 {
+			return fmt.Errorf("attempt %d follows %d others", a.N, len(e.Attempts))
+		}
 		e.Attempts = putAttempt(e.Attempts, Attempt(*a))
 	}
 	return nil

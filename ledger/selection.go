@@ -89,7 +89,7 @@ func ParseTerm(field, s string) (Term, error) {
 	if n, err := strconv.Atoi(s); err == nil && n > 0 {
 		return Term{Seq: n}, nil
 	}
-	if id, err := uuid.Parse(s); err == nil {
+	if id, err := uuid.Parse(s); err == nil && id != uuid.Nil { // the zero id would be a term that says nothing
 		return Term{ID: id}, nil
 	}
 	return Term{}, Invalid(field, "want an entry's id or number, system=NAME, kind=NAME or tag=NAME")

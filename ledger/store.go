@@ -15,6 +15,7 @@ type Store interface {
 	Writer
 	Reader
 	Tokens
+	Replies
 }
 
 // A Writer changes one window at a time, under its fence.
@@ -160,6 +161,16 @@ type Tokens interface {
 	ListTokens(ctx context.Context) ([]Token, error)
 	// RevokeToken ends a token at once; CodeNotFound if there is none.
 	RevokeToken(ctx context.Context, id string, at time.Time) error
+}
+
+// Replies keeps first answers outside a unit of work: those that are asked for before it, and refusals,
+// which change nothing else.
+type Replies interface {
+	// GetReply returns the stored answer of a key, or nil. It reads without a fence: an answer that is
+	// being stored may be missed.
+	GetReply(ctx context.Context, key ReplyKey) (*Reply, error)
+	// KeepReply stores the answer of a key durably, unless the key has one: the first one stays.
+	KeepReply(ctx context.Context, key ReplyKey, r Reply) error
 }
 
 // A ReplyKey names one answered request.

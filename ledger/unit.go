@@ -56,27 +56,10 @@ func perform[T any](ctx context.Context, l *Ledger, op string, tx Tx, fn func(*u
 
 func (u *unit) checkReplay(o *Once) error {
 	r, err := u.FindReply(o.Key)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case r == nil:
-		return nil
-	case r.RequestHash != o.RequestHash:
-		return Invalid("Idempotency-Key", "this key was used for another request body; take a new key")
 	}
-	return &ReplayError{Reply: *r}
-}
-
-// KeepReply stores the refusal of a call under its Idempotency-Key, so that the same key gets the same
-// answer again. It does nothing for a window that does not exist or a key that has an answer.
-func (l *Ledger) KeepReply(ctx context.Context, windowID uuid.UUID, o *Once, r Reply) error {
-	return l.store.Update(ctx, windowID, func(tx Tx) error {
-		if old, err := tx.FindReply(o.Key); err != nil || old != nil {
-			return err
-		}
-		r.RequestHash, r.At = o.RequestHash, l.clock.Now()
-		return tx.SaveReply(o.Key, r)
-	})
+	return o.against(r)
 }
 
 // told wakes the readers of the journal after a change and logs what the domain decided.

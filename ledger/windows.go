@@ -21,6 +21,9 @@ func (l *Ledger) OpenWindow(ctx context.Context, d WindowDraft) (*WindowView, er
 	var out *WindowView
 	err := l.store.Open(ctx, w, func(tx Tx) error {
 		v, err := perform(ctx, l, "open window", tx, func(u *unit) (*WindowView, error) {
+			if err := checkExpected(ctx, u.op, w.ID.String(), Head{}); err != nil { // nothing is there that could match
+				return nil, err
+			}
 			if err := u.noteWindow("window.opened", ""); err != nil {
 				return nil, err
 			}

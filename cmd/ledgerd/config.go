@@ -60,9 +60,7 @@ func (f *configFlags) load() (Config, error) {
 		if err != nil {
 			return c, fmt.Errorf("read configuration: %w", err)
 		}
-		dec := yaml.NewDecoder(bytes.NewReader(raw))
-		dec.KnownFields(true)
-		if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		if err := c.read(raw); err != nil {
 			return c, fmt.Errorf("configuration %s: %w", f.file, err)
 		}
 	}
@@ -76,6 +74,23 @@ func (f *configFlags) load() (Config, error) {
 		c.Systems[manualSystem] = remediators.SystemConfig{Remediator: "manual"}
 	}
 	return c, c.validate()
+}
+
+// read reads the text of a configuration file; an empty one says nothing.
+func (c *Config) read(raw []byte) error {
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	dec.KnownFields(true)
+	err := dec.Decode(c)
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return err
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return errors.New("there is more than one document in it")
+	}
+	return nil
 }
 
 func override(field *string, flag, fallback string) {

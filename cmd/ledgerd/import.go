@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -131,11 +132,18 @@ func (i *importer) file(ctx context.Context, e *env, name string) error {
 	return os.Rename(name, name+".imported")
 }
 
+// importable are the calls that a journal file may have: those that record. A file from elsewhere starts no
+// rollback and decides nothing.
+var importable = regexp.MustCompile(`^/v1/(windows|windows/[0-9a-fA-F-]{36}/entries(/batch)?|entries/[0-9a-fA-F-]{36}/(applied|void|renew))$`)
+
 // send makes one call under the key that stands in the file.
 func (i *importer) send(ctx context.Context, e *env, c wire.SpoolCall) error {
 	path, body := c.Path, []byte(c.Body)
 	for local, id := range i.windows {
 		path = strings.ReplaceAll(path, local, id)
+	}
+	if !importable.MatchString(path) {
+		return errors.New("it is not a call that records: a journal file opens windows, records entries and reports on them")
 	}
 	req := httptest.NewRequestWithContext(ctx, c.Method, path, bytes.NewReader(body))
 	req.Header.Set("Authorization", "Bearer "+i.secret)

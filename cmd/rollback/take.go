@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/big"
 	"strings"
+	"time"
 
 	"github.com/itchyny/gojq"
 
@@ -79,7 +81,7 @@ func (t *tee) Write(p []byte) (int, error) {
 
 // takeAll reads what was taken into the report on an entry. What cannot be taken is left out of it and
 // returned as an error beside it: the effect is there all the same.
-func takeAll(takes []take, output *tee, d *wire.EntryDraft) (wire.AppliedRequest, error) {
+func takeAll(ctx context.Context, takes []take, output *tee, d *wire.EntryDraft) (wire.AppliedRequest, error) {
 	var r wire.AppliedRequest
 	if len(takes) == 0 {
 		return r, nil
@@ -95,7 +97,7 @@ func takeAll(takes []take, output *tee, d *wire.EntryDraft) (wire.AppliedRequest
 	}
 	var problems []error
 	for _, t := range takes {
-		value, err := t.value(input, output.kept.Bytes())
+		value, err := t.value(ctx, input, output.kept.Bytes())
 		if err == nil {
 			err = t.put(value, d, &r)
 		}
@@ -106,9 +108,14 @@ func takeAll(takes []take, output *tee, d *wire.EntryDraft) (wire.AppliedRequest
 	return r, errors.Join(problems...)
 }
 
+// takeTime limits how long an expression may run: one that has no end must not keep a report back.
+const takeTime = 10 * time.Second
+
 // value runs the expression; its first result counts.
-func (t *take) value(input any, raw []byte) (json.RawMessage, error) {
-	v, ok := t.query.Run(input).Next()
+func (t *take) value(ctx context.Context, input any, raw []byte) (json.RawMessage, error) {
+	ctx, cancel := context.WithTimeout(ctx, takeTime)
+	defer cancel()
+	v, ok := t.query.RunWithContext(ctx, input).Next()
 	if !ok {
 		return nil, errors.New("it yields nothing")
 	}

@@ -241,7 +241,7 @@ func TestTake(t *testing.T) {
 	d := &wire.EntryDraft{Resource: []byte(`{}`)}
 	out := new(tee)
 	out.kept.WriteString(`{"a":1}`)
-	r, err := takeAll(takes, out, d)
+	r, err := takeAll(t.Context(), takes, out, d)
 	if err == nil || string(r.Resource) != `{"ok":1}` {
 		t.Errorf("%s, %v", r.Resource, err)
 	}
@@ -255,7 +255,7 @@ func TestTake(t *testing.T) {
 	if passed.Len() != maxTaken/2*3 || long.kept.Len() != maxTaken || !long.more {
 		t.Errorf("passed %d, kept %d", passed.Len(), long.kept.Len())
 	}
-	if _, err := takeAll(takes, long, d); err == nil {
+	if _, err := takeAll(t.Context(), takes, long, d); err == nil {
 		t.Error("taken from a cut output")
 	}
 }

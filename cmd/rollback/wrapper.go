@@ -154,7 +154,7 @@ func (w *wrapper) outcome(ctx context.Context, cmd *exec.Cmd, output *tee, waite
 	if waited != nil {
 		w.app.say("the command's output could not be passed on: %v", waited)
 	}
-	taken, err := takeAll(w.takes, output, &w.draft)
+	taken, err := takeAll(context.WithoutCancel(ctx), w.takes, output, &w.draft)
 	if err != nil {
 		w.app.say("entry %s: %v", w.draft.ID, err)
 	}

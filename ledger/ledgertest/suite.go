@@ -42,6 +42,7 @@ func TestStore(t *testing.T, open func(t *testing.T) ledger.Store) {
 		{"FencedRollback", testFenced},
 		{"Journal", testJournal},
 		{"Replies", testReplies},
+		{"RepliesAlone", testRepliesAlone},
 		{"Tokens", testTokens},
 		{"ConcurrentRecorders", testConcurrentRecorders},
 		{"ConcurrentUpdates", testConcurrentUpdates},

@@ -52,8 +52,9 @@ type Store struct {
 	dsn     string  // SQLite only: of a write connection
 	group   *group  // SQLite only
 
-	tokenMu   sync.Mutex
+	stmtMu    sync.Mutex
 	tokenStmt *sql.Stmt // nil until the first FindToken
+	replyStmt *sql.Stmt // nil until the first GetReply
 
 	// commitFunc commits the open transaction of c. Tests put failures in its place.
 	commitFunc func(ctx context.Context, c *conn) error

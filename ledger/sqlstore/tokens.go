@@ -26,7 +26,8 @@ func (s *Store) InsertToken(ctx context.Context, t ledger.Token) error {
 // FindToken implements [ledger.Tokens]. Nothing is cached: a token made or revoked by another process counts
 // at once. Every request asks, so the query is prepared.
 func (s *Store) FindToken(ctx context.Context, hash [32]byte) (*ledger.Token, error) {
-	st, err := s.tokenQuery(ctx) //nolint:sqlclosecheck // it lives as long as the pool
+	st, err := s.prepared(ctx, &s.tokenStmt, //nolint:sqlclosecheck // it lives as long as the pool
+		"SELECT id, role, window_id, hash, created_at, expires_at, revoked_at FROM tokens WHERE hash = ?")
 	if err != nil {
 		return nil, s.dialect.problem("find token", "", err)
 	}
@@ -42,18 +43,17 @@ func (s *Store) FindToken(ctx context.Context, hash [32]byte) (*ledger.Token, er
 	return &t, err
 }
 
-// tokenQuery returns the prepared query of FindToken; it is prepared when it is first asked for, as the
+// prepared returns the statement kept at a field of s; it is prepared when it is first asked for, as the
 // table may not have been there before.
-func (s *Store) tokenQuery(ctx context.Context) (*sql.Stmt, error) {
-	s.tokenMu.Lock()
-	defer s.tokenMu.Unlock()
-	if s.tokenStmt != nil {
-		return s.tokenStmt, nil
+func (s *Store) prepared(ctx context.Context, at **sql.Stmt, query string) (*sql.Stmt, error) {
+	s.stmtMu.Lock()
+	defer s.stmtMu.Unlock()
+	if *at != nil {
+		return *at, nil
 	}
-	st, err := s.read.DB.PrepareContext(ctx, s.dialect.bindFunc(
-		"SELECT id, role, window_id, hash, created_at, expires_at, revoked_at FROM tokens WHERE hash = ?"))
+	st, err := s.read.DB.PrepareContext(ctx, s.dialect.bindFunc(query)) //nolint:sqlclosecheck // it lives as long as the pool
 	if err == nil {
-		s.tokenStmt = st
+		*at = st
 	}
 	return st, err
 }
@@ -88,36 +88,4 @@ func (s *Store) RevokeToken(ctx context.Context, id string, at time.Time) error 
 		}
 		return ledger.NotFound("token", id)
 	})
-}
-
-// repliesKept is how long a first answer can be asked for again: twice what is promised.
-const repliesKept = 48 * time.Hour
-
-// prunedAtOnce limits how long one prune holds up the writer.
-const prunedAtOnce = 1000
-
-// PruneReplies forgets answers that are older than 48 hours, and returns how many. It may be called at
-// any time, once an hour is often enough.
-func (s *Store) PruneReplies(ctx context.Context) (int64, error) {
-	before := s.cfg.Clock.Now().Add(-repliesKept)
-	var all int64
-	for {
-		var n int64
-		err := s.change(ctx, "prune replies", func(ctx context.Context, db bun.IDB) error {
-			old := db.NewSelect().Model((*replyRow)(nil)).Column("token_id", "method", "path", "key").
-				Where("at < ?", micros(before)).OrderExpr("at").Limit(prunedAtOnce)
-			res, err := db.NewDelete().Model((*replyRow)(nil)).Where("(token_id, method, path, key) IN (?)", old).Exec(ctx)
-			if err != nil {
-				return err
-			}
-			n, err = res.RowsAffected()
-			return err
-		})
-		if err != nil {
-			return all, err
-		}
-		if all += n; n < prunedAtOnce {
-			return all, nil
-		}
-	}
 }

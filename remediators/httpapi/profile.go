@@ -96,6 +96,9 @@ func parseProfile(name string, raw []byte) (*profile, error) {
 		return nil, fmt.Errorf("profile %s: it needs name (the file's), about and kinds", name)
 	}
 	for kind, k := range p.Kinds {
+		if k.hollow() {
+			return nil, fmt.Errorf("profile %s: kind %s, or a way to undo in it, says nothing", name, kind)
+		}
 		if !strings.HasPrefix(kind, name+".") {
 			return nil, fmt.Errorf("profile %s: kind %s does not begin with the profile's name", name, kind)
 		}
@@ -105,6 +108,11 @@ func parseProfile(name string, raw []byte) (*profile, error) {
 	}
 	p.kinds = p.Kinds
 	return p, nil
+}
+
+// hollow reports whether null stands where a kind or a way to undo should.
+func (k *profileKind) hollow() bool {
+	return k == nil || slices.Contains(slices.Concat(k.Create, k.Update, k.Delete), nil)
 }
 
 // check turns the parts into JSON and reads them as if an entry had brought them.
