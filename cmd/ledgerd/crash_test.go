@@ -39,10 +39,11 @@ type server struct {
 }
 
 // buildServer builds ledgerd once for a test.
-func buildServer(t *testing.T) string {
+func buildServer(t *testing.T, flags ...string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "ledgerd")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	args := append(append([]string{"build"}, flags...), "-o", binary, ".")
+	if out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return binary
@@ -50,6 +51,12 @@ func buildServer(t *testing.T) string {
 
 // newServer writes a configuration with one system and makes a token; the server is not started.
 func newServer(t *testing.T, binary, thirdURL string) *server {
+	t.Helper()
+	return newServerIn(t, binary, thirdURL, t.TempDir(), "")
+}
+
+// newServerIn is newServer with the ledger in folder, and with more lines of configuration.
+func newServerIn(t *testing.T, binary, thirdURL, folder, more string) *server {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -61,8 +68,8 @@ func newServer(t *testing.T, binary, thirdURL string) *server {
 	}
 	s := &server{t: t, binary: binary, dir: t.TempDir()}
 	s.config = filepath.Join(s.dir, "ledgerd.yaml")
-	text := fmt.Sprintf("listen: %s\ndatabase: sqlite:%s\nsystems:\n  sys: {remediator: http, url: %q, allow_private: true, retry: {base: 10ms, cap: 200ms}}\n",
-		address, filepath.Join(s.dir, "ledger.db"), thirdURL)
+	text := fmt.Sprintf("listen: %s\ndatabase: sqlite:%s\nsystems:\n  sys: {remediator: http, url: %q, allow_private: true, retry: {base: 10ms, cap: 200ms}}\n%s",
+		address, filepath.Join(folder, "ledger.db"), thirdURL, more)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
