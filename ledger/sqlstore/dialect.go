@@ -89,6 +89,12 @@ func sqliteFault(err error) fault {
 	return faultOther
 }
 
+// isBusy reports whether another process held SQLite's write lock for all of busy_timeout.
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
 // postgresFault reads SQLSTATE (appendix A of PostgreSQL's manual).
 func postgresFault(err error) fault {
 	var e *pgconn.PgError

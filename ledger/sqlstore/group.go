@@ -24,6 +24,7 @@ type group struct {
 	conn  *conn
 	queue chan *ticket
 	done  chan struct{} // closed when the writer has ended
+	doubt bool          // an fsync may have failed: the next connection syncs what it finds; the writer's
 
 	mu     sync.RWMutex // held for reading while something is put into the queue
 	closed bool
@@ -110,7 +111,7 @@ func (g *group) work(lost []*ticket) {
 			close(g.done)
 			return
 		}
-		g.replace(context.Background())
+		g.replace(context.Background(), true)
 		for _, t := range lost {
 			t.answer(unavailable(t.op, t.id(), "nothing was recorded", errEnded))
 		}
@@ -183,13 +184,15 @@ func (g *group) transact(ctx context.Context, batch []*ticket) result {
 	}
 	res := g.store.transact(ctx, g.conn, units)
 	if res.unknown {
-		g.replace(ctx)
+		g.replace(ctx, g.store.dialect.faultFunc(res.err) != faultFull)
 	}
 	return res
 }
 
-// replace drops the connection and takes a new one; if there is none, the next transaction tries again.
-func (g *group) replace(ctx context.Context) {
+// replace drops the connection and takes a new one; if there is none, the next transaction tries again. doubt says that an
+// fsync may have failed.
+func (g *group) replace(ctx context.Context, doubt bool) {
+	g.doubt = g.doubt || doubt
 	if g.conn != nil {
 		g.conn.discard()
 		g.conn = nil
@@ -201,8 +204,16 @@ func (g *group) replace(ctx context.Context) {
 
 func (g *group) connect(ctx context.Context) error {
 	c, err := g.store.conn(ctx)
-	if err == nil {
-		g.conn = c
+	if err != nil {
+		return err
 	}
-	return err
+	if g.doubt {
+		if err := g.store.resync(ctx, c); err != nil {
+			c.discard()
+			return unavailable("connect", "", "nothing was recorded: the disk does not take what was written", err)
+		}
+		g.doubt = false
+	}
+	g.conn = c
+	return nil
 }

@@ -66,6 +66,10 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 	if err := checkSQLite(ctx, c.raw); err != nil {
 		return errors.Join(err, c.close())
 	}
+	// Where somebody else keeps writing, they have synced what they found.
+	if err := s.resync(ctx, c); err != nil && !isBusy(err) {
+		return errors.Join(err, c.close())
+	}
 	s.group = newGroup(s, c)
 	return nil
 }
