@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"sideledger/ledger"
 )
 
 // most is how many units share one transaction at most.
@@ -35,6 +37,7 @@ type group struct {
 type ticket struct {
 	*unit
 	ctx   context.Context // the caller's, looked at once, before the unit runs
+	use   ledger.Use
 	taken atomic.Bool
 	done  chan struct{} // closed when err is there
 	over  bool          // done is closed; the writer's
@@ -74,7 +77,10 @@ func (g *group) submit(ctx context.Context, u *unit) error {
 	if err := ctx.Err(); err != nil {
 		return unavailable(u.op, u.id(), "nothing was recorded: the caller has gone", err)
 	}
-	t := &ticket{unit: u, ctx: ctx, done: make(chan struct{})}
+	t := &ticket{unit: u, ctx: ctx, use: ledger.UseOf(ctx), done: make(chan struct{})}
+	if err := g.store.reserve.admit(u.op, u.id(), t.use); err != nil {
+		return err
+	}
 	if err := g.enqueue(t); err != nil {
 		return err
 	}
@@ -153,6 +159,12 @@ func (g *group) drain(first *ticket) []*ticket {
 func (g *group) run(batch []*ticket) {
 	ctx := context.Background() // nobody's alone; what runs is brought to its end
 	res := g.transact(ctx, batch)
+	for g.store.reserve.spend(ctx, res.err) {
+		if batch = g.admitted(batch); len(batch) == 0 {
+			return
+		}
+		res = g.transact(ctx, batch)
+	}
 	if res.err != nil && len(batch) > 1 && !isUnknown(res.err) {
 		g.store.cfg.Log.WarnContext(ctx, "a statement failed in a shared transaction: each update runs alone", "err", res.err)
 		for _, t := range batch {
@@ -168,6 +180,19 @@ func (g *group) run(batch []*ticket) {
 		}
 	}
 	g.store.tell(res.grown)
+}
+
+// admitted answers those of a batch that a full disk has no room for, and returns the others.
+func (g *group) admitted(batch []*ticket) []*ticket {
+	rest := make([]*ticket, 0, len(batch))
+	for _, t := range batch {
+		if err := g.store.reserve.refusal(t.op, t.id(), t.use); err != nil {
+			t.answer(err)
+		} else {
+			rest = append(rest, t)
+		}
+	}
+	return rest
 }
 
 // transact runs the batch in one transaction, and takes a fresh connection if that one cannot be trusted any more.

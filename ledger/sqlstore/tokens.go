@@ -77,7 +77,7 @@ func (s *Store) tokens(ctx context.Context, q *bun.SelectQuery) ([]ledger.Token,
 
 // RevokeToken implements [ledger.Tokens]. A token that was revoked before keeps its first time.
 func (s *Store) RevokeToken(ctx context.Context, id string, at time.Time) error {
-	return s.change(ctx, "revoke token", func(ctx context.Context, db bun.IDB) error {
+	return s.change(ledger.WithUse(ctx, ledger.UseUndo), "revoke token", func(ctx context.Context, db bun.IDB) error {
 		res, err := db.NewUpdate().Model((*tokenRow)(nil)).
 			Set("revoked_at = CASE WHEN revoked_at = 0 THEN ? ELSE revoked_at END", micros(at)).Where("id = ?", id).Exec(ctx)
 		if err != nil {
@@ -103,7 +103,7 @@ func (s *Store) PruneReplies(ctx context.Context) (int64, error) {
 	var all int64
 	for {
 		var n int64
-		err := s.change(ctx, "prune replies", func(ctx context.Context, db bun.IDB) error {
+		err := s.change(ledger.WithUse(ctx, ledger.UseUndo), "prune replies", func(ctx context.Context, db bun.IDB) error {
 			old := db.NewSelect().Model((*replyRow)(nil)).Column("token_id", "method", "path", "key").
 				Where("at < ?", micros(before)).OrderExpr("at").Limit(prunedAtOnce)
 			res, err := db.NewDelete().Model((*replyRow)(nil)).Where("(token_id, method, path, key) IN (?)", old).Exec(ctx)
