@@ -38,15 +38,50 @@ type server struct {
 	log    *os.File
 }
 
-// buildServer builds ledgerd once for a test.
-func buildServer(t *testing.T, flags ...string) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "ledgerd")
-	args := append(append([]string{"build"}, flags...), "-o", binary, ".")
-	if out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+// built is ledgerd as it is shipped, built once for all tests; TestMain removes it.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	m.Run()
+	if err := os.RemoveAll(built.dir); err != nil {
+		panic(err)
 	}
-	return binary
+}
+
+// buildServer returns ledgerd as it is shipped.
+func buildServer(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "ledgerd"); built.err == nil { //nolint:usetesting // outlives the test
+			built.err = buildInto(built.dir)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return filepath.Join(built.dir, "ledgerd")
+}
+
+// buildChanged returns ledgerd built with the flags of go build.
+func buildChanged(t *testing.T, flags ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := buildInto(dir, flags...); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "ledgerd")
+}
+
+func buildInto(dir string, flags ...string) error {
+	args := append(append([]string{"build"}, flags...), "-o", filepath.Join(dir, "ledgerd"), ".")
+	if out, err := exec.CommandContext(context.Background(), "go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // newServer writes a configuration with one system and makes a token; the server is not started.

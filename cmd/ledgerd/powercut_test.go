@@ -121,7 +121,7 @@ func TestPowerCutBites(t *testing.T) {
 	third := &counting{state: map[string]string{}}
 	web := httptest.NewServer(third)
 	t.Cleanup(web.Close)
-	p := newPowered(t, buildServer(t, mutate(t, "../../ledger/sqlstore/sqlite.go", map[string]string{
+	p := newPowered(t, buildChanged(t, mutate(t, "../../ledger/sqlstore/sqlite.go", map[string]string{
 		"synchronous(FULL)":    "synchronous(NORMAL)",
 		`{"synchronous", "2",`: `{"synchronous", "1",`,
 	})), web.URL)
