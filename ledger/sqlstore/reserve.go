@@ -38,6 +38,9 @@ type reserve struct {
 	left  int64 // bytes that are kept still
 	full  bool  // the disk was full, and the reserve is not whole again yet
 	tried time.Time
+
+	// growFunc is grow. Tests put a full disk in its place.
+	growFunc func(f *os.File, from, to int64) error
 }
 
 // openReserve makes the reserve's file, or as much of it as was left when the disk was full. nil: none is wanted.
@@ -55,7 +58,7 @@ func openReserve(ctx context.Context, cfg Config, name string) (*reserve, error)
 	}
 	r := &reserve{
 		size: cfg.Reserve, step: max(cfg.Reserve/reserveSteps, smallestStep), clock: cfg.Clock, log: cfg.Log, file: f,
-		left: info.Size(), full: true,
+		left: info.Size(), full: true, growFunc: grow,
 	}
 	if err := r.refill(ctx); err != nil {
 		r.log.WarnContext(ctx, "there is no room for the reserve: nothing new is taken", slog.Any("err", err),
@@ -125,7 +128,7 @@ func (r *reserve) spend(ctx context.Context, err error) bool {
 	defer r.mu.Unlock()
 	again := !isUnknown(err)
 	if !r.full {
-		r.full, r.tried = true, r.clock.Now()
+		r.full, r.tried = true, time.Time{} // the next one looks at once whether that was all
 		r.log.ErrorContext(ctx, "the disk is full: nothing new is taken, rollbacks go on with what is in reserve", slog.Int64("reserve_bytes", r.left))
 		if again {
 			return true // without what is new it may fit
@@ -151,7 +154,7 @@ func (r *reserve) release(ctx context.Context) bool {
 
 // refill makes the reserve whole if there is room for it and a step more, so that it is not needed again at once.
 func (r *reserve) refill(ctx context.Context) error {
-	if err := grow(r.file, r.left, r.size+r.step); err != nil {
+	if err := r.growFunc(r.file, r.left, r.size+r.step); err != nil {
 		return errors.Join(err, r.file.Truncate(r.left))
 	}
 	if err := r.file.Truncate(r.size); err != nil {

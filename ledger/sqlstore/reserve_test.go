@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"sideledger/ledger"
@@ -42,6 +43,12 @@ func newBrim(t *testing.T, size int64) *brim {
 		t.Fatal(err)
 	}
 	b.Store, b.win = s, open(t, s)
+	s.reserve.growFunc = func(f *os.File, from, to int64) error {
+		if !b.room {
+			return syscall.ENOSPC
+		}
+		return grow(f, from, to)
+	}
 	real, full := s.commitFunc, sqliteFull(t)
 	s.commitFunc = func(ctx context.Context, c *conn) error {
 		if !b.room {
