@@ -1,13 +1,13 @@
 package main
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -63,7 +63,9 @@ func TestFullDisk(t *testing.T) {
 	b.kill()
 	b.fill()
 	b.start()
+	stop := b.keepFilling()
 	run := b.finish(w.ID)
+	stop()
 	if run.Counts.Undone != len(acked) || run.Counts.Void != intents {
 		t.Errorf("%d facts and %d intents: %+v", len(acked), intents, run.Counts)
 	}
@@ -143,23 +145,47 @@ func (b *brim) reserve() int64 {
 	return info.Size()
 }
 
+// keepFilling takes whatever becomes free on the disk, as a log does that somebody writes, until stop is called.
+func (b *brim) keepFilling() (stop func()) {
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	wg.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(100 * time.Microsecond):
+				if err := b.fillUp(); err != nil {
+					b.t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	return func() { close(done); wg.Wait() }
+}
+
 // fill takes every byte that is left on the disk.
 func (b *brim) fill() {
 	b.t.Helper()
-	f, err := os.OpenFile(filepath.Join(b.dir, "filler"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := b.fillUp(); err != nil {
 		b.t.Fatal(err)
 	}
-	defer f.Close()
-	buf := make([]byte, page)
-	_, _ = rand.Read(buf)
-	for {
-		if _, err := f.Write(buf); errors.Is(err, syscall.ENOSPC) {
-			return
-		} else if err != nil {
-			b.t.Fatal(err)
-		}
+}
+
+func (b *brim) fillUp() error {
+	f, err := os.OpenFile(filepath.Join(b.dir, "filler"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
 	}
+	defer f.Close()
+	for buf := make([]byte, page); err == nil; {
+		_, err = f.Write(buf)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return nil
+	}
+	return err
 }
 
 func (b *brim) empty() {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -26,10 +27,12 @@ const (
 const refillEvery = time.Second
 
 // A reserve is space on the database's disk that is kept for rollbacks: a file that is made shorter when the disk is full. From
-// then on nothing new is taken, until there is room to make the file whole again and a step more. A nil reserve keeps
-// nothing and refuses nobody. It is safe for concurrent use.
+// then on nothing new is taken, until there is room to make the file whole again and a step more. What is let go is given to the
+// WAL at once, where the filesystem can do that, so that whoever fills the disk does not get it. A nil reserve keeps nothing
+// and refuses nobody. It is safe for concurrent use.
 type reserve struct {
 	size, step int64 // bytes
+	wal        string
 	clock      ledger.Clock
 	log        *slog.Logger
 
@@ -43,12 +46,16 @@ type reserve struct {
 	growFunc func(f *os.File, from, to int64) error
 }
 
-// openReserve makes the reserve's file, or as much of it as was left when the disk was full. nil: none is wanted.
-func openReserve(ctx context.Context, cfg Config, name string) (*reserve, error) {
+// openReserve makes the reserve of a database, or as much of it as was left when the disk was full. nil: none is wanted.
+func openReserve(ctx context.Context, cfg Config, database string) (*reserve, error) {
 	if cfg.Reserve == 0 {
 		return nil, nil
 	}
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // beside the database, which the operator names
+	database, err := filepath.EvalSymlinks(database) // on its disk
+	if err != nil {
+		return nil, fmt.Errorf("keep space in reserve: %w", err)
+	}
+	f, err := os.OpenFile(database+reserveSuffix, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // beside the database, which the operator names
 	if err != nil {
 		return nil, fmt.Errorf("keep space in reserve: %w", err)
 	}
@@ -58,7 +65,7 @@ func openReserve(ctx context.Context, cfg Config, name string) (*reserve, error)
 	}
 	r := &reserve{
 		size: cfg.Reserve, step: max(cfg.Reserve/reserveSteps, smallestStep), clock: cfg.Clock, log: cfg.Log, file: f,
-		left: info.Size(), full: true, growFunc: grow,
+		left: info.Size(), full: true, growFunc: grow, wal: database + "-wal",
 	}
 	if err := r.refill(ctx); err != nil {
 		r.log.WarnContext(ctx, "there is no room for the reserve: nothing new is taken", slog.Any("err", err),
@@ -146,6 +153,9 @@ func (r *reserve) release(ctx context.Context) bool {
 	if err := r.file.Truncate(to); err != nil {
 		r.log.ErrorContext(ctx, "the reserve could not be let go", slog.Any("err", err))
 		return false
+	}
+	if err := giveTo(r.wal, r.left-to); err != nil {
+		r.log.DebugContext(ctx, "what was let go is anybody's", slog.Any("err", err))
 	}
 	r.left = to
 	r.log.WarnContext(ctx, "space was taken from the reserve", slog.Int64("reserve_bytes", r.left))

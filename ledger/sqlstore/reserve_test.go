@@ -151,10 +151,14 @@ func TestReserveDividesABatch(t *testing.T) {
 
 // A reserve that was used is as it was when the ledger is opened again without room, and one that is wanted smaller becomes it.
 func TestReserveIsOpenedAgain(t *testing.T) {
-	name, clock := filepath.Join(t.TempDir(), "r"), ledgertest.NewClock()
+	database, clock := filepath.Join(t.TempDir(), "l.db"), ledgertest.NewClock()
+	if err := os.WriteFile(database, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	name := database + reserveSuffix
 	reopen := func(size int64) *reserve {
 		t.Helper()
-		r, err := openReserve(t.Context(), Config{Reserve: size, Clock: clock.Now, Log: slog.New(slog.DiscardHandler)}, name)
+		r, err := openReserve(t.Context(), Config{Reserve: size, Clock: clock.Now, Log: slog.New(slog.DiscardHandler)}, database)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -51,7 +51,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 		return err
 	}
 	s.file, s.dialect = abs, sqliteDialect()
-	if s.reserve, err = openReserve(ctx, s.cfg, abs+reserveSuffix); err != nil {
+	if s.reserve, err = openReserve(ctx, s.cfg, abs); err != nil {
 		return err
 	}
 	dsn := "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + pragmas
