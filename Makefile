@@ -9,7 +9,7 @@ LINT := $(TOOLS)/golangci-lint
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help demo test check build bench sim acceptance tools lint format generate clean
+.PHONY: help demo test check build bench sim powercut acceptance tools lint format generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,10 @@ bench: ## the benchmarks, as ratios against what the machine can do
 SEEDS ?= 20000
 sim: ## simulated weekends, SEEDS of them (20000); `make test` runs 500
 	go test -run TestSimulation -count 1 -timeout 60m ./cmd/ledgerd -sim.seeds $(SEEDS)
+
+POWER ?= 200
+powercut: ## POWER power cuts (200) while recording and again while rolling back; `make test` has 20. Root, /dev/fuse
+	go test -run 'TestPowerCut|TestFailedSync' -count 1 -timeout 60m -v ./cmd/ledgerd -power.rounds $(POWER)
 
 acceptance: ## the tests from outside, where ../shared/acceptance is there
 	@.ci/acceptance

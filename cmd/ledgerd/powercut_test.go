@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
@@ -23,7 +24,7 @@ import (
 )
 
 // powerRounds is how often the power is cut while the server records, and once more while it rolls back.
-const powerRounds = 20
+var powerRounds = flag.Int("power.rounds", 20, "how often TestPowerCut cuts the power while the server records, and once more while it rolls back")
 
 // A powered is the real ledgerd on a disk that can lose power.
 type powered struct {
@@ -81,7 +82,7 @@ func TestPowerCut(t *testing.T) {
 	p.start()
 	var windows []string
 	acked, cutShort := 0, 0
-	for round := range powerRounds {
+	for round := range *powerRounds {
 		var luck func() bool
 		if round%2 == 1 {
 			luck = coin(uint64(round))
@@ -109,10 +110,10 @@ func TestPowerCut(t *testing.T) {
 	}
 	p.kill()
 	checkSound(t, filepath.Join(p.dir, "ledger.db"))
-	if acked < powerRounds || cutShort < powerRounds/2 {
+	if acked < *powerRounds || cutShort < *powerRounds/2 {
 		t.Errorf("%d records and %d rollbacks that were cut short: this proves nothing", acked, cutShort)
 	}
-	t.Logf("%d power cuts, %d of them in a rollback that was under way; %d acknowledged records, 0 lost", 2*powerRounds, cutShort, acked)
+	t.Logf("%d power cuts, %d of them in a rollback that was under way; %d acknowledged records, 0 lost", 2**powerRounds, cutShort, acked)
 }
 
 // The same loses acknowledged records where SQLite does not sync every commit: the test above can fail. No

@@ -29,7 +29,7 @@ func giveTo(name string, size int64) error {
 func fallocate(f *os.File, mode uint32, at, size int64) error {
 	for {
 		err := syscall.Fallocate(int(f.Fd()), mode, at, size)
-		if err != syscall.EINTR { //nolint:errorlint // a bare number of the system
+		if err != syscall.EINTR {
 			return err
 		}
 	}
