@@ -11,7 +11,7 @@ VULNCHECK := $(TOOLS)/govulncheck
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help demo test check build bench sim fuzz acceptance tools lint format generate clean
+.PHONY: help demo test check build bench sim fuzz powercut acceptance tools lint format generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,10 @@ sim: ## simulated weekends, SEEDS of them (20000); `make test` runs 500
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME (20s); what breaks one is kept in testdata/fuzz
 	@FUZZTIME=$(FUZZTIME) .ci/fuzz
+
+POWER ?= 200
+powercut: ## POWER power cuts (200) while recording and again while rolling back; `make test` has 20. Root, /dev/fuse
+	go test -run 'TestPowerCut|TestFailedSync' -count 1 -timeout 60m -v ./cmd/ledgerd -power.rounds $(POWER)
 
 acceptance: ## the tests from outside, where ../shared/acceptance is there
 	@.ci/acceptance

@@ -37,7 +37,8 @@ type Config struct {
 	Log     *slog.Logger
 	Clock   ledger.Clock
 	Version string // shown at /version; empty: "dev"
-	// ReadyFunc returns an error while the server cannot work; its text is logged, not shown. nil: always ready.
+	// ReadyFunc returns an error while the server cannot work; its text is logged, not shown. CodeFull: it can, but takes
+	// nothing new. nil: always ready.
 	ReadyFunc func(ctx context.Context) error
 	// BehindProxy takes the caller's address from X-Forwarded-For: the last one in it that no proxy of ours
 	// can have, those being on loopback, link-local and private addresses.

@@ -33,7 +33,10 @@ func (a *API) ready(ctx context.Context, _ *call) (answer, error) {
 		return answer{}, &ledger.Error{Code: ledger.CodeUnavailable, Op: "check readiness", Msg: "the server is stopping"}
 	default:
 	}
-	if err := a.ReadyFunc(ctx); err != nil {
+	switch err := a.ReadyFunc(ctx); {
+	case ledger.CodeOf(err) == ledger.CodeFull:
+		return answer{body: wire.Status{Status: "full"}}, nil // whoever asks must still reach it, to roll back
+	case err != nil:
 		a.log.WarnContext(ctx, "not ready", slog.String("err", err.Error()))
 		return answer{}, &ledger.Error{Code: ledger.CodeUnavailable, Op: "check readiness", Msg: "the server is not ready; its log says why"}
 	}

@@ -130,8 +130,13 @@ func TestReady(t *testing.T) {
 	if p := b.problem(req{method: "GET", path: "/readyz", token: "-"}, 503, "unavailable"); strings.Contains(p.Detail, "secret") {
 		t.Errorf("%+v", p)
 	}
-	broken = nil
-	b.do(req{method: "GET", path: "/readyz", token: "-"}, 200, nil)
+	for want, err := range map[string]error{"ok": nil, "full": &ledger.Error{Code: ledger.CodeFull}} {
+		var got wire.Status
+		broken = err
+		if b.do(req{method: "GET", path: "/readyz", token: "-"}, 200, &got); got.Status != want {
+			t.Errorf("%v: %+v", err, got)
+		}
+	}
 }
 
 // Failures are limited by address, as the last proxy tells it; valid tokens pass all the same.

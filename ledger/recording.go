@@ -39,7 +39,7 @@ func (l *Ledger) Record(ctx context.Context, windowID uuid.UUID, drafts []Draft)
 		}
 		list = append(list, c)
 	}
-	out, err := update(ctx, l, "record entry", windowID, func(u *unit) ([]Recorded, error) {
+	out, err := update(WithUse(ctx, useOf(list)), l, "record entry", windowID, func(u *unit) ([]Recorded, error) {
 		if err := checkExpected(ctx, u.op, windowID.String(), u.Window().Head); err != nil {
 			return nil, err
 		}

@@ -54,7 +54,7 @@ func (l *Ledger) Claim(ctx context.Context, id uuid.UUID, holder string, force b
 
 // RenewLease prolongs the lease. ErrFenced: it is lost.
 func (l *Ledger) RenewLease(ctx context.Context, lease *Lease) error {
-	return l.store.Update(ctx, lease.Rollback.WindowID, func(tx Tx) error {
+	return l.store.Update(forOp(ctx, "renew lease"), lease.Rollback.WindowID, func(tx Tx) error {
 		r, err := tx.FindRollback(lease.Rollback.ID)
 		if err != nil {
 			return err

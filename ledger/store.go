@@ -28,7 +28,8 @@ type Writer interface {
 	// Other updates may share the transaction (group commit); a failing one never harms another.
 	//
 	// Codes: not_found (no such window), unavailable (the commit's outcome is not known, or the queue is
-	// full: RetryAfter is set), full (no space left; nothing was written), and whatever fn returns.
+	// full: RetryAfter is set), full (no space left for what ctx says it is for, see [Use]; nothing was
+	// written), and whatever fn returns.
 	Update(ctx context.Context, windowID uuid.UUID, fn func(Tx) error) error
 }
 

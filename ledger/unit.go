@@ -22,7 +22,7 @@ type unit struct {
 // the first answer is stored in the same transaction.
 func update[T any](ctx context.Context, l *Ledger, op string, windowID uuid.UUID, fn func(*unit) (T, error)) (T, error) {
 	var out T
-	err := l.store.Update(ctx, windowID, func(tx Tx) error {
+	err := l.store.Update(forOp(ctx, op), windowID, func(tx Tx) error {
 		v, err := perform(ctx, l, op, tx, fn)
 		out = v
 		return err

@@ -34,5 +34,5 @@ type Version struct {
 
 // A Status is what /livez and /readyz answer.
 type Status struct {
-	Status string `json:"status"` // ok, unavailable
+	Status string `json:"status"` // ok; of /readyz also full: the disk is, and nothing new is taken
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/pflag"
 	"gopkg.in/yaml.v3"
 
@@ -18,11 +20,15 @@ import (
 // Config is the server's configuration file. Flags override its fields. The zero value is a server on
 // loopback that keeps its ledger in one SQLite file in the working directory.
 type Config struct {
-	Listen      string                              `yaml:"listen"`       // host:port; default 127.0.0.1:8420
-	Database    string                              `yaml:"database"`     // sqlite:FILE or postgres://…; default sqlite:ledger.db
-	BehindProxy bool                                `yaml:"behind_proxy"` // a proxy in front of it speaks TLS and sets X-Forwarded-For
-	TLS         TLSConfig                           `yaml:"tls"`
-	Systems     map[string]remediators.SystemConfig `yaml:"systems"`
+	Listen      string    `yaml:"listen"`       // host:port; default 127.0.0.1:8420
+	Database    string    `yaml:"database"`     // sqlite:FILE or postgres://…; default sqlite:ledger.db
+	BehindProxy bool      `yaml:"behind_proxy"` // a proxy in front of it speaks TLS and sets X-Forwarded-For
+	TLS         TLSConfig `yaml:"tls"`
+	// Reserve is how much space is kept on the disk of an embedded ledger for rollbacks, such as 64MiB; 0: none.
+	Reserve string                              `yaml:"reserve"`
+	Systems map[string]remediators.SystemConfig `yaml:"systems"`
+
+	reserve int64 // bytes; set by lockLedger, since one process alone may keep it
 }
 
 // TLSConfig names the files of a certificate and its key. Both or none.
@@ -34,6 +40,8 @@ type TLSConfig struct {
 const (
 	defaultListen   = "127.0.0.1:8420"
 	defaultDatabase = "sqlite:ledger.db"
+	defaultReserve  = "64MiB"
+	leastReserve    = 1 << 20
 	manualSystem    = "manual" // the system of steps for people is there without being configured
 )
 
@@ -66,6 +74,7 @@ func (f *configFlags) load() (Config, error) {
 	}
 	override(&c.Listen, f.listen, defaultListen)
 	override(&c.Database, f.database, defaultDatabase)
+	override(&c.Reserve, "", defaultReserve)
 	c.BehindProxy = c.BehindProxy || f.behindProxy
 	if c.Systems == nil {
 		c.Systems = map[string]remediators.SystemConfig{}
@@ -114,7 +123,17 @@ func (c *Config) validate() error {
 	case !strings.HasPrefix(c.Database, "sqlite:") && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://"):
 		return errors.New("database: want sqlite:FILE or postgres://…")
 	}
-	return nil
+	_, err = c.reserveBytes()
+	return err
+}
+
+// reserveBytes reads Reserve.
+func (c *Config) reserveBytes() (int64, error) {
+	n, err := humanize.ParseBytes(c.Reserve)
+	if err != nil || n > math.MaxInt64 || n > 0 && n < leastReserve {
+		return 0, errors.New("reserve: want a size of at least 1MiB, such as 64MiB, or 0 for none")
+	}
+	return int64(n), nil
 }
 
 func loopback(host string) bool {

@@ -38,18 +38,60 @@ type server struct {
 	log    *os.File
 }
 
-// buildServer builds ledgerd once for a test.
+// built is ledgerd as it is shipped, built once for all tests; TestMain removes it.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	m.Run()
+	if err := os.RemoveAll(built.dir); err != nil {
+		panic(err)
+	}
+}
+
+// buildServer returns ledgerd as it is shipped.
 func buildServer(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "ledgerd")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "ledgerd"); built.err == nil { //nolint:usetesting // outlives the test
+			built.err = buildInto(built.dir)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	return binary
+	return filepath.Join(built.dir, "ledgerd")
+}
+
+// buildChanged returns ledgerd built with the flags of go build.
+func buildChanged(t *testing.T, flags ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := buildInto(dir, flags...); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "ledgerd")
+}
+
+func buildInto(dir string, flags ...string) error {
+	args := append(append([]string{"build"}, flags...), "-o", filepath.Join(dir, "ledgerd"), ".")
+	if out, err := exec.CommandContext(context.Background(), "go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // newServer writes a configuration with one system and makes a token; the server is not started.
 func newServer(t *testing.T, binary, thirdURL string) *server {
+	t.Helper()
+	return newServerIn(t, binary, thirdURL, t.TempDir(), "")
+}
+
+// newServerIn is newServer with the ledger in folder, and with more lines of configuration.
+func newServerIn(t *testing.T, binary, thirdURL, folder, more string) *server {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -61,8 +103,8 @@ func newServer(t *testing.T, binary, thirdURL string) *server {
 	}
 	s := &server{t: t, binary: binary, dir: t.TempDir()}
 	s.config = filepath.Join(s.dir, "ledgerd.yaml")
-	text := fmt.Sprintf("listen: %s\ndatabase: sqlite:%s\nsystems:\n  sys: {remediator: http, url: %q, allow_private: true, retry: {base: 10ms, cap: 200ms}}\n",
-		address, filepath.Join(s.dir, "ledger.db"), thirdURL)
+	text := fmt.Sprintf("listen: %s\ndatabase: sqlite:%s\nsystems:\n  sys: {remediator: http, url: %q, allow_private: true, retry: {base: 10ms, cap: 200ms}}\n%s",
+		address, filepath.Join(folder, "ledger.db"), thirdURL, more)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,9 @@ var homes = []string{
 }
 
 // testOnly are the modules that tests alone import.
-var testOnly = []string{"github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "pgregory.net/rapid"}
+var testOnly = []string{
+	"github.com/google/go-cmp", "github.com/hanwen/go-fuse", "github.com/rogpeppe/go-internal", "pgregory.net/rapid",
+}
 
 // banned are assertion libraries and mock frameworks.
 var banned = []string{

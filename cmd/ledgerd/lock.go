@@ -10,9 +10,9 @@ import (
 )
 
 // lockLedger makes this process the only runner of an embedded ledger, so that leases of dead ones may be
-// taken over at once. The lock ends with the process, however it ends. For PostgreSQL it does nothing:
-// leases alone decide there.
-func lockLedger(c Config) (unlock func(), err error) {
+// taken over at once, and lets it keep the reserve. The lock ends with the process, however it ends. For
+// PostgreSQL it does nothing: leases alone decide there.
+func lockLedger(c *Config) (unlock func(), err error) {
 	file := c.sqliteFile()
 	if file == "" {
 		return func() {}, nil
@@ -30,6 +30,10 @@ func lockLedger(c Config) (unlock func(), err error) {
 	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("lock the ledger: %w", err)
+	}
+	if c.reserve, err = c.reserveBytes(); err != nil {
+		_ = f.Close()
+		return nil, err
 	}
 	return func() { _ = f.Close() }, nil
 }

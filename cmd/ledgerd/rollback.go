@@ -42,7 +42,7 @@ func runRollback(ctx context.Context, e *env, o *rollbackOptions) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lockLedger(c)
+	unlock, err := lockLedger(&c)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func runServe(ctx context.Context, e *env, o *serveOptions) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lockLedger(c)
+	unlock, err := lockLedger(&c)
 	if err != nil {
 		return err
 	}

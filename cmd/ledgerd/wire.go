@@ -40,7 +40,7 @@ type parts struct {
 
 // openStore opens the database and brings its schema up to date.
 func openStore(ctx context.Context, c Config, log *slog.Logger) (*sqlstore.Store, error) {
-	store, err := sqlstore.Open(ctx, sqlstore.Config{URL: c.Database, Clock: time.Now, Log: log})
+	store, err := sqlstore.Open(ctx, sqlstore.Config{URL: c.Database, Clock: time.Now, Log: log, Reserve: c.reserve})
 	if err != nil {
 		return nil, err
 	}

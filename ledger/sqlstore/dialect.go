@@ -89,6 +89,19 @@ func sqliteFault(err error) fault {
 	return faultOther
 }
 
+// isRoomless reports whether SQLite found no room: for its files, or for the index of its WAL. After the latter a
+// commit's outcome is not known.
+func isRoomless(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE)
+}
+
+// isBusy reports whether another process held SQLite's write lock for all of busy_timeout.
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
 // postgresFault reads SQLSTATE (appendix A of PostgreSQL's manual).
 func postgresFault(err error) fault {
 	var e *pgconn.PgError

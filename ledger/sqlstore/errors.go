@@ -18,6 +18,14 @@ func unavailable(op, id, msg string, err error) error {
 	return &ledger.Error{Code: ledger.CodeUnavailable, Op: op, ID: id, Msg: msg, RetryAfter: retryAfter, Err: err}
 }
 
+// full says that there is no room; nothing was done.
+func full(op, id string, err error) error {
+	return &ledger.Error{
+		Code: ledger.CodeFull, Op: op, ID: id, Msg: "no space is left on the database's disk; nothing was recorded",
+		RetryAfter: retryAfter, Err: err,
+	}
+}
+
 // problem gives a driver's error its code. Errors of the domain and nil pass as they are.
 func (d *dialect) problem(op, id string, err error) error {
 	var known *ledger.Error
@@ -28,10 +36,7 @@ func (d *dialect) problem(op, id string, err error) error {
 	case faultUnique:
 		return &ledger.Error{Code: ledger.CodeConflict, Op: op, ID: id, Msg: "there is one with this id already", Err: err}
 	case faultFull:
-		return &ledger.Error{
-			Code: ledger.CodeFull, Op: op, ID: id, Msg: "no space is left on the database's disk; nothing was recorded",
-			RetryAfter: retryAfter, Err: err,
-		}
+		return full(op, id, err)
 	case faultRace, faultAway:
 		return unavailable(op, id, "the database does not answer; ask again with the same id", err)
 	case faultRule, faultOther:

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"sideledger/ledger"
 )
 
 // most is how many units share one transaction at most.
@@ -24,6 +26,7 @@ type group struct {
 	conn  *conn
 	queue chan *ticket
 	done  chan struct{} // closed when the writer has ended
+	doubt bool          // an fsync may have failed: the next connection syncs what it finds; the writer's
 
 	mu     sync.RWMutex // held for reading while something is put into the queue
 	closed bool
@@ -34,6 +37,7 @@ type group struct {
 type ticket struct {
 	*unit
 	ctx   context.Context // the caller's, looked at once, before the unit runs
+	use   ledger.Use
 	taken atomic.Bool
 	done  chan struct{} // closed when err is there
 	over  bool          // done is closed; the writer's
@@ -73,7 +77,10 @@ func (g *group) submit(ctx context.Context, u *unit) error {
 	if err := ctx.Err(); err != nil {
 		return unavailable(u.op, u.id(), "nothing was recorded: the caller has gone", err)
 	}
-	t := &ticket{unit: u, ctx: ctx, done: make(chan struct{})}
+	t := &ticket{unit: u, ctx: ctx, use: ledger.UseOf(ctx), done: make(chan struct{})}
+	if err := g.store.reserve.admit(u.op, u.id(), t.use); err != nil {
+		return err
+	}
 	if err := g.enqueue(t); err != nil {
 		return err
 	}
@@ -110,7 +117,7 @@ func (g *group) work(lost []*ticket) {
 			close(g.done)
 			return
 		}
-		g.replace(context.Background())
+		g.replace(context.Background(), true)
 		for _, t := range lost {
 			t.answer(unavailable(t.op, t.id(), "nothing was recorded", errEnded))
 		}
@@ -152,6 +159,12 @@ func (g *group) drain(first *ticket) []*ticket {
 func (g *group) run(batch []*ticket) {
 	ctx := context.Background() // nobody's alone; what runs is brought to its end
 	res := g.transact(ctx, batch)
+	for g.store.reserve.spend(ctx, res.err) {
+		if batch = g.admitted(batch); len(batch) == 0 {
+			return
+		}
+		res = g.transact(ctx, batch)
+	}
 	if res.err != nil && len(batch) > 1 && !isUnknown(res.err) {
 		g.store.cfg.Log.WarnContext(ctx, "a statement failed in a shared transaction: each update runs alone", "err", res.err)
 		for _, t := range batch {
@@ -169,6 +182,19 @@ func (g *group) run(batch []*ticket) {
 	g.store.tell(res.grown)
 }
 
+// admitted answers those of a batch that a full disk has no room for, and returns the others.
+func (g *group) admitted(batch []*ticket) []*ticket {
+	rest := make([]*ticket, 0, len(batch))
+	for _, t := range batch {
+		if err := g.store.reserve.refusal(t.op, t.id(), t.use); err != nil {
+			t.answer(err)
+		} else {
+			rest = append(rest, t)
+		}
+	}
+	return rest
+}
+
 // transact runs the batch in one transaction, and takes a fresh connection if that one cannot be trusted any more.
 func (g *group) transact(ctx context.Context, batch []*ticket) result {
 	if g.conn == nil {
@@ -183,13 +209,15 @@ func (g *group) transact(ctx context.Context, batch []*ticket) result {
 	}
 	res := g.store.transact(ctx, g.conn, units)
 	if res.unknown {
-		g.replace(ctx)
+		g.replace(ctx, g.store.dialect.faultFunc(res.err) != faultFull)
 	}
 	return res
 }
 
-// replace drops the connection and takes a new one; if there is none, the next transaction tries again.
-func (g *group) replace(ctx context.Context) {
+// replace drops the connection and takes a new one; if there is none, the next transaction tries again. doubt says that an
+// fsync may have failed.
+func (g *group) replace(ctx context.Context, doubt bool) {
+	g.doubt = g.doubt || doubt
 	if g.conn != nil {
 		g.conn.discard()
 		g.conn = nil
@@ -201,8 +229,16 @@ func (g *group) replace(ctx context.Context) {
 
 func (g *group) connect(ctx context.Context) error {
 	c, err := g.store.conn(ctx)
-	if err == nil {
-		g.conn = c
+	if err != nil {
+		return err
 	}
-	return err
+	if g.doubt {
+		if err := g.store.resync(ctx, c); err != nil {
+			c.discard()
+			return unavailable("connect", "", "nothing was recorded: the disk does not take what was written", err)
+		}
+		g.doubt = false
+	}
+	g.conn = c
+	return nil
 }

@@ -53,7 +53,7 @@ func (s *Store) PruneReplies(ctx context.Context) (int64, error) {
 	var all int64
 	for {
 		var n int64
-		err := s.change(ctx, "prune replies", func(ctx context.Context, db bun.IDB) error {
+		err := s.change(ledger.WithUse(ctx, ledger.UseUndo), "prune replies", func(ctx context.Context, db bun.IDB) error {
 			old := db.NewSelect().Model((*replyRow)(nil)).Column("token_id", "method", "path", "key").
 				Where("at < ?", micros(before)).OrderExpr("at").Limit(prunedAtOnce)
 			res, err := db.NewDelete().Model((*replyRow)(nil)).Where("(token_id, method, path, key) IN (?)", old).Exec(ctx)

@@ -51,6 +51,9 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 		return err
 	}
 	s.file, s.dialect = abs, sqliteDialect()
+	if s.reserve, err = openReserve(ctx, s.cfg, abs); err != nil {
+		return err
+	}
 	dsn := "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + pragmas
 	s.dsn = dsn + "&_txlock=immediate"
 	if s.write, err = openBun(s.dsn, 1); err != nil {
@@ -59,15 +62,31 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 	if s.read, err = openBun(dsn+"&_pragma=query_only(1)", max(4, runtime.NumCPU())); err != nil {
 		return err
 	}
-	c, err := s.conn(ctx)
+	c, err := s.writer(ctx)
+	for s.reserve.spend(ctx, err) { // the index of the WAL is a file too
+		c, err = s.writer(ctx)
+	}
 	if err != nil {
 		return err
 	}
-	if err := checkSQLite(ctx, c.raw); err != nil {
-		return errors.Join(err, c.close())
-	}
 	s.group = newGroup(s, c)
 	return nil
+}
+
+// writer returns the first connection of the writer.
+func (s *Store) writer(ctx context.Context) (*conn, error) {
+	c, err := s.conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSQLite(ctx, c.raw); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	// Where somebody else keeps writing, they have synced what they found.
+	if err := s.resync(ctx, c); err != nil && !isBusy(err) {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
 }
 
 // createFile makes an empty database that only its owner can read; SQLite gives its -wal and -shm files

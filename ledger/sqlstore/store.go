@@ -28,6 +28,9 @@ type Config struct {
 	// Queue is how many updates may wait for the SQLite writer before the next one is turned away with
 	// CodeUnavailable; 0: 4096. PostgreSQL does not queue.
 	Queue int
+	// Reserve is how many bytes are kept free beside a SQLite database, for what [ledger.Use] lets use them on a
+	// full disk; 0: none. One process alone may keep it: the one that holds the ledger's lock.
+	Reserve int64
 }
 
 func (c Config) validate() error {
@@ -38,6 +41,8 @@ func (c Config) validate() error {
 		return errors.New("sqlstore: the logger is missing")
 	case c.Queue < 0:
 		return errors.New("sqlstore: the queue is shorter than nothing")
+	case c.Reserve < 0:
+		return errors.New("sqlstore: the reserve is smaller than nothing")
 	}
 	return nil
 }
@@ -46,11 +51,12 @@ func (c Config) validate() error {
 type Store struct {
 	cfg     Config
 	dialect *dialect
-	write   *bun.DB // SQLite: one connection, owned by the group; PostgreSQL: the one pool
-	read    *bun.DB // PostgreSQL: the same as write
-	file    string  // SQLite only
-	dsn     string  // SQLite only: of a write connection
-	group   *group  // SQLite only
+	write   *bun.DB  // SQLite: one connection, owned by the group; PostgreSQL: the one pool
+	read    *bun.DB  // PostgreSQL: the same as write
+	file    string   // SQLite only
+	dsn     string   // SQLite only: of a write connection
+	group   *group   // SQLite only
+	reserve *reserve // SQLite only; nil: none is kept
 
 	stmtMu    sync.Mutex
 	tokenStmt *sql.Stmt // nil until the first FindToken
@@ -105,13 +111,14 @@ func (s *Store) closeDBs() error {
 	if s.write != nil {
 		errs = append(errs, s.write.Close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.reserve.close())...)
 }
 
-// Ping reports whether the migrated database answers reads: nil, or CodeUnavailable.
+// Ping reports whether the migrated database answers reads: nil, or CodeUnavailable. CodeFull: it does, and the disk is
+// full, so that it takes nothing new.
 func (s *Store) Ping(ctx context.Context) error {
 	if _, err := s.read.ExecContext(ctx, "SELECT 1 FROM windows LIMIT 1"); err != nil {
 		return unavailable("ping database", "", "the database does not answer", err)
 	}
-	return nil
+	return s.reserve.admit("ping database", "", ledger.UseNew)
 }

@@ -77,7 +77,7 @@ func (s *Store) tokens(ctx context.Context, q *bun.SelectQuery) ([]ledger.Token,
 
 // RevokeToken implements [ledger.Tokens]. A token that was revoked before keeps its first time.
 func (s *Store) RevokeToken(ctx context.Context, id string, at time.Time) error {
-	return s.change(ctx, "revoke token", func(ctx context.Context, db bun.IDB) error {
+	return s.change(ledger.WithUse(ctx, ledger.UseUndo), "revoke token", func(ctx context.Context, db bun.IDB) error {
 		res, err := db.NewUpdate().Model((*tokenRow)(nil)).
 			Set("revoked_at = CASE WHEN revoked_at = 0 THEN ? ELSE revoked_at END", micros(at)).Where("id = ?", id).Exec(ctx)
 		if err != nil {
