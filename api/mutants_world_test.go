@@ -22,6 +22,7 @@ type world struct {
 	tokens    []string
 	intended  []string // of entries, those that were
 	stuckOnes []string
+	asking    []string // of rollbacks, those that wait for a second word
 	release   chan struct{} // closed: the undo that the world has under way goes on
 }
 
@@ -34,7 +35,7 @@ func newWorld(b *bench, n int) *world {
 	b.Helper()
 	w := &world{b: b, n: n, release: make(chan struct{})}
 	open, sealed, kept, back, stuck := w.window("open"), w.window("sealed"), w.window("kept"), w.window("back"), w.window("stuck")
-	waiting, held := w.window("waiting"), w.window("held")
+	waiting, held, wary := w.window("waiting"), w.window("held"), w.window("wary")
 	for _, id := range []string{open, sealed, kept, back, stuck} {
 		w.record(id, "/"+strconv.Itoa(n)+"/"+id, "applied")
 		w.record(id, "/"+strconv.Itoa(n)+"/b"+id, "applied")
@@ -56,6 +57,11 @@ func newWorld(b *bench, n int) *world {
 	b.shelf.hold("/held", w.release)
 	w.record(held, "/held", "applied")
 	w.start(held)
+	d := b.draft("/" + strconv.Itoa(n) + "/wary")
+	d.System = "wary"
+	w.entries = append(w.entries, b.record(wary, d).ID)
+	w.start(wary)
+	w.asking = w.rollbacks[len(w.rollbacks)-1:]
 	w.tokens = []string{
 		b.admin, b.token(ledger.Token{Role: ledger.RoleViewer}), b.token(ledger.Token{Role: ledger.RoleOperator}),
 		b.token(ledger.Token{Role: ledger.RoleRecorder, WindowID: uuid.MustParse(open)}),
@@ -92,6 +98,8 @@ func (w *world) thing(r *rand.Rand, path string) string {
 	switch {
 	case half && strings.HasSuffix(path, "/resolve"):
 		return pick(r, w.stuckOnes)
+	case half && strings.HasSuffix(path, "/confirm"):
+		return pick(r, w.asking)
 	case half && (strings.HasSuffix(path, "/void") || strings.HasSuffix(path, "/renew")):
 		return pick(r, w.intended)
 	case strings.HasPrefix(path, "/v1/entries/"):

@@ -73,7 +73,7 @@ func tryHost(t *testing.T, j *judge, c hostCase, private bool) {
 	defer reg.Close()
 	warnings = append(warnings, reg.LookUp(t.Context())...)
 	_, rem, _ := reg.Find("sys")
-	client := rem.(*nothing).client
+	client := rem.(*sheltered).inner.(*nothing).client
 	var classes []string
 	for _, method := range []string{"GET", "PUT"} {
 		_, err := client.Do(t.Context(), Call{Method: method, Path: "/latest/meta-data", Body: []byte(`{"v":1}`), Fresh: method == "PUT"})

@@ -50,7 +50,7 @@ func newPiped(t *testing.T, scheme string, serve func(conn net.Conn, done <-chan
 		t.Fatal(err)
 	}
 	_, rem, _ := reg.Find("sys")
-	p.reg, p.client = reg, rem.(*nothing).client
+	p.reg, p.client = reg, rem.(*sheltered).inner.(*nothing).client
 	return p
 }
 

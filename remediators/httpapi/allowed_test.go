@@ -94,12 +94,12 @@ func TestPollsStayAtHome(t *testing.T) {
 	} {
 		home, elsewhere := remediatortest.NewThird(t), remediatortest.NewThird(t)
 		naked := func(th *remediatortest.Third) string { return strings.TrimPrefix(th.URL, "http://") }
-		rem := bind(t, remediators.SystemConfig{URL: home.URL, Credential: "env:TOKEN"})
+		_, rem := bindBare(t, remediators.SystemConfig{URL: home.URL, Credential: "env:TOKEN"})
 		a := &asyncing{header: "Location"}
 		to := strings.NewReplacer("ELSE", elsewhere.URL, "NAKED", naked(elsewhere), "HOME", naked(home)).Replace(location)
-		call, why := rem.(*Remediator).pollCall(a, remediators.Reply{Header: map[string][]string{"Location": {to}}}, values{})
+		call, why := rem.pollCall(a, remediators.Reply{Header: map[string][]string{"Location": {to}}}, values{})
 		if why == "" {
-			_, err := rem.(*Remediator).client.Do(t.Context(), call)
+			_, err := rem.client.Do(t.Context(), call)
 			if class, _ := classOf(err); class != "denied" && !strings.HasPrefix(call.Path, "/jobs/") {
 				t.Errorf("%s: asks for %+v: %v", location, call, err)
 			}

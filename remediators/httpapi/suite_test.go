@@ -16,20 +16,32 @@ import (
 // bind makes the remediator of a system at url.
 func bind(t *testing.T, c remediators.SystemConfig) ledger.Remediator {
 	t.Helper()
+	rem, _ := bindBare(t, c)
+	return rem
+}
+
+// bindBare returns the remediator as a ledger has it, and without the registry's shelter.
+func bindBare(t *testing.T, c remediators.SystemConfig) (rem ledger.Remediator, bare *Remediator) {
+	t.Helper()
+	factory := func(b remediators.Binding) (ledger.Remediator, error) {
+		made, err := Factory(b)
+		bare, _ = made.(*Remediator)
+		return made, err
+	}
 	c.Remediator, c.AllowPrivate = "http", true
 	reg, _, err := remediators.NewRegistry(remediators.Options{
-		Systems: map[string]remediators.SystemConfig{"sys": c}, Factories: map[string]remediators.Factory{"http": Factory},
+		Systems: map[string]remediators.SystemConfig{"sys": c}, Factories: map[string]remediators.Factory{"http": factory},
 		Clock: time.Now, Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return remediatortest.Secret },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(reg.Close)
-	_, rem, err := reg.Find("sys")
+	_, rem, err = reg.Find("sys")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rem
+	return rem, bare
 }
 
 func bindThird(t *testing.T, th *remediatortest.Third) ledger.Remediator {

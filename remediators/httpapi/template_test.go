@@ -187,7 +187,7 @@ func FuzzLocation(f *testing.F) {
 }
 
 // Reading any recipe ends, in a recipe or in an error that names a field of it and repeats nothing else.
-func FuzzRecipe(f *testing.F) {
+func FuzzRecipeErrors(f *testing.F) {
 	f.Add(`{"path":"/a","gone_proof":{"path":"/"}}`, `{"method":"PUT","path":"/a/{{resource.id}}","body":"{{before}}","headers":{"X-A":"{{id}}"}}`)
 	f.Add(`{"path":"/a","list":{"items":"/x"},"match":{"pointer":"/id","equals":1}}`, `{"method":"DELETE","path":"/a","success":{"status":[200],"body":{"pointer":"/a","equals":null}}}`)
 	f.Add(`[]`, `"x"`)
