@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"sideledger/ledger"
@@ -33,10 +34,13 @@ type sighting struct {
 // Closings that wait for company are written meanwhile.
 func (w *walk) fly(ctx context.Context, system string, f flight, callFunc func()) (flown bool, err error) {
 	f.done = make(chan struct{})
+	var left atomic.Bool // the walk has gone on without it
 	go func() {
-		defer w.poke()
-		defer close(f.done)
 		callFunc()
+		close(f.done)
+		if left.Load() {
+			w.poke()
+		}
 	}()
 	if w.waitFor(f.done, flushAfter) {
 		f.land()
@@ -48,9 +52,16 @@ func (w *walk) fly(ctx context.Context, system string, f flight, callFunc func()
 		return false, nil
 	}
 	w.flights[system] = &f
+	left.Store(true)
+	select {
+	case <-f.done: // just now, and it may not have seen that nobody waits
+		w.poke()
+	default:
+	}
 	return true, err
 }
 
+// poke wakes the walk from its nap.
 func (w *walk) poke() {
 	select {
 	case w.wake <- struct{}{}:
