@@ -48,6 +48,9 @@ func (l *Ledger) Effective(ctx context.Context, e *Entry) (eff *Entry, atBaselin
 	if e.ResourceKey == (Key{}) {
 		return e, func(Look) bool { return false }, nil
 	}
+	if e, err = l.renamed(ctx, e); err != nil {
+		return nil, nil, err
+	}
 	if !e.Late {
 		return e, func(seen Look) bool { return l.atBaseline(ctx, e, seen) }, nil
 	}

@@ -86,10 +86,14 @@ func Judge(e *Entry, seen Look) Judgement {
 		j.Verdict, j.Detail = VerdictManual, "a step for a person"
 	case e.Reversible == ReversibleNone:
 		j.Verdict, j.Detail = VerdictIrreversible, "nothing can take this back"
+	case seen.Lost != "":
+		j.Verdict, j.Detail = VerdictIrreversible, seen.Lost
 	case c.After && e.awaitsAnswer():
 		j.Verdict, j.Detail = VerdictInDoubt, "an undo was sent and not answered; it may still arrive"
 	case c.After:
 		j.Verdict, j.Detail = judgeAfter(e, seen)
+	case seen.Between && len(e.Attempts) > 0:
+		j.Verdict, j.Detail = VerdictUndo, "an undo of ours was broken off in the middle"
 	case e.overrides(c.Digest):
 		j.Verdict, j.Detail = VerdictUndo, "drifted; an operator said to undo it all the same"
 	default:

@@ -148,7 +148,7 @@ func (w *walk) settleOpen(c *work) error {
 	if a.Result == "" {
 		sent.Err = &ledger.CallError{Class: ledger.CallAmbiguous, Detail: "the server stopped in the middle of it"}
 	} else {
-		sent.Answer = ledger.Answer{Class: ledger.AnswerClass(a.Result), Status: a.Status, Detail: a.Detail}
+		sent.Answer = c.entry.Remembered(a)
 		if ledger.CallClass(a.Result) == ledger.CallAmbiguous {
 			sent.Err = &ledger.CallError{Class: ledger.CallAmbiguous, Detail: a.Detail}
 		}
@@ -171,7 +171,10 @@ func (w *walk) follow(ctx context.Context, c *work) error {
 		if c.entry.State == ledger.EntryUndoing && sentBefore(c.entry) {
 			s.Outcome, s.Detail = ledger.OutcomeUndone, ""
 		}
-		w.close(c.entry, nil, s, ledger.Image{})
+		w.close(c.entry, nil, s.Found(c.entry, c.seen), ledger.Image{})
+		if len(c.seen.Alias) > 0 {
+			return w.flush(ctx)
+		}
 	case ledger.VerdictVoid:
 		w.pending = append(w.pending, ledger.Change{EntryID: c.entry.ID, Close: &ledger.Closing{Settlement: s, Void: true}})
 	case ledger.VerdictDrifted, ledger.VerdictManual, ledger.VerdictIrreversible, ledger.VerdictInDoubt, ledger.VerdictBlocked:
@@ -218,6 +221,7 @@ func (w *walk) send(ctx context.Context, c *work, j ledger.Judgement) error {
 	defer done()
 	sent := ledger.Sent{Repeatable: req.Repeatable, Attempts: c.sys.Attempts}
 	sent.Answer, sent.Err = c.rem.Undo(call, c.eff, c.seen)
+	c.eff = c.eff.At(sent.Answer.Alias)
 	sent.Seen, sent.LookErr = w.lookAfter(call, c, sent)
 	s := ledger.Settle(c.eff, sent)
 	if s.Park {
@@ -227,6 +231,9 @@ func (w *walk) send(ctx context.Context, c *work, j ledger.Judgement) error {
 		s.After = max(s.After, w.pause(c, s))
 	}
 	w.close(c.entry, &a, s, sent.Seen.Now)
+	if len(s.Alias) > 0 {
+		return w.flush(ctx) // what is older has to find the resource under its new name
+	}
 	return nil
 }
 

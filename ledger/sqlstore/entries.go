@@ -104,6 +104,9 @@ func filtered(sq *bun.SelectQuery, q ledger.EntryQuery, top int) *bun.SelectQuer
 	if q.RecordedBy != "" {
 		sq = sq.Where("recorded_by = ?", q.RecordedBy)
 	}
+	if q.Aliased {
+		sq = sq.Where("alias IS NOT NULL")
+	}
 	if q.Doubted {
 		sq = sq.Where("doubted")
 	}
