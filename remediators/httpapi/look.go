@@ -22,7 +22,7 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // entryValues are what references of an entry read from.
 func entryValues(e *ledger.Entry, seen ledger.Look) values {
 	v := values{
-		resource: e.Resource, before: e.Before.JSON, after: e.After.JSON,
+		resource: e.Where(), before: e.Before.JSON, after: e.After.JSON,
 		id: e.ID.String(), validator: seen.Validator,
 	}
 	if seen.Known {

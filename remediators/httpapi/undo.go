@@ -127,7 +127,8 @@ func (r *Remediator) Undo(ctx context.Context, e *ledger.Entry, seen ledger.Look
 	if a := s.recipe.async; a != nil && slices.Contains(a.status, reply.Status) {
 		return r.await(ctx, a, reply, entryValues(e, seen))
 	}
-	return s.classify(reply)
+	ans, err := s.classify(reply)
+	return s.recipe.undo.consequences(ans, e, reply), err
 }
 
 // classify says what an answer means: first by what the entry says, then by what HTTP says.
