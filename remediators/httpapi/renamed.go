@@ -40,7 +40,7 @@ func (u *undoing) consequences(ans ledger.Answer, e *ledger.Entry, reply remedia
 		return ans
 	}
 	ans.Residue = append(ans.Residue, u.tell...)
-	doc, why := document(reply)
+	doc, why := remediators.Document(reply)
 	old, alias := e.Where(), []byte{}
 	for _, member := range sortedKeys(u.renamed) {
 		is, ok := at(doc, u.renamed[member])
