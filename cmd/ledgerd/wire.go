@@ -14,6 +14,7 @@ import (
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
 	"sideledger/remediators"
+	"sideledger/remediators/alertmanager"
 	"sideledger/remediators/command"
 	"sideledger/remediators/httpapi"
 	"sideledger/remediators/manual"
@@ -22,9 +23,10 @@ import (
 // factories lists every remediator that this server has.
 func factories() map[string]remediators.Factory {
 	return map[string]remediators.Factory{
-		"http":    httpapi.Factory,
-		"command": command.Factory,
-		"manual":  manual.Factory,
+		"http":         httpapi.Factory,
+		"command":      command.Factory,
+		"manual":       manual.Factory,
+		"alertmanager": alertmanager.Factory,
 	}
 }
 

@@ -277,6 +277,9 @@ func (w *walk) turnedUp(ctx context.Context, e *ledger.Entry) bool {
 	if err != nil || w.parked[e.System] {
 		return false
 	}
+	if e, _, err = w.ledger.Effective(ctx, e); err != nil {
+		return false
+	}
 	seen, err := rem.Look(ctx, e)
 	if err != nil || !seen.Known || seen.Now.IsAbsent() && !seen.Proven {
 		return false
