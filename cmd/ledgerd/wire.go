@@ -18,6 +18,7 @@ import (
 	"sideledger/remediators/command"
 	"sideledger/remediators/httpapi"
 	"sideledger/remediators/manual"
+	"sideledger/remediators/unleash"
 )
 
 // factories lists every remediator that this server has.
@@ -27,6 +28,7 @@ func factories() map[string]remediators.Factory {
 		"command":      command.Factory,
 		"manual":       manual.Factory,
 		"alertmanager": alertmanager.Factory,
+		"unleash":      unleash.Factory,
 	}
 }
 
