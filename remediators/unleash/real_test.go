@@ -355,6 +355,29 @@ func TestToggleForbidden(t *testing.T) {
 	b.wantShows("enabled=false")
 }
 
+// TestToggleAllow: an allow list without DELETE is said at the recording, and stops the undo before its first call.
+func TestToggleAllow(t *testing.T) {
+	b := start(t)
+	reg := newRegistry(t, remediators.SystemConfig{URL: b.url, Allow: []string{"GET /api/admin/*", "POST /api/admin/projects/*"}}, token)
+	_, rem, err := reg.Find("flags")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := b.captured("", b.on)
+	g, err := rem.Check(&e.Draft)
+	if err != nil || !slices.ContainsFunc(g.Warnings, func(w string) bool { return strings.Contains(w, "no DELETE on strategies") }) {
+		t.Errorf("warned %q, %v", g.Warnings, err)
+	}
+	if _, err := rem.Undo(t.Context(), e, ledger.Look{Known: true, Now: e.After}); err == nil {
+		t.Error("half an undo was sent")
+	}
+	b.wantShows("enabled=true flexibleRollout")
+	plain := b.toggled(`{"enabled":false}`, `{"enabled":true}`)
+	if g, err := rem.Check(&plain); err != nil || len(g.Warnings) != 1 {
+		t.Errorf("warned %q, %v", g.Warnings, err)
+	}
+}
+
 func TestToggleIsStrict(t *testing.T) {
 	reg := newRegistry(t, remediators.SystemConfig{URL: "http://127.0.0.1:1"}, token)
 	_, rem, err := reg.Find("flags")

@@ -62,10 +62,25 @@ func (r *Remediator) Check(d *ledger.Draft) (ledger.Grading, error) {
 	default:
 		err = ledger.Invalid("/kind", "is not served by this system; it serves %s", strings.Join(r.Kinds(), ", "))
 	}
-	if why := r.client.Warning(); why != "" {
-		g.Warnings = append(g.Warnings, why)
-	}
+	g.Warnings = append(g.Warnings, r.warn(d)...)
 	return g, err
+}
+
+// warn says what of the system's configuration will stop an undo.
+func (r *Remediator) warn(d *ledger.Draft) (out []string) {
+	if why := r.client.Warning(); why != "" {
+		out = append(out, why)
+	}
+	p, field := parsePlace(d.Resource)
+	if d.Kind != KindToggle || field != "" || d.State == ledger.EntryApplied && !saysStrategies(d.Before) {
+		return out
+	}
+	for _, method := range []string{http.MethodDelete, http.MethodPatch} {
+		if r.client.Permits(remediators.Call{Method: method, Path: p.environment() + "/strategies/x"}) != nil {
+			out = append(out, "the system's allow list has no "+method+" on strategies: an undo that needs it will be blocked")
+		}
+	}
+	return out
 }
 
 // Look implements [ledger.Remediator].
