@@ -199,3 +199,11 @@ func (e *Entry) Remembered(a Attempt) Answer {
 	}
 	return out
 }
+
+// lost says why nothing can take the entry back; "" if something can.
+func (e *Entry) lost(seen Look) string {
+	if e.Reversible == ReversibleNone {
+		return "nothing can take this back"
+	}
+	return seen.Lost
+}

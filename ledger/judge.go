@@ -84,16 +84,12 @@ func Judge(e *Entry, seen Look) Judgement {
 		j.Verdict, j.Detail = judgeBefore(e, seen)
 	case e.Reversible == ReversibleManual:
 		j.Verdict, j.Detail = VerdictManual, "a step for a person"
-	case e.Reversible == ReversibleNone:
-		j.Verdict, j.Detail = VerdictIrreversible, "nothing can take this back"
-	case seen.Lost != "":
-		j.Verdict, j.Detail = VerdictIrreversible, seen.Lost
+	case e.lost(seen) != "":
+		j.Verdict, j.Detail = VerdictIrreversible, e.lost(seen)
 	case c.After && e.awaitsAnswer():
 		j.Verdict, j.Detail = VerdictInDoubt, "an undo was sent and not answered; it may still arrive"
 	case c.After:
 		j.Verdict, j.Detail = judgeAfter(e, seen)
-	case seen.Between && len(e.Attempts) > 0:
-		j.Verdict, j.Detail = VerdictUndo, "an undo of ours was broken off in the middle"
 	case e.overrides(c.Digest):
 		j.Verdict, j.Detail = VerdictUndo, "drifted; an operator said to undo it all the same"
 	default:
@@ -140,6 +136,8 @@ func judgeAfter(e *Entry, seen Look) (Verdict, string) {
 
 func judgeNeither(e *Entry, seen Look) (Verdict, string) {
 	switch {
+	case seen.Between && len(e.Attempts) > 0:
+		return VerdictUndo, "an undo of ours was broken off in the middle"
 	case e.State == EntryIntended:
 		return VerdictInDoubt, "announced, not reported on, and the third party shows neither before nor after"
 	case !e.After.Known() && !seen.Now.IsAbsent():

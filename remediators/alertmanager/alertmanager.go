@@ -3,6 +3,7 @@ package alertmanager
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"time"
 
 	"sideledger/ledger"
@@ -174,19 +175,10 @@ func idOf(raw json.RawMessage) string {
 
 func named(id string) json.RawMessage { return json.RawMessage(`{"id":"` + id + `"}`) }
 
-// uuidLike reports whether s has the form of a UUID, so that it may stand in a path as it is.
-func uuidLike(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i, c := range []byte(s) {
-		hex := c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
-		if dash := i == 8 || i == 13 || i == 18 || i == 23; dash != (c == '-') || !dash && !hex {
-			return false
-		}
-	}
-	return true
-}
+// uuid is the form of a silence's id, so that it may stand in a path as it is.
+var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+func uuidLike(s string) bool { return uuid.MatchString(s) }
 
 func get(path, query string) remediators.Call {
 	return remediators.Call{Method: http.MethodGet, Path: path, Query: query}

@@ -122,18 +122,12 @@ func (r *Remediator) lookElsewhere(ctx context.Context, e *ledger.Entry, img ima
 	if e.Action == ledger.ActionCreate && r.nameOf(e) == "" {
 		wanted = img.after // nobody has said its id yet
 	}
-	twins, all, err := r.list(ctx, wanted, img.after)
+	twin, listed, err := r.findTwin(ctx, e, wanted, img)
 	if err != nil {
 		return ledger.Look{}, err
 	}
-	out.Proven = out.Proven || all
-	twin, err := r.twin(twins, wanted)
-	if twin == nil && err == nil && e.Action == ledger.ActionUpdate {
-		twin, err = r.twin(twins, img.after) // the update gave it another id, and nobody said so
-	}
+	out.Proven = out.Proven || listed
 	switch {
-	case err != nil:
-		return ledger.Look{}, err
 	case twin != nil:
 		out = twin.seenIn(out, r.clock())
 		out.Alias = named(twin.ID)
@@ -143,6 +137,20 @@ func (r *Remediator) lookElsewhere(ctx context.Context, e *ledger.Entry, img ima
 		return ledger.Look{}, nil // neither its id nor what it says is known
 	}
 	return out, nil
+}
+
+// findTwin returns the one silence that says what is wanted or, of an update that gave it another id without
+// anybody saying so, what the after-image says; nil if there is none.
+func (r *Remediator) findTwin(ctx context.Context, e *ledger.Entry, wanted *silence, img images) (found *silence, listed bool, err error) {
+	list, listed, err := r.list(ctx, wanted, img.after)
+	if err != nil {
+		return nil, false, err
+	}
+	found, err = r.twin(list, wanted)
+	if found == nil && err == nil && e.Action == ledger.ActionUpdate {
+		found, err = r.twin(list, img.after)
+	}
+	return found, listed, err
 }
 
 // list lists the silences that are not expired and may be one of the wanted. proof reports that the list could

@@ -103,12 +103,12 @@ func (s *silence) sameMatchers(o *silence) bool {
 // call: starts that are both past mean the same.
 func (s *silence) shows(image *silence, now time.Time) bool {
 	start := same(s.StartsAt, image.StartsAt) || !s.StartsAt.After(now) && !image.StartsAt.After(now)
-	return s.sameMatchers(image) &&
-		(!image.has("startsAt") || start) &&
-		(!image.has("endsAt") || same(s.EndsAt, image.EndsAt)) &&
-		(image.CreatedBy == nil || s.CreatedBy != nil && *s.CreatedBy == *image.CreatedBy) &&
-		(image.Comment == nil || s.Comment != nil && *s.Comment == *image.Comment)
+	return s.sameMatchers(image) && sameText(s.CreatedBy, image.CreatedBy) && sameText(s.Comment, image.Comment) &&
+		(!image.has("startsAt") || start) && (!image.has("endsAt") || same(s.EndsAt, image.EndsAt))
 }
+
+// sameText compares what is shown with what an image says; one that says nothing fits.
+func sameText(shown, said *string) bool { return said == nil || shown != nil && *shown == *said }
 
 func same(a, b time.Time) bool {
 	return a.Truncate(time.Millisecond).Equal(b.Truncate(time.Millisecond))

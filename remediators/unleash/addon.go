@@ -53,18 +53,9 @@ func nameOfAddon(e *ledger.Entry) int64 {
 
 // checkAddon grades an entry offline.
 func checkAddon(d *ledger.Draft) (ledger.Grading, error) {
-	id, ok := addonID(d.Resource)
-	for name := range members(d.Resource) {
-		ok = ok && name == "id"
-	}
-	if !ok {
-		return ledger.Grading{}, ledger.Invalid("/resource", "is the addon's id and nothing else: {\"id\": 1}")
-	}
-	if id == 0 {
-		id = nameOfAddon(&ledger.Entry{Draft: *d})
-	}
-	if id == 0 && (d.State == ledger.EntryApplied || d.Action != ledger.ActionCreate) {
-		return ledger.Grading{}, ledger.Invalid("/resource/id", "is missing: it names the addon")
+	id, err := checkAddonName(d)
+	if err != nil {
+		return ledger.Grading{}, err
 	}
 	for field, i := range map[string]ledger.Image{"/before": d.Before, "/after": d.After} {
 		if i.Known() && !i.IsAbsent() && members(i.JSON) == nil {
@@ -75,12 +66,36 @@ func checkAddon(d *ledger.Draft) (ledger.Grading, error) {
 	if id > 0 {
 		g.ResourceKey = addonName(id)
 	}
+	gradeAddon(&g, d)
+	return g, nil
+}
+
+// checkAddonName returns the addon's number; 0 while nobody knows it.
+func checkAddonName(d *ledger.Draft) (int64, error) {
+	id, ok := addonID(d.Resource)
+	for name := range members(d.Resource) {
+		ok = ok && name == "id"
+	}
+	if !ok {
+		return 0, ledger.Invalid("/resource", "is the addon's id and nothing else: {\"id\": 1}")
+	}
+	if id == 0 {
+		id = nameOfAddon(&ledger.Entry{Draft: *d})
+	}
+	if id == 0 && (d.State == ledger.EntryApplied || d.Action != ledger.ActionCreate) {
+		return 0, ledger.Invalid("/resource/id", "is missing: it names the addon")
+	}
+	return id, nil
+}
+
+// gradeAddon says how completely the entry can be taken back.
+func gradeAddon(g *ledger.Grading, d *ledger.Draft) {
+	if d.Action == ledger.ActionCreate {
+		return
+	}
 	if d.Action == ledger.ActionDelete {
 		g.Reversible = ledger.ReversibleCompensating
 		g.Warnings = append(g.Warnings, "it comes back under another id")
-	}
-	if d.Action == ledger.ActionCreate {
-		return g, nil
 	}
 	if p := maskIn(d.Before.JSON); p != "" {
 		g.Reversible = ledger.ReversibleManual
@@ -88,7 +103,6 @@ func checkAddon(d *ledger.Draft) (ledger.Grading, error) {
 	} else if d.Capture {
 		g.Warnings = append(g.Warnings, "capture sees masks in place of url, authorization and other secrets: the undo will be blocked; give before with the real values")
 	}
-	return g, nil
 }
 
 // maskIn returns where an addon holds a mask in place of a value; "" if nowhere.
@@ -176,25 +190,16 @@ func seenAddon(e *ledger.Entry, out ledger.Look, doc json.RawMessage) ledger.Loo
 // findAddon looks for the one addon that says what an image says, as far as it is shown. listed reports that
 // the list could be read, so that what is not in it is gone. Two are an error: nobody knows which is meant.
 func (r *Remediator) findAddon(ctx context.Context, e *ledger.Entry, wanted ledger.Image) (twin json.RawMessage, listed bool, err error) {
-	doc, found, err := r.get(ctx, api+"/addons")
-	if err != nil || !found {
-		if forbidden(err) {
-			err = nil
-		}
+	list, listed, err := r.listAddons(ctx)
+	if err != nil || !listed {
 		return nil, false, err
-	}
-	var list struct {
-		Addons []json.RawMessage `json:"addons"`
-	}
-	if json.Unmarshal(doc, &list) != nil || list.Addons == nil {
-		return nil, false, remediators.Unusable(remediators.Reply{Status: http.StatusOK}, "the list of addons cannot be read")
 	}
 	m := members(wanted.JSON)
 	if m == nil || !says(m, "provider") || !says(m, "parameters") || !says(m, "events") {
 		return nil, true, nil // too little to recognize it by
 	}
 	scope := ledger.Scope{Volatile: addonVolatile, Unordered: []string{"/events", "/projects", "/environments"}}
-	for _, raw := range list.Addons {
+	for _, raw := range list {
 		scope.Masked = slices.Concat(e.Masked, maskedParameters(raw))
 		if !ledger.Compare(canonicalAddon(wanted), ledger.Image{}, canonicalAddon(ledger.Image{JSON: raw}), scope).Before {
 			continue
@@ -205,6 +210,24 @@ func (r *Remediator) findAddon(ctx context.Context, e *ledger.Entry, wanted ledg
 		twin = raw
 	}
 	return twin, true, nil
+}
+
+// listAddons lists the addons; listed is false where they are not visible.
+func (r *Remediator) listAddons(ctx context.Context) (list []json.RawMessage, listed bool, err error) {
+	doc, found, err := r.get(ctx, api+"/addons")
+	if err != nil || !found {
+		if forbidden(err) {
+			err = nil
+		}
+		return nil, false, err
+	}
+	var all struct {
+		Addons []json.RawMessage `json:"addons"`
+	}
+	if json.Unmarshal(doc, &all) != nil || all.Addons == nil {
+		return nil, false, remediators.Unusable(remediators.Reply{Status: http.StatusOK}, "the list of addons cannot be read")
+	}
+	return all.Addons, true, nil
 }
 
 // addonIsBack looks once more, just before a POST that would make a second one of an addon that is there.

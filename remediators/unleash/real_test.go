@@ -262,6 +262,23 @@ func TestToggleDriftIsKept(t *testing.T) {
 			t.Errorf("%d calls over drift", n)
 		}
 	}
+	// Between the look and the undo: the strategies are read once more before anything is sent.
+	moved := start(t)
+	late := moved.captured(`{"enabled":true}`, moved.on)
+	_, rem, err := newRegistry(t, remediators.SystemConfig{URL: moved.url}, token).Find("flags")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, err := rem.Look(t.Context(), late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved.strategy("default")
+	if ans, err := rem.Undo(t.Context(), late, seen); err != nil || ans.Class != ledger.AnswerConflict {
+		t.Errorf("undo of what moved: %+v, %v", ans, err)
+	}
+	moved.wantShows("enabled=true flexibleRollout default")
+
 	// Switched off by somebody else, with the strategy left: not ours to finish.
 	b := start(t)
 	e := b.captured("", b.on)

@@ -62,7 +62,7 @@ func (s *unleashServer) start(t *testing.T) error {
 	if err != nil {
 		return err
 	}
-	if s.dir, err = os.MkdirTemp("", "unleash-"); err != nil {
+	if s.dir, err = os.MkdirTemp("", "unleash-"); err != nil { //nolint:usetesting // it outlives the test that starts it
 		return err
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -3,6 +3,7 @@ package unleash
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -100,26 +101,29 @@ func (r *Remediator) readToggle(ctx context.Context, e *ledger.Entry) (*toggle, 
 		}
 		return nil, errArchived
 	}
+	return findEnvironment(doc, p.Environment)
+}
+
+// findEnvironment reads one environment of a feature flag; nil if the flag has none of this name.
+func findEnvironment(doc json.RawMessage, name string) (*toggle, error) {
+	bad := remediators.Unusable(remediators.Reply{Status: http.StatusOK}, "the answer is no feature flag")
 	var feature struct {
 		Archived     bool              `json:"archived"`
 		Environments []json.RawMessage `json:"environments"`
 	}
-	if json.Unmarshal(doc, &feature) != nil || feature.Environments == nil {
-		return nil, remediators.Unusable(remediators.Reply{Status: http.StatusOK}, "the answer is no feature flag")
-	}
-	if feature.Archived {
+	switch {
+	case json.Unmarshal(doc, &feature) != nil || feature.Environments == nil:
+		return nil, bad
+	case feature.Archived:
 		return nil, errArchived
 	}
 	for _, raw := range feature.Environments {
-		var name struct {
-			Name string `json:"name"`
-		}
-		if json.Unmarshal(raw, &name) != nil || name.Name != p.Environment {
+		if string(members(raw)["name"]) != string(text(name)) {
 			continue
 		}
 		t := parseToggle(raw)
 		if t == nil || !t.known {
-			return nil, remediators.Unusable(remediators.Reply{Status: http.StatusOK}, "the answer is no feature flag")
+			return nil, bad
 		}
 		return t, nil
 	}
@@ -163,15 +167,9 @@ func toggleSteps(e *ledger.Entry, seen ledger.Look) ([]step, error) {
 	case now == nil:
 		return nil, remediators.Denied("the feature flag or its environment is not there: there is nothing to switch")
 	}
-	var list []step
-	if before.known && now.known {
-		var err error
-		if list, err = strategySteps(p, before, now); err != nil {
-			return nil, err
-		}
-		if before.enabled && !now.enabled && !before.active() {
-			return nil, remediators.Denied("it was on without an active strategy, and switching it on would add one")
-		}
+	list, err := strategySteps(p, before, now)
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case now.enabled && !before.enabled:
@@ -183,8 +181,17 @@ func toggleSteps(e *ledger.Entry, seen ledger.Look) ([]step, error) {
 }
 
 // strategySteps bring the strategies back to what they were: those that came since are deleted, those that
-// changed since are written, those that were only enabled since are disabled again.
+// changed since are written, those that were only enabled since are disabled again. Where they are not known they are left alone.
 func strategySteps(p place, before, now *toggle) ([]step, error) {
+	if !before.known || !now.known {
+		return nil, nil
+	}
+	if slices.ContainsFunc(before.strategies, func(s strategy) bool { return now.find(s.id) == nil }) {
+		return nil, remediators.Denied("a strategy that was there before is gone, and would come back under another id only: a person does it")
+	}
+	if before.enabled && !now.enabled && !before.active() {
+		return nil, remediators.Denied("it was on without an active strategy, and switching it on would add one")
+	}
 	var list []step
 	for i := range now.strategies {
 		s := &now.strategies[i]
@@ -197,18 +204,9 @@ func strategySteps(p place, before, now *toggle) ([]step, error) {
 		case s.enabledSince(was):
 			list = append(list, newStep(http.MethodPatch, path, json.RawMessage(`[{"op":"replace","path":"/disabled","value":true}]`)))
 		case !s.same(was):
-			body := map[string]json.RawMessage{}
-			for name, v := range was.doc {
-				if name != "id" {
-					body[name] = v
-				}
-			}
+			body := maps.Clone(was.doc)
+			delete(body, "id")
 			list = append(list, newStep(http.MethodPut, path, object(body)))
-		}
-	}
-	for _, s := range before.strategies {
-		if now.find(s.id) == nil {
-			return nil, remediators.Denied("a strategy that was there before is gone, and would come back under another id only: a person does it")
 		}
 	}
 	return list, nil

@@ -169,12 +169,8 @@ func (r *Remediator) Preview(e *ledger.Entry, seen ledger.Look) (ledger.Request,
 // Undo implements [ledger.Remediator]. It sends the steps one after the other and stops at the first that does
 // not succeed; the state between two of them is one that Look knows.
 func (r *Remediator) Undo(ctx context.Context, e *ledger.Entry, seen ledger.Look) (ledger.Answer, error) {
-	if e.Kind == KindToggle && !saysStrategies(seen.Now) && saysStrategies(e.Before) {
-		full, err := r.readToggle(ctx, e)
-		if err != nil {
-			return ledger.Answer{}, err
-		}
-		seen.Now = full.image()
+	if moved, err := r.complete(ctx, e, &seen); err != nil || moved {
+		return ledger.Answer{Class: ledger.AnswerConflict, Detail: "changed since it was looked at"}, err
 	}
 	list, err := r.steps(e, seen)
 	if err != nil {
@@ -185,6 +181,25 @@ func (r *Remediator) Undo(ctx context.Context, e *ledger.Entry, seen ledger.Look
 			return ledger.Answer{Class: ledger.AnswerGone, Detail: "it is back already"}, err
 		}
 	}
+	return r.send(ctx, e, list)
+}
+
+// complete reads the strategies of a toggle whose look did not show them, as its after-image does not say them.
+// moved reports that they are not any more what the look accepted.
+func (r *Remediator) complete(ctx context.Context, e *ledger.Entry, seen *ledger.Look) (moved bool, err error) {
+	if e.Kind != KindToggle || saysStrategies(seen.Now) || !saysStrategies(e.Before) {
+		return false, nil
+	}
+	full, err := r.readToggle(ctx, e)
+	if err != nil || full == nil {
+		return full == nil, err
+	}
+	seen.Now = full.image()
+	return !full.madeBySwitchingOn(parseToggle(e.Before.JSON)), nil
+}
+
+// send sends the steps.
+func (r *Remediator) send(ctx context.Context, e *ledger.Entry, list []step) (ledger.Answer, error) {
 	var ans ledger.Answer
 	for _, s := range list {
 		reply, err := r.client.Do(ctx, s.call)
