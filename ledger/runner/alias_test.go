@@ -121,3 +121,29 @@ func (b *bench) wantChecks(want string) {
 		b.Errorf("verify: %v, %v, want %s", got, err, want)
 	}
 }
+
+// TestNewNameOutlivesAFailedLook: the undo was answered with a new name, and the look afterwards broke off. The name
+// is kept with the open attempt, and the next look goes there.
+func TestNewNameOutlivesAFailedLook(t *testing.T) {
+	for want, told := range map[string][]string{
+		"it has a new secret": {"it has a new secret"},
+		`it came back as {"path":"/s.1"}: whoever knows it by its old name has to be told`: nil,
+	} {
+		b := newBench(t)
+		b.third.Rename, b.third.Post, b.third.Residue = true, true, told
+		gone := draft("/s", `{"v":1}`, "null")
+		gone.Action = ledger.ActionDelete
+		e := b.record(gone)[0]
+		b.third.OnLook = func(n int, _ string) error {
+			if n == 2 {
+				return &ledger.CallError{Class: ledger.CallAmbiguous}
+			}
+			return nil
+		}
+		b.rollback(ledger.RollbackRequest{})
+		b.wantState(e, "undone compensated")
+		if got := b.entry(e.ID); got.Detail != want || string(got.Where()) != `{"path":"/s.1"}` {
+			t.Errorf("detail %q, under %s", got.Detail, got.Where())
+		}
+	}
+}
