@@ -447,7 +447,8 @@ func masked(doc string) string {
 	return string(out)
 }
 
-func bomb() []byte {
+// bomb is 64 MiB of nothing, compressed once: under the race detector that takes seconds.
+var bomb = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	zeros := make([]byte, 1<<20)
@@ -456,4 +457,4 @@ func bomb() []byte {
 	}
 	_ = z.Close()
 	return b.Bytes()
-}
+})
