@@ -133,6 +133,9 @@ func (th *Third) Paths() []string {
 
 // Misbehave sets the mode of a path, or of every path with "*".
 func (th *Third) Misbehave(path string, m Mode) {
+	if m == Bomb {
+		bomb() // made now, not while a client waits
+	}
 	th.mu.Lock()
 	defer th.mu.Unlock()
 	th.modes[path] = m
@@ -450,7 +453,7 @@ func masked(doc string) string {
 // bomb is 64 MiB of nothing, compressed once: under the race detector that takes seconds.
 var bomb = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is one that there is
 	zeros := make([]byte, 1<<20)
 	for range 64 {
 		_, _ = z.Write(zeros)
