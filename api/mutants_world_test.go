@@ -22,7 +22,7 @@ type world struct {
 	tokens    []string
 	intended  []string // of entries, those that were
 	stuckOnes []string
-	asking    []string // of rollbacks, those that wait for a second word
+	asking    []string      // of rollbacks, those that wait for a second word
 	release   chan struct{} // closed: the undo that the world has under way goes on
 }
 

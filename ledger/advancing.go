@@ -133,6 +133,7 @@ func (u *unit) closeEntry(e *Entry, c Closing) error {
 		m.attempt = &a
 	}
 	e.Detail, e.NotBefore = c.Detail, time.Time{}
+	e.takeAlias(c.Alias, u.now)
 	switch {
 	case c.Again:
 		e.NotBefore = u.now.Add(c.After)

@@ -48,8 +48,12 @@ func baseline(e *Entry, same []Entry) (base *Entry, olderUndone, lateUndone bool
 // Effective returns the entry as a rollback has to see it; see effective. What the resource went through is
 // read for late entries at once, and for others only when atBaseline is asked: that is for a drifted one.
 func (l *Ledger) Effective(ctx context.Context, e *Entry) (eff *Entry, atBaseline func(Look) bool, err error) {
+	e = l.canonical(e)
 	if e.ResourceKey == (Key{}) {
 		return e, func(Look) bool { return false }, nil
+	}
+	if e, err = l.renamed(ctx, e); err != nil {
+		return nil, nil, err
 	}
 	if !e.Late {
 		return e, func(seen Look) bool { return l.atBaseline(ctx, e, seen) }, nil
@@ -109,7 +113,11 @@ func explained(e *Entry, same []Entry, seen Look) bool {
 }
 
 func (l *Ledger) sameResource(ctx context.Context, e *Entry) ([]Entry, error) {
-	return l.store.ListEntries(ctx, EntryQuery{WindowID: e.WindowID, Resource: e.ResourceKey, Limit: maxSame})
+	list, err := l.store.ListEntries(ctx, EntryQuery{WindowID: e.WindowID, Resource: e.ResourceKey, Limit: maxSame})
+	for i := range list {
+		list[i] = *l.canonical(&list[i])
+	}
+	return list, err
 }
 
 // maxSame bounds the history of one resource that is looked at; the earliest ones come first.

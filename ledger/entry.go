@@ -90,6 +90,7 @@ type Entry struct {
 	Now         Image     // what it showed, for the person who decides
 	Decision    *Decision // a person's word that the next run acts on; nil: none
 	NotBefore   time.Time // earliest next attempt while undoing; zero: at once
+	Alias       *Alias    // the name that the effect or the undo gave the resource; nil: it kept its name
 
 	RecordedAt time.Time
 	AppliedAt  time.Time // zero: not reported as applied

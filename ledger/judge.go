@@ -84,8 +84,8 @@ func Judge(e *Entry, seen Look) Judgement {
 		j.Verdict, j.Detail = judgeBefore(e, seen)
 	case e.Reversible == ReversibleManual:
 		j.Verdict, j.Detail = VerdictManual, "a step for a person"
-	case e.Reversible == ReversibleNone:
-		j.Verdict, j.Detail = VerdictIrreversible, "nothing can take this back"
+	case e.lost(seen) != "":
+		j.Verdict, j.Detail = VerdictIrreversible, e.lost(seen)
 	case c.After:
 		j.Verdict, j.Detail = judgeAfter(e, seen)
 	case e.overrides(c.Digest):
@@ -134,6 +134,8 @@ func judgeAfter(e *Entry, seen Look) (Verdict, string) {
 
 func judgeNeither(e *Entry, seen Look) (Verdict, string) {
 	switch {
+	case seen.Between && len(e.Attempts) > 0:
+		return VerdictUndo, "an undo of ours was broken off in the middle"
 	case e.State == EntryIntended:
 		return VerdictInDoubt, "announced, not reported on, and the third party shows neither before nor after"
 	case !e.After.Known() && !seen.Now.IsAbsent():

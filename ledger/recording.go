@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type checkedDraft struct {
 	posted   [32]byte
 	warnings []string
 	key      Key
+	alias    json.RawMessage // the name that the effect of a fact gave the resource; empty: it kept its own
 }
 
 // Record records drafts all or none, in order; the result has their order. The same id with the same
@@ -33,7 +35,7 @@ func (l *Ledger) Record(ctx context.Context, windowID uuid.UUID, drafts []Draft)
 	}
 	list := make([]checkedDraft, 0, len(drafts))
 	for i := range drafts {
-		c, err := l.checkDraft(ctx, windowID, drafts[i])
+		c, err := l.checkDraft(ctx, windowID, drafts[i], list)
 		if err != nil {
 			return nil, inBatch(err, i, len(drafts))
 		}
@@ -70,8 +72,8 @@ func inBatch(err error, i, n int) error {
 	return &renamed
 }
 
-// checkDraft checks a draft offline and takes the images if it asks for that.
-func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft) (checkedDraft, error) {
+// checkDraft checks a draft offline and takes the images if it asks for that. earlier stand before it in its batch.
+func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft, earlier []checkedDraft) (checkedDraft, error) {
 	posted := d
 	if err := d.normalize(); err != nil {
 		return checkedDraft{}, err
@@ -99,6 +101,9 @@ func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft) (c
 		c.draft.Reversible = g.Reversible
 	}
 	if err := l.captureDraft(ctx, rem, windowID, &c); err != nil {
+		return checkedDraft{}, err
+	}
+	if err := l.identify(ctx, windowID, rem, earlier, &c); err != nil {
 		return checkedDraft{}, err
 	}
 	c.warnings = append(c.warnings, c.draft.imageWarnings()...)
@@ -212,7 +217,7 @@ func (u *unit) recordDraft(c checkedDraft) (Recorded, error) {
 	}
 	e := &Entry{
 		Draft: *d, WindowID: w.ID, State: d.State, Posted: c.posted, ResourceKey: c.key, RecordedBy: u.actor.TokenID,
-		RecordedAt: u.now, Warnings: append(slices.Clone(c.warnings), warnings...),
+		RecordedAt: u.now, Warnings: append(slices.Clone(c.warnings), warnings...), Alias: newAlias(c.alias, u.now),
 	}
 	if d.State == EntryIntended {
 		e.PerformBy = u.now.Add(d.Perform)

@@ -79,10 +79,16 @@ type entryJSON struct {
 	Now         json.RawMessage `json:"now,omitempty"`
 	Decision    *decisionJSON   `json:"decision,omitempty"`
 	NotBefore   time.Time       `json:"not_before,omitzero"`
+	Alias       *aliasJSON      `json:"alias,omitempty"`
 	RollbackID  uuid.UUID       `json:"rollback_id,omitzero"`
 	RecordedAt  time.Time       `json:"recorded_at"`
 	AppliedAt   time.Time       `json:"applied_at,omitzero"`
 	UndoneAt    time.Time       `json:"undone_at,omitzero"`
+}
+
+type aliasJSON struct {
+	Resource json.RawMessage `json:"resource"`
+	At       time.Time       `json:"at"`
 }
 
 type decisionJSON struct {
@@ -103,6 +109,9 @@ func entryToJSON(e *Entry) *entryJSON {
 		Now: e.Now.JSON, NotBefore: e.NotBefore, RollbackID: e.RollbackID, RecordedAt: e.RecordedAt,
 		AppliedAt: e.AppliedAt, UndoneAt: e.UndoneAt,
 	}
+	if a := e.Alias; a != nil {
+		j.Alias = &aliasJSON{Resource: a.Resource, At: a.At}
+	}
 	if d := e.Decision; d != nil {
 		j.Decision = &decisionJSON{Kind: d.Kind, Reason: d.Reason, Seen: d.Seen, Evidence: d.Evidence, By: d.By, At: d.At, Attempts: d.Attempts}
 	}
@@ -114,7 +123,10 @@ func (j *entryJSON) into(e *Entry) {
 	e.PerformBy, e.Late, e.Doubted, e.Warnings = j.PerformBy, j.Late, j.Doubted, j.Warnings
 	e.ResourceKey, e.RecordedBy, e.Posted = unhex(j.ResourceKey), j.RecordedBy, unhex(j.Posted)
 	e.NowDigest, e.Now, e.NotBefore, e.RollbackID = j.NowDigest, Image{JSON: j.Now}, j.NotBefore, j.RollbackID
-	e.RecordedAt, e.AppliedAt, e.UndoneAt, e.Decision = j.RecordedAt, j.AppliedAt, j.UndoneAt, nil
+	e.RecordedAt, e.AppliedAt, e.UndoneAt, e.Decision, e.Alias = j.RecordedAt, j.AppliedAt, j.UndoneAt, nil, nil
+	if a := j.Alias; a != nil {
+		e.Alias = &Alias{Resource: a.Resource, At: a.At}
+	}
 	if d := j.Decision; d != nil {
 		e.Decision = &Decision{Kind: d.Kind, Reason: d.Reason, Seen: d.Seen, Evidence: d.Evidence, By: d.By, At: d.At, Attempts: d.Attempts}
 	}

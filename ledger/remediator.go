@@ -65,7 +65,8 @@ type Remediator interface {
 	// Preview says what Undo would send, from what was just seen, without credentials.
 	// An error is a [CallError] of class CallDenied when the undo must not be sent (a masked value).
 	Preview(e *Entry, seen Look) (Request, error)
-	// Undo makes at most one changing call, conditional on what was seen where the third party can.
+	// Undo makes at most one changing call, conditional on what was seen where the third party can; or several
+	// of which each is safe to repeat and each state on the way is one that Look knows (Look.Between).
 	Undo(ctx context.Context, e *Entry, seen Look) (Answer, error)
 }
 
@@ -103,6 +104,13 @@ type Look struct {
 	Validator string        // ETag or version for a conditional write; empty: none was sent
 	Patience  time.Duration // how long to go on looking for the before-image after an undo; 0: one look
 	Stable    time.Duration // how long it must then stay so; 0: one look
+	// Alias is the name under which the resource was found, if that is another than [Entry.Where]: the members
+	// that differ. It is what an undo whose answer was lost brought back, or somebody else did.
+	Alias json.RawMessage
+	// Between: it shows a state that an undo of ours passes through on its way from after to before.
+	Between bool
+	// Lost says why the before-image cannot come back any more (its end is past); empty: it can.
+	Lost string
 }
 
 // A Scope says which part of an image an entry answers for. Pointers are relative to select.
@@ -140,6 +148,9 @@ type Answer struct {
 	RetryAfter time.Duration // 0: it did not say
 	Detail     string        // for people; never a body
 	Residue    []string      // what somebody has to be told: a new id, a new secret. Makes the outcome compensated
+	// Alias is the name under which the undo brought the resource back; see [Alias]. It makes the outcome
+	// compensated too.
+	Alias json.RawMessage
 }
 
 // An AnswerClass says what an answer means for the entry.

@@ -73,6 +73,7 @@ type completion struct {
 	resource json.RawMessage // merged; empty: unchanged
 	after    Image           // not known: not said
 	key      Key
+	alias    json.RawMessage // the name that the effect gave the resource; empty: it kept its own
 	warnings []string
 	untrue   []string // warnings of the recording that the report has settled
 }
@@ -104,6 +105,7 @@ func (l *Ledger) completed(ctx context.Context, e *Entry, r Report) (completion,
 	if !c.after.Known() && !e.After.Known() {
 		c.take(ctx, rem, &full)
 	}
+	c.rename(rem, e, &full, r.Resource)
 	return c, nil
 }
 
@@ -173,6 +175,7 @@ func (u *unit) reportApplied(e *Entry, c completion) error {
 
 func (u *unit) becomeApplied(e *Entry, c completion) error {
 	c.into(e)
+	e.takeAlias(c.alias, u.now)
 	e.AppliedAt, e.Late, e.Detail = u.now, u.Window().Fenced(), ""
 	if err := u.moveEntry(e, EntryApplied, moved{draft: true}); err != nil {
 		return err
@@ -193,10 +196,11 @@ func (u *unit) confirmApplied(e *Entry, c completion) error {
 	switch {
 	case c.after.Known() && e.After.Known() && !c.after.Equal(e.After):
 		return Conflict(u.op, e.ID.String(), "it was reported before with another after-image, which stands")
-	case !newAfter && len(c.resource) == 0:
+	case !newAfter && len(c.resource) == 0 && len(c.alias) == 0:
 		return nil
 	}
 	c.into(e)
+	e.takeAlias(c.alias, u.now)
 	return u.touchEntry("entry.completed", e, moved{draft: true})
 }
 
@@ -207,6 +211,7 @@ func (u *unit) confirmStuck(e *Entry, c completion) error {
 		return u.confirmApplied(e, c)
 	}
 	c.into(e)
+	e.takeAlias(c.alias, u.now)
 	e.AppliedAt, e.Late = u.now, u.Window().Fenced()
 	switch {
 	case u.Window().State == WindowRollingBack && !e.mayHaveArrived():

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/json"
 	"errors"
 	"time"
 )
@@ -29,7 +30,8 @@ type Settlement struct {
 	Result  string // of the attempt
 	Status  int
 	Detail  string
-	Digest  string // of what the third party shows now
+	Digest  string          // of what the third party shows now
+	Alias   json.RawMessage // the name under which the undo brought the resource back; empty: its own
 }
 
 // Settle decides what one attempt brought. It is pure. Nothing is guessed: an undo that was sent and
@@ -52,6 +54,9 @@ func Settle(e *Entry, s Sent) Settlement {
 func settleSeen(e *Entry, out Settlement, s Sent) Settlement {
 	c := Compare(e.Before, e.After, s.Seen.Now, s.Seen.Scope)
 	out.Digest = c.Digest
+	if len(s.Seen.Alias) > 0 {
+		out.Alias = s.Seen.Alias
+	}
 	switch {
 	case c.Blind:
 		return settleBlind(e, out, s)
@@ -59,7 +64,7 @@ func settleSeen(e *Entry, out Settlement, s Sent) Settlement {
 		return out.stuck(ReasonBlocked, "not found afterwards, without proof that its parent is visible to this credential")
 	case c.Before:
 		return out.undone(s)
-	case c.After:
+	case c.After, s.Seen.Between:
 		return settleUnchanged(e, out, s)
 	default:
 		return settleNeither(e, out, s, c)
@@ -93,7 +98,7 @@ func describe(s Sent) Settlement {
 	if s.Err != nil {
 		return Settlement{Result: string(CallAmbiguous), Detail: "the call broke off; nobody knows whether it arrived"}
 	}
-	out := Settlement{Result: string(s.Answer.Class), Status: s.Answer.Status, Detail: s.Answer.Detail, Burnt: true}
+	out := Settlement{Result: string(s.Answer.Class), Status: s.Answer.Status, Detail: s.Answer.Detail + residue(s.Answer.Residue, nil), Burnt: true, Alias: s.Answer.Alias}
 	switch s.Answer.Class {
 	case AnswerManual:
 		out.Burnt = false
@@ -140,8 +145,8 @@ func (o Settlement) undone(s Sent) Settlement {
 	switch {
 	case o.Result == string(AnswerConflict) || o.Result == string(AnswerGone) || o.Result == string(AnswerRefused):
 		o.Outcome, o.Detail = OutcomeAlreadyUndone, "somebody else had undone it"
-	case len(s.Answer.Residue) > 0:
-		o.Outcome, o.Detail = OutcomeCompensated, s.Answer.Residue[0]
+	case residue(s.Answer.Residue, o.Alias) != "":
+		o.Outcome, o.Detail = OutcomeCompensated, residue(s.Answer.Residue, o.Alias)
 	default:
 		o.Outcome = OutcomeUndone
 	}

@@ -139,6 +139,7 @@ type EntryQuery struct {
 	RecordedBy string // token id; empty: anybody's
 	Doubted    bool   // only entries judged by looking
 	Resource   Key    // only entries with this resource key; zero: any
+	Aliased    bool   // only entries with an Alias
 	Desc       bool   // newest first
 	From       int    // only Seq beyond it in the direction of the order; 0: from the start
 	Limit      int

@@ -72,7 +72,7 @@ func (v *verifier) add(e *Entry) {
 	if !inEffect(e) && !e.Closed() {
 		return
 	}
-	kept := *e
+	kept := *v.ledger.canonical(e)
 	v.list = append(v.list, &kept)
 	if e.ResourceKey != (Key{}) {
 		v.byKey[e.ResourceKey] = append(v.byKey[e.ResourceKey], &kept)

@@ -32,7 +32,7 @@ func (c SystemConfig) Validate(name string) error {
 		add("", "a system's name has letters, digits, '.', '_' and '-', at most 64")
 	}
 	if c.Remediator == "" {
-		add("remediator", "say which plugin serves it: http, manual or command")
+		add("remediator", "say which plugin serves it: http, alertmanager, unleash, command or manual")
 	}
 	if c.URL != "" {
 		if _, msg := parseBase(c.URL); msg != "" {

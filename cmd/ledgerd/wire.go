@@ -14,17 +14,21 @@ import (
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
 	"sideledger/remediators"
+	"sideledger/remediators/alertmanager"
 	"sideledger/remediators/command"
 	"sideledger/remediators/httpapi"
 	"sideledger/remediators/manual"
+	"sideledger/remediators/unleash"
 )
 
 // factories lists every remediator that this server has.
 func factories() map[string]remediators.Factory {
 	return map[string]remediators.Factory{
-		"http":    httpapi.Factory,
-		"command": command.Factory,
-		"manual":  manual.Factory,
+		"http":         httpapi.Factory,
+		"command":      command.Factory,
+		"manual":       manual.Factory,
+		"alertmanager": alertmanager.Factory,
+		"unleash":      unleash.Factory,
 	}
 }
 

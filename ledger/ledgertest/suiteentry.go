@@ -26,6 +26,7 @@ func full(windowID uuid.UUID) ledger.Entry {
 	e.Now = ledger.Image{JSON: json.RawMessage(`{"b":1.0,"a":"<>&"}`)}
 	e.Decision = &ledger.Decision{Kind: ledger.DecideUndo, Reason: "r", Seen: "s", Evidence: "https://x/?a=1&b=2", By: "t", At: at(2)}
 	e.NotBefore, e.AppliedAt, e.UndoneAt = at(3), at(4), at(5)
+	e.Alias = &ledger.Alias{Resource: json.RawMessage(`{"id":"<2>"}`), At: at(6)}
 	return e
 }
 

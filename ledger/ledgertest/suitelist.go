@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -34,6 +35,9 @@ func mixed(t *testing.T, s ledger.Store, windowID uuid.UUID, n int, rnd *rand.Ra
 		}
 		if rnd.IntN(4) == 0 {
 			e.OnRollback = ledger.OnRollbackRetain
+		}
+		if rnd.IntN(5) == 0 {
+			e.Alias = &ledger.Alias{Resource: json.RawMessage(`{"id":"2"}`), At: start}
 		}
 		if rnd.IntN(3) == 0 {
 			e.ResourceKey = ledger.Key{1}
@@ -73,6 +77,7 @@ func testEntryPages(t *testing.T, s ledger.Store) {
 			func(e *ledger.Entry) bool { return e.ResourceKey == ledger.Key{1} },
 		},
 		"doubt":  {ledger.EntryQuery{Doubted: true, OpenOnly: true}, func(e *ledger.Entry) bool { return e.Doubted && !e.Closed() }},
+		"alias":  {ledger.EntryQuery{Aliased: true}, func(e *ledger.Entry) bool { return e.Alias != nil }},
 		"select": {ledger.EntryQuery{Select: ledger.Selection{Only: []ledger.Term{{System: "a"}}}}, func(e *ledger.Entry) bool { return e.System == "a" }},
 	} {
 		for _, limit := range []int{1, 7, 59, 60, 61} {

@@ -3,7 +3,9 @@ package ledgertest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,10 +31,13 @@ type Third struct {
 	Patience time.Duration        // how long a look after an undo goes on; 0: one look
 	Post     bool                 // undos are not safe to repeat
 	Grade    ledger.Reversibility // empty: exact
+	Residue  []string             // what somebody has to be told of every undo
+	Rename   bool                 // what an undo brings back gets a new name, and so do updates whose after says one: {"path": …}
 	State    map[string]string    // path → document; not there: absent. Guarded by the lock: see Set and Get
 
 	mu      sync.Mutex
 	effects []string
+	names   int // given so far
 	undos   int
 	looks   int
 	parked  map[string]bool
@@ -66,7 +71,7 @@ func (p *Third) Check(*ledger.Draft) (ledger.Grading, error) {
 func (p *Third) Look(_ context.Context, e *ledger.Entry) (ledger.Look, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := Path(e.Resource)
+	at := Path(e.Where())
 	if p.Blind[at] {
 		return ledger.Look{}, nil
 	}
@@ -97,7 +102,7 @@ func (p *Third) Held(context.Context) (n int, known bool, err error) {
 
 // Preview implements [ledger.Remediator].
 func (p *Third) Preview(e *ledger.Entry, _ ledger.Look) (ledger.Request, error) {
-	return ledger.Request{Method: "PUT", URL: Path(e.Resource), Body: e.Before.JSON, Repeatable: !p.Post}, nil
+	return ledger.Request{Method: "PUT", URL: Path(e.Where()), Body: e.Before.JSON, Repeatable: !p.Post}, nil
 }
 
 // Undo implements [ledger.Remediator].
@@ -105,7 +110,7 @@ func (p *Third) Undo(_ context.Context, e *ledger.Entry, _ ledger.Look) (ledger.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.undos++
-	at := Path(e.Resource)
+	at := Path(e.Where())
 	var lost error
 	if p.OnAnswer != nil {
 		if a, ok := p.OnAnswer(p.undos, at); ok {
@@ -120,15 +125,35 @@ func (p *Third) Undo(_ context.Context, e *ledger.Entry, _ ledger.Look) (ledger.
 		lost = err
 	}
 	p.effects = append(p.effects, at)
-	if e.Before.IsAbsent() {
-		delete(p.State, at)
-	} else {
-		p.State[at] = string(e.Before.JSON)
-	}
+	alias := p.write(at, e.Before)
 	if lost != nil {
 		return ledger.Answer{}, lost
 	}
-	return ledger.Answer{Class: ledger.AnswerAccepted, Status: 200}, nil
+	return ledger.Answer{Class: ledger.AnswerAccepted, Status: 200, Alias: alias, Residue: p.Residue}, nil
+}
+
+// write puts an image at a path, or removes what is there. It returns the new name of what came back, if it got one.
+func (p *Third) write(at string, image ledger.Image) (alias json.RawMessage) {
+	if image.IsAbsent() {
+		delete(p.State, at)
+		return nil
+	}
+	if p.Rename {
+		delete(p.State, at)
+		p.names++
+		at = fmt.Sprintf("%s.%d", strings.TrimRight(at, ".0123456789"), p.names)
+		alias = json.RawMessage(fmt.Sprintf(`{"path":%q}`, at))
+	}
+	p.State[at] = string(image.JSON)
+	return alias
+}
+
+// Renamed implements [ledger.Renamer].
+func (p *Third) Renamed(d *ledger.Draft) json.RawMessage {
+	if now := Path(d.After.JSON); p.Rename && now != "" && now != Path(d.Resource) {
+		return json.RawMessage(fmt.Sprintf(`{"path":%q}`, now))
+	}
+	return nil
 }
 
 // Set puts a document at a path.
@@ -136,6 +161,13 @@ func (p *Third) Set(at, doc string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.State[at] = doc
+}
+
+// Drop removes the document at a path.
+func (p *Third) Drop(at string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.State, at)
 }
 
 // Get returns the document at a path; empty: there is none.

@@ -69,12 +69,13 @@ func (w *walk) isParked(e *ledger.Entry) bool {
 	return parked
 }
 
-// flushBefore writes closings of e's resource before e is judged: what the resource went through is read back.
+// flushBefore writes closings of e's resource, and new names of any, before e is judged: what the resource went
+// through, and where it is by now, is read back.
 func (w *walk) flushBefore(ctx context.Context, e *ledger.Entry) error {
-	if e.ResourceKey == (ledger.Key{}) || !w.unwritten[e.ResourceKey] {
-		return nil
+	if w.renamed || e.ResourceKey != (ledger.Key{}) && w.unwritten[e.ResourceKey] {
+		return w.flush(ctx)
 	}
-	return w.flush(ctx)
+	return nil
 }
 
 func blocked(detail string) ledger.Settlement {
@@ -149,7 +150,7 @@ func (w *walk) settleOpen(ctx context.Context, c *work) error {
 	if a.Result == "" {
 		sent.Err = &ledger.CallError{Class: ledger.CallAmbiguous, Detail: "the server stopped in the middle of it"}
 	} else {
-		sent.Answer = ledger.Answer{Class: ledger.AnswerClass(a.Result), Status: a.Status, Detail: a.Detail}
+		sent.Answer = c.entry.Remembered(a)
 		if ledger.CallClass(a.Result) == ledger.CallAmbiguous {
 			sent.Err = &ledger.CallError{Class: ledger.CallAmbiguous, Detail: a.Detail}
 		}
@@ -175,7 +176,7 @@ func (w *walk) follow(ctx context.Context, c *work) error {
 		if c.entry.State == ledger.EntryUndoing && sentBefore(c.entry) {
 			s.Outcome, s.Detail = ledger.OutcomeUndone, ""
 		}
-		w.close(c.entry, nil, s, ledger.Image{})
+		w.close(c.entry, nil, s.Found(c.entry, c.seen), ledger.Image{})
 	case ledger.VerdictVoid:
 		w.defers(c.entry, ledger.Closing{Settlement: s, Void: true})
 	case ledger.VerdictDrifted, ledger.VerdictManual, ledger.VerdictIrreversible, ledger.VerdictInDoubt, ledger.VerdictBlocked:
@@ -240,6 +241,7 @@ func (w *walk) undo(ctx context.Context, c *work, sent ledger.Sent) error {
 	flown, err := w.fly(ctx, c.sys.Name, f, func() {
 		defer done()
 		sent.Answer, sent.Err = c.rem.Undo(call, c.eff, c.seen)
+		c.eff = c.eff.At(sent.Answer.Alias)
 		sent.Seen, sent.LookErr = w.lookAfter(call, c, sent)
 	})
 	if flown {
@@ -356,6 +358,7 @@ func (w *walk) close(e *ledger.Entry, a *ledger.Attempt, s ledger.Settlement, no
 func (w *walk) defers(e *ledger.Entry, c ledger.Closing) {
 	w.pending = append(w.pending, ledger.Change{EntryID: e.ID, Seen: e.Journal.Number, Close: &c})
 	w.unwritten[e.ResourceKey] = true
+	w.renamed = w.renamed || len(c.Alias) > 0
 }
 
 func detailOf(err error) string {

@@ -43,12 +43,16 @@ func (w *walk) lookOnceMore(ctx context.Context, e *ledger.Entry) error {
 		found.Unseen = "the system is not configured any more"
 		return w.relapse(ctx, e, found)
 	}
-	seen, err := rem.Look(ctx, e)
+	eff, _, err := w.ledger.Effective(ctx, e) // it may have another name by now
+	if err != nil {
+		return err
+	}
+	seen, err := rem.Look(ctx, eff)
 	if err != nil {
 		return w.unseen(ctx, sys, e, found, err)
 	}
 	w.tries[sys.Name] = 0
-	there, err := w.ledger.TurnedUp(ctx, e, seen)
+	there, err := w.ledger.TurnedUp(ctx, eff, seen)
 	switch {
 	case err != nil:
 		return err

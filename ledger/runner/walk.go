@@ -38,6 +38,7 @@ type walk struct {
 	stop      bool                // paused or to be cancelled
 	pending   []ledger.Change     // closings that are written with the next opening
 	unwritten map[ledger.Key]bool // resources of entries that they close
+	renamed   bool                // one of them says a new name
 }
 
 func newWalk(r *Runner, lease *ledger.Lease, wake chan struct{}) *walk {
@@ -69,7 +70,7 @@ func (w *walk) passes(ctx context.Context) error {
 // pass goes through the open entries once.
 func (w *walk) pass(ctx context.Context) error {
 	w.holds, w.busy, w.waiting = ledger.Holds{}, map[string]time.Time{}, nil
-	w.unwritten = map[ledger.Key]bool{}
+	w.unwritten, w.renamed = map[ledger.Key]bool{}, false
 	w.halted, w.again = false, false
 	w.landBack()
 	for from := 0; !w.stop; {
@@ -292,7 +293,7 @@ func (w *walk) advance(ctx context.Context, more ...ledger.Change) (*ledger.Entr
 	if err != nil {
 		return nil, err
 	}
-	w.pending, w.unwritten = nil, map[ledger.Key]bool{}
+	w.pending, w.unwritten, w.renamed = nil, map[ledger.Key]bool{}, false
 	w.stop = w.stop || adv.Stop
 	w.again = w.again || adv.Moved
 	for i := range adv.Newer {

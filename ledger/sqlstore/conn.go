@@ -174,7 +174,7 @@ var (
 		"id", "window_id", "seq", "recorded_by", "recorded_at", "posted",
 		"system", "kind", "tag", "state", "on_rollback", "open", "outcome", "reason", "detail", "perform_by", "late", "doubted",
 		"warnings", "resource_key", "resource_ref", "rollback_id", "now_digest", "now_image", "decision", "not_before", "applied_at", "undone_at",
-		"journal_number", "journal_hash", "body",
+		"journal_number", "journal_hash", "body", "alias",
 	}}
 	attemptTable = table{"attempts", []string{
 		"entry_id", "n", "rollback_id", "epoch", "seen", "request", "started_at", "ended_at", "result", "status", "burnt", "detail",

@@ -55,6 +55,11 @@ func (s *Store) ListEntries(ctx context.Context, q ledger.EntryQuery) ([]ledger.
 	if q.Limit < 1 {
 		return nil, nil
 	}
+	if q.Aliased {
+		if some, err := s.anyAliased(ctx, q.WindowID); err != nil || !some {
+			return nil, s.dialect.problem("list entries of", q.WindowID.String(), err)
+		}
+	}
 	var es []ledger.Entry
 	err := s.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
 		top, err := highestSeq(ctx, tx, q)
@@ -69,6 +74,14 @@ func (s *Store) ListEntries(ctx context.Context, q ledger.EntryQuery) ([]ledger.
 		return err
 	})
 	return es, s.dialect.problem("list entries of", q.WindowID.String(), err)
+}
+
+// anyAliased reports whether the window has an entry with an alias. Nearly none has, and a rollback asks for each
+// of its entries.
+func (s *Store) anyAliased(ctx context.Context, windowID uuid.UUID) (some bool, err error) {
+	const query = "SELECT EXISTS (SELECT 1 FROM entries WHERE window_id = ? AND alias IS NOT NULL)"
+	err = s.read.QueryRowContext(ctx, query, windowID).Scan(&some)
+	return some, err
 }
 
 // highestSeq returns the highest Seq of the window where q asks for a resource, which is looked for by it.
@@ -103,6 +116,9 @@ func filtered(sq *bun.SelectQuery, q ledger.EntryQuery, top int) *bun.SelectQuer
 	}
 	if q.RecordedBy != "" {
 		sq = sq.Where("recorded_by = ?", q.RecordedBy)
+	}
+	if q.Aliased {
+		sq = sq.Where("alias IS NOT NULL")
 	}
 	if q.Doubted {
 		sq = sq.Where("doubted")

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -48,6 +49,7 @@ type entryRow struct {
 	JournalNumber int64     `bun:"journal_number"`
 	JournalHash   []byte    `bun:"journal_hash"`
 	Body          []byte    `bun:"body"`
+	Alias         []byte    `bun:"alias"`
 
 	place int // in the batch that adds it
 }
@@ -60,8 +62,14 @@ func (r *entryRow) args() []any {
 		r.ID, r.WindowID, r.Seq, r.RecordedBy, r.RecordedAt, r.Posted,
 		r.System, r.Kind, r.Tag, r.State, r.OnRollback, r.Open, r.Outcome, r.Reason, r.Detail, r.PerformBy, r.Late, r.Doubted,
 		r.Warnings, r.ResourceKey, r.ResourceRef, r.RollbackID, r.NowDigest, r.NowImage, r.Decision, r.NotBefore, r.AppliedAt, r.UndoneAt,
-		r.JournalNumber, r.JournalHash, r.Body,
+		r.JournalNumber, r.JournalHash, r.Body, r.Alias,
 	}
+}
+
+// aliasDoc is a [ledger.Alias] as it is stored.
+type aliasDoc struct {
+	Resource string // text: a raw document would not keep its bytes in one
+	At       int64
 }
 
 // decisionDoc is a [ledger.Decision] as it is stored.
@@ -99,6 +107,11 @@ func entryToRow(e *ledger.Entry) (*entryRow, error) {
 	}
 	if e.Now.Known() {
 		r.NowImage = e.Now.JSON
+	}
+	if a := e.Alias; a != nil {
+		if r.Alias, err = document(aliasDoc{string(a.Resource), micros(a.At)}, false); err != nil {
+			return nil, err
+		}
 	}
 	if d := e.Decision; d != nil {
 		r.Decision, err = document(decisionDoc{string(d.Kind), d.Reason, d.Seen, d.Evidence, d.By, micros(d.At), d.Attempts}, false)
@@ -160,6 +173,13 @@ func (r *entryRow) entry() (*ledger.Entry, error) {
 		e.Decision = &ledger.Decision{
 			Kind: ledger.DecisionKind(d.Kind), Reason: d.Reason, Seen: d.Seen, Evidence: d.Evidence, By: d.By, At: moment(d.At), Attempts: d.Attempts,
 		}
+	}
+	if len(r.Alias) > 0 {
+		var a aliasDoc
+		if err := parse(r.Alias, &a); err != nil {
+			return nil, err
+		}
+		e.Alias = &ledger.Alias{Resource: json.RawMessage(a.Resource), At: moment(a.At)}
 	}
 	return e, parse(r.Warnings, &e.Warnings)
 }

@@ -34,7 +34,7 @@ func input(op string, e *ledger.Entry, rec recipe, seen ledger.Look) json.RawMes
 		Now       json.RawMessage `json:"now,omitempty"`
 		Validator string          `json:"validator,omitempty"`
 	}{
-		Op: op, ID: e.ID.String(), System: e.System, Kind: e.Kind, Action: e.Action, Resource: e.Resource,
+		Op: op, ID: e.ID.String(), System: e.System, Kind: e.Kind, Action: e.Action, Resource: e.Where(),
 		Before: e.Before.JSON, After: e.After.JSON, Args: rec.args, Now: seen.Now.JSON, Validator: seen.Validator,
 	}
 	var b bytes.Buffer

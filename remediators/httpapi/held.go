@@ -18,16 +18,16 @@ func (r *Remediator) Held(ctx context.Context) (n int, known bool, err error) {
 		return 0, false, err
 	}
 	if reply.Status != http.StatusOK {
-		return 0, false, unreadable(reply, "guard.held answered "+itoa(reply.Status))
+		return 0, false, remediators.Unusable(reply, "guard.held answered "+itoa(reply.Status))
 	}
-	doc, why := document(reply)
+	doc, why := remediators.Document(reply)
 	if why != "" {
-		return 0, false, unreadable(reply, why)
+		return 0, false, remediators.Unusable(reply, why)
 	}
 	path, _ := parsePointer(r.held.Pointer) // Factory has parsed it
 	part, ok := at(doc, path)
 	if !ok {
-		return 0, false, unreadable(reply, "the answer has nothing where guard.held says")
+		return 0, false, remediators.Unusable(reply, "the answer has nothing where guard.held says")
 	}
 	var list []json.RawMessage
 	var object map[string]json.RawMessage
@@ -37,5 +37,5 @@ func (r *Remediator) Held(ctx context.Context) (n int, known bool, err error) {
 	case json.Unmarshal(part, &object) == nil:
 		return len(object), true, nil
 	}
-	return 0, false, unreadable(reply, "the answer has no list or object where guard.held says")
+	return 0, false, remediators.Unusable(reply, "the answer has no list or object where guard.held says")
 }

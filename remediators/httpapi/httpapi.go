@@ -138,6 +138,8 @@ func (p *prepared) grade(d *ledger.Draft) ledger.Reversibility {
 		return ledger.ReversibleNone
 	case p.variant != nil && p.variant.Reversible != "" && !given(d.Undo):
 		return p.variant.Reversible
+	case len(p.recipe.undo.renamed) > 0 || len(p.recipe.undo.tell) > 0:
+		return ledger.ReversibleCompensating
 	case d.Action == ledger.ActionDelete && p.recipe.undo.method == "POST":
 		return ledger.ReversibleEquivalent // made again, most likely under a new id
 	default:

@@ -1,15 +1,12 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"sideledger/ledger"
 	"sideledger/remediators"
@@ -22,7 +19,7 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // entryValues are what references of an entry read from.
 func entryValues(e *ledger.Entry, seen ledger.Look) values {
 	v := values{
-		resource: e.Resource, before: e.Before.JSON, after: e.After.JSON,
+		resource: e.Where(), before: e.Before.JSON, after: e.After.JSON,
 		id: e.ID.String(), validator: seen.Validator,
 	}
 	if seen.Known {
@@ -57,20 +54,9 @@ func (r *Remediator) Look(ctx context.Context, e *ledger.Entry) (ledger.Look, er
 		out.Proven, err = r.prove(ctx, rec.read, v)
 		return out, err
 	case !slices.Contains(rec.read.present, reply.Status):
-		return ledger.Look{}, unreadable(reply, "")
+		return ledger.Look{}, remediators.Unusable(reply, "")
 	}
 	return rec.read.show(out, reply, v)
-}
-
-// unreadable is an answer that says nothing about the resource.
-func unreadable(reply remediators.Reply, why string) error {
-	if why == "" {
-		why = "the read answered " + itoa(reply.Status)
-		if reply.Status/100 == 3 {
-			why += ": redirects are never followed"
-		}
-	}
-	return &ledger.CallError{Class: ledger.CallAnswered, Status: reply.Status, RetryAfter: reply.RetryAfter, Detail: why, Err: reply.BodyErr}
 }
 
 // prove asks for the parent with the same credential. A parent that is not visible, or answers nothing
@@ -91,7 +77,7 @@ func (r *Remediator) prove(ctx context.Context, rd *reading, v values) (bool, er
 		return false, err
 	}
 	if reply.Status == http.StatusTooManyRequests || reply.Status >= 500 {
-		return false, unreadable(reply, "the gone_proof answered "+itoa(reply.Status))
+		return false, remediators.Unusable(reply, "the gone_proof answered "+itoa(reply.Status))
 	}
 	return slices.Contains(rd.proof.status, reply.Status), nil
 }
@@ -99,16 +85,16 @@ func (r *Remediator) prove(ctx context.Context, rd *reading, v values) (bool, er
 // show takes the resource out of a good answer. What the answer itself shows not to be there (no such
 // element in the list, nothing at select, a null) is absent with proof: its parent was just read.
 func (rd *reading) show(out ledger.Look, reply remediators.Reply, v values) (ledger.Look, error) {
-	doc, why := document(reply)
+	doc, why := remediators.Document(reply)
 	if why != "" {
-		return ledger.Look{}, unreadable(reply, why)
+		return ledger.Look{}, remediators.Unusable(reply, why)
 	}
 	found := true
 	whole := doc
 	if rd.list != nil {
 		var err error
 		if whole, found, err = rd.list.pick(doc, v); err != nil {
-			return ledger.Look{}, unreadable(reply, err.Error())
+			return ledger.Look{}, remediators.Unusable(reply, err.Error())
 		}
 	}
 	if found {
@@ -121,48 +107,6 @@ func (rd *reading) show(out ledger.Look, reply remediators.Reply, v values) (led
 	}
 	out.Now = ledger.Image{JSON: doc}
 	return out, nil
-}
-
-// document returns the answer compacted, its literals untouched; why says what is wrong with it. An
-// answer without a body shows that the resource is there, and nothing of it: {}.
-func document(reply remediators.Reply) (doc json.RawMessage, why string) {
-	if reply.BodyErr != nil {
-		return nil, reply.BodyErr.Error()
-	}
-	if len(bytes.TrimSpace(reply.Body)) == 0 {
-		return json.RawMessage("{}"), ""
-	}
-	if deep(reply.Body) {
-		return nil, "the answer is nested deeper than 128 levels"
-	}
-	var b bytes.Buffer
-	if !jsontext.Value(reply.Body).IsValid() || json.Compact(&b, reply.Body) != nil {
-		return nil, "the answer is not JSON, or a name stands twice in one object"
-	}
-	return b.Bytes(), ""
-}
-
-// maxDepth is how deep an answer may be nested. What is compared is named by JSON pointers, so that the work
-// grows with depth times length.
-const maxDepth = 128
-
-// deep reports whether a document, which need not be JSON, is nested too deep.
-func deep(doc []byte) bool {
-	depth := 0
-	for i := 0; i < len(doc); i++ {
-		switch doc[i] {
-		case '"':
-			i = stringEnd(doc, i) - 1
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-		}
-		if depth > maxDepth {
-			return true
-		}
-	}
-	return false
 }
 
 func (rd *reading) validator(reply remediators.Reply, whole json.RawMessage) string {

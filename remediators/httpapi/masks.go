@@ -7,28 +7,11 @@ import (
 	"strings"
 
 	"sideledger/ledger"
+	"sideledger/remediators"
 )
-
-// maskWords are what third parties show in place of a secret, in small letters and without brackets.
-var maskWords = []string{
-	"redacted", "hidden", "masked", "filtered", "secret", "sensitive", "sensitive value", "secret hidden", "removed", "protected", "not shown",
-}
 
 // mergeTypes are content types under which a member that is not sent stays as it is (RFC 7396, RFC 6902).
 var mergeTypes = []string{"application/merge-patch+json", "application/json-patch+json"}
-
-// isMask reports whether a string stands in place of a secret: three or more asterisks, bullets or x-es
-// of a mask, or a word like [redacted] in brackets.
-func isMask(s string) bool {
-	s = strings.TrimSpace(s)
-	if n := len([]rune(s)); n >= 3 && strings.Trim(s, "*•●∗⁎·") == "" {
-		return true
-	}
-	if len(s) < 3 || !strings.ContainsRune("[<({*", rune(s[0])) {
-		return strings.EqualFold(s, "redacted")
-	}
-	return slices.Contains(maskWords, strings.ToLower(strings.Trim(s, "[]<>(){}* ")))
-}
 
 // sight is what is known of a resource when an undo is built.
 type sight struct{ before, after, now ledger.Image }
@@ -76,7 +59,7 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 func (s sight) masks(tokens []string) bool {
 	for _, i := range []ledger.Image{s.before, s.after, s.now} {
 		if v, ok := at(i.JSON, tokens); ok {
-			if str, isText := text(v); isText && isMask(str) {
+			if str, isText := text(v); isText && remediators.IsMask(str) {
 				return true
 			}
 		}
@@ -91,7 +74,7 @@ func findMask(raw json.RawMessage, at string) (pointer string, found bool) {
 	case len(raw) == 0:
 	case raw[0] == '"':
 		s, _ := text(raw)
-		return at, isMask(s)
+		return at, remediators.IsMask(s)
 	case raw[0] == '{' || raw[0] == '[':
 		dec := json.NewDecoder(bytes.NewReader(raw))
 		dec.UseNumber()
@@ -106,7 +89,7 @@ func findMask(raw json.RawMessage, at string) (pointer string, found bool) {
 func findMaskIn(v any, at string) (string, bool) {
 	switch v := v.(type) {
 	case string:
-		return at, isMask(v)
+		return at, remediators.IsMask(v)
 	case []any:
 		for i, e := range v {
 			if p, found := findMaskIn(e, at+"/"+itoa(i)); found {

@@ -57,6 +57,8 @@ type undoing struct {
 	predicate   *predicate // of a successful answer's body; nil: none
 	gone        []int
 	conflict    []int
+	renamed     map[string][]string // member of the resource → where a successful answer says its new value
+	tell        []string            // what somebody has to be told once it worked
 }
 
 // predicate is a condition on an answer's body.
@@ -190,6 +192,7 @@ func (p *parser) undoing(f *fields, action ledger.Action) *undoing {
 		method: f.word("method", "", "PUT", "POST", "PATCH", "DELETE"), where: f.location("path"),
 		headers: f.headers("headers"), contentType: f.text("content_type", ""), body: f.body("body"),
 		success: []int{200, 201, 202, 204}, conflict: []int{409, 412},
+		renamed: f.pointers("renamed"), tell: f.sentences("tell"),
 	}
 	if action == ledger.ActionCreate {
 		u.gone = []int{404, 410} // an update whose resource is gone is drift, not success

@@ -127,7 +127,8 @@ func (r *Remediator) Undo(ctx context.Context, e *ledger.Entry, seen ledger.Look
 	if a := s.recipe.async; a != nil && slices.Contains(a.status, reply.Status) {
 		return r.await(ctx, a, reply, entryValues(e, seen))
 	}
-	return s.classify(reply)
+	ans, err := s.classify(reply)
+	return s.recipe.undo.consequences(ans, e, reply), err
 }
 
 // classify says what an answer means: first by what the entry says, then by what HTTP says.
@@ -145,31 +146,14 @@ func (s *sending) classify(reply remediators.Reply) (ledger.Answer, error) {
 	case slices.Contains(u.gone, reply.Status):
 		return answer(ledger.AnswerGone, status)
 	}
-	switch reply.Status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return answer(ledger.AnswerRetry, status)
-	case http.StatusServiceUnavailable:
-		if reply.RetryAfter > 0 {
-			return answer(ledger.AnswerRetry, status)
-		}
-	case http.StatusBadGateway, http.StatusGatewayTimeout:
-		return ledger.Answer{}, &ledger.CallError{
-			Class: ledger.CallAmbiguous, Status: reply.Status, RetryAfter: reply.RetryAfter,
-			Detail: status + ": a gateway that may have passed it on",
-		}
-	case http.StatusNotImplemented:
-		return answer(ledger.AnswerRefused, status)
-	}
 	switch {
 	case reply.Status < 300:
 		return answer(ledger.AnswerFailed, status+", which undo.success does not list")
-	case reply.Status < 400:
-		return answer(ledger.AnswerRefused, status+": redirects are never followed")
-	case reply.Status < 500:
-		return answer(ledger.AnswerRefused, status)
-	default:
-		return answer(ledger.AnswerFailed, status)
+	case reply.Status == http.StatusNotFound, reply.Status == http.StatusGone,
+		reply.Status == http.StatusConflict, reply.Status == http.StatusPreconditionFailed:
+		return answer(ledger.AnswerRefused, status) // the entry's own words about gone and conflict did not name it
 	}
+	return remediators.Classify(reply)
 }
 
 // believe holds a successful status against the predicate on its body. A body that contradicts it is a
@@ -186,7 +170,7 @@ func (s *sending) believe(reply remediators.Reply) (ledger.Answer, error) {
 	if want == nil {
 		return out, nil
 	}
-	doc, why := document(reply)
+	doc, why := remediators.Document(reply)
 	if why != "" {
 		out.Class, out.Detail = ledger.AnswerFailed, "answered "+itoa(reply.Status)+", and "+why
 		return out, nil
@@ -255,7 +239,7 @@ func (r *Remediator) pollCall(a *asyncing, first remediators.Reply, v values) (c
 }
 
 func (a *asyncing) done(reply remediators.Reply) bool {
-	doc, why := document(reply)
+	doc, why := remediators.Document(reply)
 	if why != "" || reply.Status/100 != 2 {
 		return false
 	}

@@ -38,26 +38,10 @@ func StartCaddy(t testing.TB) (adminURL string) {
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var log bytes.Buffer
 	cmd := exec.Command(bin, "run", "--config", file)
 	cmd.Env = []string{"HOME=" + dir, "XDG_CONFIG_HOME=" + dir, "XDG_DATA_HOME=" + dir, "PATH=" + os.Getenv("PATH")}
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	gone := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(gone) }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		select {
-		case <-gone:
-		case <-time.After(10 * time.Second):
-			_ = cmd.Process.Kill()
-			<-gone
-		}
-	})
 	adminURL = "http://" + admin
-	awaitReady(t, adminURL+"/config/", gone, &log)
+	serve(t, cmd, adminURL+"/config/")
 	return adminURL
 }
 

@@ -64,8 +64,9 @@ type Effect struct {
 // answers 200, so that absence can be proven. Documents come back byte for byte.
 type Third struct {
 	URL       string
-	Elsewhere *Third // where redirects lead; nil: none
-	Polls     int    // how often an accepted call is asked about before it is done
+	Elsewhere *Third  // where redirects lead; nil: none
+	Dialect   Dialect // the API that it speaks; nil: plain documents at paths. Set it before the first call
+	Polls     int     // how often an accepted call is asked about before it is done
 
 	mu      sync.Mutex
 	docs    map[string]string
@@ -132,6 +133,9 @@ func (th *Third) Paths() []string {
 
 // Misbehave sets the mode of a path, or of every path with "*".
 func (th *Third) Misbehave(path string, m Mode) {
+	if m == Bomb {
+		bomb() // made now, not while a client waits
+	}
 	th.mu.Lock()
 	defer th.mu.Unlock()
 	th.modes[path] = m
@@ -188,7 +192,11 @@ func (th *Third) Calls() (reqs []*http.Request, bodies []string) {
 func (th *Third) serve(w http.ResponseWriter, r *http.Request) {
 	raw, _ := io.ReadAll(r.Body)
 	th.mu.Lock()
-	th.calls, th.bodies = append(th.calls, r), append(th.bodies, string(raw))
+	th.calls, th.bodies = append(th.calls, r.Clone(r.Context())), append(th.bodies, string(raw))
+	asked := r.URL.Path
+	if th.Dialect != nil {
+		r.URL.Path = th.Dialect.Path(r.Method, asked, raw)
+	}
 	mode := th.modeOf(r)
 	th.mu.Unlock()
 	if th.misbehave(w, r, mode, raw) {
@@ -197,10 +205,21 @@ func (th *Third) serve(w http.ResponseWriter, r *http.Request) {
 	th.mu.Lock()
 	defer th.mu.Unlock()
 	if r.Method == http.MethodGet {
+		if th.Dialect != nil {
+			status, body := th.Dialect.Read(asked, th.shown(r.URL.Path))
+			reply(w, status, body)
+			return
+		}
 		th.read(w, r, mode)
 		return
 	}
-	status, body := th.change(r, raw, mode)
+	var status int
+	var body string
+	if th.Dialect != nil {
+		status, body = th.speak(r, asked, raw, mode)
+	} else {
+		status, body = th.change(r, raw, mode)
+	}
 	lost := th.loss != nil && th.loss.Float64() < th.rate
 	switch {
 	case (mode == LoseAfter || lost) && status < 300:
@@ -431,13 +450,14 @@ func masked(doc string) string {
 	return string(out)
 }
 
-func bomb() []byte {
+// bomb is 64 MiB of nothing, compressed once: under the race detector that takes seconds.
+var bomb = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is one that there is
 	zeros := make([]byte, 1<<20)
 	for range 64 {
 		_, _ = z.Write(zeros)
 	}
 	_ = z.Close()
 	return b.Bytes()
-}
+})

@@ -1,0 +1,124 @@
+package remediators
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"sideledger/ledger"
+)
+
+// Classify says what the answer to a changing call means by what HTTP says: 2xx accepted; 404 and 410 gone;
+// 409 and 412 conflict; 408, 425, 429 and a 503 with Retry-After not executed; 502 and 504 ambiguous (the
+// error, since a gateway may have passed it on); another 5xx failed; 3xx and other 4xx refused. A third party
+// that means something else by a status is asked about that first.
+func Classify(reply Reply) (ledger.Answer, error) {
+	out := ledger.Answer{Class: ledger.AnswerRefused, Status: reply.Status, RetryAfter: reply.RetryAfter, Detail: "answered " + strconv.Itoa(reply.Status)}
+	switch s := reply.Status; {
+	case s < 200:
+		out.Class = ledger.AnswerFailed
+	case s < 300 && reply.BodyErr != nil:
+		return ledger.Answer{}, &ledger.CallError{Class: ledger.CallAmbiguous, Status: s, Detail: out.Detail + ", and " + reply.BodyErr.Error()}
+	case s < 300:
+		out.Class, out.Detail = ledger.AnswerAccepted, ""
+	case s < 400:
+		out.Detail += ": redirects are never followed"
+	case s == http.StatusNotFound, s == http.StatusGone:
+		out.Class = ledger.AnswerGone
+	case s == http.StatusConflict, s == http.StatusPreconditionFailed:
+		out.Class = ledger.AnswerConflict
+	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s == http.StatusTooManyRequests,
+		s == http.StatusServiceUnavailable && reply.RetryAfter > 0:
+		out.Class = ledger.AnswerRetry
+	case s == http.StatusBadGateway, s == http.StatusGatewayTimeout:
+		return ledger.Answer{}, &ledger.CallError{
+			Class: ledger.CallAmbiguous, Status: s, RetryAfter: reply.RetryAfter,
+			Detail: out.Detail + ": a gateway that may have passed it on",
+		}
+	case s >= 500 && s != http.StatusNotImplemented:
+		out.Class = ledger.AnswerFailed
+	}
+	return out, nil
+}
+
+// Unusable is the error of a read whose answer says nothing about the resource; why may be empty.
+func Unusable(reply Reply, why string) error {
+	if why == "" {
+		why = "the read answered " + strconv.Itoa(reply.Status)
+		if reply.Status/100 == 3 {
+			why += ": redirects are never followed"
+		}
+	}
+	return &ledger.CallError{Class: ledger.CallAnswered, Status: reply.Status, RetryAfter: reply.RetryAfter, Detail: why, Err: reply.BodyErr}
+}
+
+// Denied is the error of what must not be sent, or cannot be looked at, until a person has done something.
+func Denied(why string) error { return deniedCall(why) }
+
+// Document returns the answer compacted, its literals untouched; why says what is wrong with it. An answer
+// without a body is {}.
+func Document(reply Reply) (doc json.RawMessage, why string) {
+	if reply.BodyErr != nil {
+		return nil, reply.BodyErr.Error()
+	}
+	if len(bytes.TrimSpace(reply.Body)) == 0 {
+		return json.RawMessage("{}"), ""
+	}
+	if deep(reply.Body) {
+		return nil, "the answer is nested deeper than 128 levels"
+	}
+	var b bytes.Buffer
+	if !jsontext.Value(reply.Body).IsValid() || json.Compact(&b, reply.Body) != nil {
+		return nil, "the answer is not JSON, or a name stands twice in one object"
+	}
+	return b.Bytes(), ""
+}
+
+// maxDepth is how deep an answer may be nested. What is compared is named by JSON pointers, so that the work
+// grows with depth times length.
+const maxDepth = 128
+
+// deep reports whether a document, which need not be JSON, is nested too deep.
+func deep(doc []byte) bool {
+	depth, inString := 0, false
+	for i := 0; i < len(doc); i++ {
+		switch c := doc[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{', c == '[':
+			depth++
+		case c == '}', c == ']':
+			depth--
+		}
+		if depth > maxDepth {
+			return true
+		}
+	}
+	return false
+}
+
+// maskWords are what third parties show in place of a secret, in small letters and without brackets.
+var maskWords = []string{
+	"redacted", "hidden", "masked", "filtered", "secret", "sensitive", "sensitive value", "secret hidden", "removed", "protected", "not shown",
+}
+
+// IsMask reports whether a string stands in place of a secret: three or more asterisks, bullets or x-es
+// of a mask, or a word like [redacted] in brackets.
+func IsMask(s string) bool {
+	s = strings.TrimSpace(s)
+	if n := len([]rune(s)); n >= 3 && strings.Trim(s, "*•●∗⁎·") == "" {
+		return true
+	}
+	if len(s) < 3 || !strings.ContainsRune("[<({*", rune(s[0])) {
+		return strings.EqualFold(s, "redacted")
+	}
+	return slices.Contains(maskWords, strings.ToLower(strings.Trim(s, "[]<>(){}* ")))
+}

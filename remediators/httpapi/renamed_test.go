@@ -1,0 +1,176 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sideledger/ledger"
+	"sideledger/ledger/runner"
+	"sideledger/ledger/sqlstore"
+	"sideledger/remediators"
+	"sideledger/remediators/remediatortest"
+)
+
+// hooks is a third party that chooses the ids of what is created there, as those of webhooks do.
+type hooks struct {
+	*httptest.Server
+	mu   sync.Mutex
+	next int
+	docs map[string]string
+	lose bool // drop the answer of the next POST, after its effect
+}
+
+func startHooks(t *testing.T) *hooks {
+	h := &hooks{docs: map[string]string{}}
+	h.Server = httptest.NewServer(h)
+	t.Cleanup(h.Close)
+	return h
+}
+
+func (h *hooks) put(doc string) (id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.next++
+	id = fmt.Sprint(h.next)
+	h.docs[id] = doc
+	return id
+}
+
+func (h *hooks) drop(id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.docs, id)
+}
+
+func (h *hooks) left() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.docs)
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	raw, _ := io.ReadAll(r.Body)
+	id := strings.TrimPrefix(r.URL.Path, "/hooks/")
+	h.mu.Lock()
+	doc, there := h.docs[id]
+	h.mu.Unlock()
+	switch {
+	case r.Method == http.MethodPost:
+		id = h.put(string(raw))
+		if h.lose {
+			h.lose = false
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprintf(w, `{"hook":{"id":%s}}`, id)
+	case r.URL.Path == "/hooks":
+		fmt.Fprint(w, `[]`)
+	case !there:
+		w.WriteHeader(http.StatusNotFound)
+	case r.Method == http.MethodDelete:
+		h.drop(id)
+	default:
+		fmt.Fprint(w, doc)
+	}
+}
+
+// openWindow makes a ledger on a real store and a runner over one system, and opens a window in it.
+func openWindow(t *testing.T, c remediators.SystemConfig) *remediatortest.Window {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	c.Remediator, c.AllowPrivate, c.Retry = "http", true, remediators.RetryConfig{Base: time.Millisecond, Cap: 10 * time.Millisecond, Attempts: 3}
+	reg, _, err := remediators.NewRegistry(remediators.Options{
+		Systems: map[string]remediators.SystemConfig{"sys": c}, Factories: map[string]remediators.Factory{"http": Factory},
+		Clock: time.Now, Log: quiet, Getenv: func(string) string { return remediatortest.Secret },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(reg.Close)
+	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: time.Now, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waker := runner.NewWaker()
+	l := ledger.New(ledger.Config{Store: store, Systems: reg, Clock: time.Now, Log: quiet, Waker: waker})
+	run := runner.New(runner.Config{
+		Ledger: l, Waker: waker, Clock: time.Now, Log: quiet, Sole: true, JitterFunc: func(d time.Duration) time.Duration { return d },
+	})
+	return remediatortest.OpenWindow(t, l, run.RunOne)
+}
+
+// hook is an entry about a hook, with the recipe that a careful script gives.
+func hook(action ledger.Action, id, before, after string) ledger.Draft {
+	d := ledger.Draft{
+		System: "sys", Kind: Kind, Action: action, State: ledger.EntryApplied, Resource: json.RawMessage(`{"id":` + id + `}`),
+		Before: image(before), After: image(after),
+		Read: json.RawMessage(`{"path":"/hooks/{{resource.id}}","gone_proof":{"path":"/hooks"}}`),
+		Undo: json.RawMessage(`{"method":"DELETE","path":"/hooks/{{resource.id}}"}`),
+	}
+	if action == ledger.ActionDelete {
+		d.Undo = json.RawMessage(`{"method":"POST","path":"/hooks","body":"{{before}}","renamed":{"id":"/hook/id"},"tell":["it has a new secret"]}`)
+	}
+	return d
+}
+
+func TestANewIDIsCompensatedAndFound(t *testing.T) {
+	h := startHooks(t)
+	w := openWindow(t, remediators.SystemConfig{URL: h.URL})
+	id := h.put(`{"url":"x"}`)
+	created := w.Record(hook(ledger.ActionCreate, id, "", `{"url":"x"}`))
+	h.drop(id)
+	deleted := w.Record(hook(ledger.ActionDelete, id, `{"url":"x"}`, ""))
+	if deleted.Reversible != ledger.ReversibleCompensating {
+		t.Errorf("graded %s", deleted.Reversible)
+	}
+	w.WantPlan("undo undo")
+	run := w.Rollback()
+	e := w.Want(deleted, "undone compensated")
+	if e.Detail != "it has a new secret; its id is 2 now, it was 1: whoever uses the old one has to be told" {
+		t.Errorf("detail %q", e.Detail)
+	}
+	w.Want(created, "undone undone")
+	if !run.Complete || run.Counts.Compensated != 1 || h.left() != 0 {
+		t.Errorf("counts %+v, %d left", run.Counts, h.left())
+	}
+	w.WantVerify("same same")
+}
+
+// TestANewIDWhoseAnswerWasLost: nobody knows the id, so nobody sends the POST again.
+func TestANewIDWhoseAnswerWasLost(t *testing.T) {
+	h := startHooks(t)
+	w := openWindow(t, remediators.SystemConfig{URL: h.URL})
+	deleted := w.Record(hook(ledger.ActionDelete, "7", `{"url":"x"}`, ""))
+	h.lose = true
+	w.Rollback()
+	w.Want(deleted, "stuck in_doubt")
+	if h.left() != 1 {
+		t.Errorf("%d hooks, want the one whose answer was lost", h.left())
+	}
+}
+
+func TestRenamedIsStrict(t *testing.T) {
+	h := startHooks(t)
+	rem := bind(t, remediators.SystemConfig{URL: h.URL})
+	for _, bad := range []string{`"renamed":{"id":"x"}`, `"renamed":[]`, `"tell":"x"`, `"tell":[1]`, `"renames":{}`} {
+		d := hook(ledger.ActionDelete, "1", `{"url":"x"}`, "")
+		d.Undo = json.RawMessage(`{"method":"POST","path":"/hooks","body":"{{before}}",` + bad + `}`)
+		if _, err := rem.Check(&d); ledger.CodeOf(err) != ledger.CodeInvalid {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package remediatortest
+
+import (
+	"maps"
+	"net/http"
+)
+
+// A Dialect is the API of a certain third party, over documents that stay at plain paths: whatever calls a
+// remediator makes for a resource, modes, effects and what a test sets are about its path.
+type Dialect interface {
+	// Path returns the path of the document that a call is about; "/" if it is about none, or about all.
+	Path(method, path string, body []byte) string
+	// Read answers a read. docs holds what it may show, by path: a stale document in place of the one there.
+	Read(path string, docs map[string]string) (status int, body string)
+	// Change answers a changing call. doc is what stands at the path now and next what is to stand there; "" is
+	// absence. A next equal to doc is no effect.
+	Change(method, path, doc string, body []byte) (next string, status int, answer string)
+}
+
+// shown returns the documents as a read of one path sees them.
+func (th *Third) shown(path string) map[string]string {
+	old := th.stale[path]
+	if len(old) == 0 {
+		return th.docs
+	}
+	docs := maps.Clone(th.docs)
+	docs[path], th.stale[path] = old[0], old[1:]
+	if docs[path] == "" {
+		delete(docs, path)
+	}
+	return docs
+}
+
+// speak carries out a changing call in the third party's dialect.
+func (th *Third) speak(r *http.Request, asked string, raw []byte, m Mode) (status int, body string) {
+	at := r.URL.Path
+	next, status, body := th.Dialect.Change(r.Method, asked, th.docs[at], raw)
+	if m == NothingHappens || next == th.docs[at] {
+		return status, body
+	}
+	th.put(at, next)
+	th.effects = append(th.effects, Effect{r.Method, at, next})
+	return status, body
+}
