@@ -2,6 +2,7 @@ package remediators
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -61,6 +62,36 @@ func (s *sheltered) Held(ctx context.Context) (n int, known bool, err error) {
 	}
 	defer s.caught(ledger.CallAnswered, &err)
 	return c.Held(ctx)
+}
+
+// Renamed implements [ledger.Renamer], for remediators that do; without one a resource keeps its name.
+func (s *sheltered) Renamed(d *ledger.Draft) (members json.RawMessage) {
+	r, ok := s.inner.(ledger.Renamer)
+	if !ok {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.say(v)
+			members = nil
+		}
+	}()
+	return r.Renamed(d)
+}
+
+// Canonical implements [ledger.Canonicalizer], for remediators that do; without one an image is as it is.
+func (s *sheltered) Canonical(kind string, i ledger.Image) (out ledger.Image) {
+	c, ok := s.inner.(ledger.Canonicalizer)
+	if !ok {
+		return i
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.say(v)
+			out = i
+		}
+	}()
+	return c.Canonical(kind, i)
 }
 
 // Preview implements [ledger.Remediator].

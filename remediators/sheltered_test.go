@@ -3,6 +3,7 @@ package remediators
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
@@ -24,6 +25,10 @@ func (explosive) Preview(*ledger.Entry, ledger.Look) (ledger.Request, error) { p
 func (explosive) Undo(context.Context, *ledger.Entry, ledger.Look) (ledger.Answer, error) {
 	panic("secret")
 }
+
+func (explosive) Renamed(*ledger.Draft) json.RawMessage       { panic("secret") }
+func (explosive) Canonical(string, ledger.Image) ledger.Image { panic("secret") }
+func (explosive) Held(context.Context) (int, bool, error)     { panic("secret") }
 
 // A remediator that panics ends neither the server nor the run: each call says what is known of it.
 func TestAPanicIsAnError(t *testing.T) {
@@ -52,6 +57,15 @@ func TestAPanicIsAnError(t *testing.T) {
 		if !errors.As(err, &call) || call.Class != want {
 			t.Errorf("%v, want class %s", err, want)
 		}
+	}
+	if got := rem.(ledger.Renamer).Renamed(&ledger.Draft{}); got != nil {
+		t.Errorf("renamed to %s", got)
+	}
+	if got := rem.(ledger.Canonicalizer).Canonical("x", ledger.Absent); !got.IsAbsent() {
+		t.Errorf("canonical form %s", got.JSON)
+	}
+	if _, _, err := rem.(ledger.Counter).Held(t.Context()); err == nil {
+		t.Error("counted")
 	}
 	if !strings.Contains(log.String(), "a remediator panicked") || strings.Contains(log.String(), "secret") {
 		t.Errorf("log: %s", log.String())
