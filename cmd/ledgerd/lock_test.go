@@ -23,7 +23,7 @@ func TestOneLockForAllSpellings(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		unlock, err := lockLedger(&Config{Database: "sqlite:" + file})
+		unlock, err := lockLedger(&Config{Database: "sqlite:" + file, Reserve: "0"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func TestOneLockForAllSpellings(t *testing.T) {
 			spellings = append(spellings, link)
 		}
 		for _, s := range spellings {
-			if again, err := lockLedger(&Config{Database: "sqlite:" + s}); err == nil {
+			if again, err := lockLedger(&Config{Database: "sqlite:" + s, Reserve: "0"}); err == nil {
 				again()
 				t.Errorf("%s was locked twice (the file is there: %v)", s, there)
 			}
