@@ -33,6 +33,8 @@ type Rollback struct {
 	StartedAt   time.Time // zero: no runner has claimed it yet
 	FinishedAt  time.Time // zero: not over
 
+	RestoreSnapshot bool // it was asked to restore the window's snapshot; see [Window]
+
 	Epoch      int64     // of the lease; grows with every claim
 	Holder     string    // the runner that holds the lease
 	LeaseUntil time.Time // zero: nobody holds it

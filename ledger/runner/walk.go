@@ -34,6 +34,7 @@ type walk struct {
 	stop      bool                // paused or to be cancelled
 	pending   []ledger.Change     // closings that are written with the next opening
 	unwritten map[ledger.Key]bool // resources of entries that they close
+	early     bool                // what goes before the restore of the snapshot is being visited
 }
 
 // toTheEnd walks until the run is finished, paused or cancelled.
@@ -55,6 +56,11 @@ func (w *walk) pass(ctx context.Context) error {
 	w.holds, w.busy, w.waiting = ledger.Holds{}, map[string]time.Time{}, nil
 	w.unwritten = map[ledger.Key]bool{}
 	w.halted, w.again = false, false
+	if !w.stop {
+		if held, err := w.beforeRest(ctx); held || err != nil {
+			return err
+		}
+	}
 	for from := 0; !w.stop; {
 		list, err := w.ledger.Entries(ctx, ledger.EntryQuery{
 			WindowID: w.lease.Rollback.WindowID, OpenOnly: true, Desc: true, From: from, Limit: page,
@@ -62,13 +68,8 @@ func (w *walk) pass(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for i := range list {
-			if err := w.visit(ctx, &list[i]); err != nil {
-				return w.broken(ctx, err)
-			}
-			if w.again || w.stop || w.halted || w.waitsForWord() {
-				return w.flush(ctx)
-			}
+		if ended, err := w.visitAll(ctx, list); ended || err != nil {
+			return err
 		}
 		if len(list) < page {
 			return w.flush(ctx)
