@@ -17,6 +17,8 @@ type RollbackRequest struct {
 	ToTag    string   `json:"to_tag,omitzero"`
 	OnStuck  string   `json:"on_stuck,omitzero"` // continue (default), system, halt
 	Parallel int      `json:"parallel,omitzero"` // more than 1 is refused (422)
+	// RestoreSnapshot restores the window's snapshot in the same run: after what is marked before_restore, before the rest.
+	RestoreSnapshot bool `json:"restore_snapshot,omitzero"`
 }
 
 // An EntryRef names an entry of a window by id or by number. It may stand in JSON as a number or as a
@@ -59,6 +61,8 @@ type Rollback struct {
 	CreatedAt   time.Time  `json:"created_at"`
 	StartedAt   *time.Time `json:"started_at"`  // null: no runner has claimed it yet
 	FinishedAt  *time.Time `json:"finished_at"` // null: not over
+	// RestoreSnapshot: it was asked to restore the window's snapshot.
+	RestoreSnapshot bool `json:"restore_snapshot"`
 }
 
 // Over reports whether the run has ended.
