@@ -27,13 +27,22 @@ func (l *Ledger) checkRestore(posted *Draft) (*Draft, error) {
 	if err := d.normalize(); err != nil {
 		return nil, underRestore(err)
 	}
-	if Compare(d.Before, d.After, d.Before, Scope{Owned: d.Owned, Masked: d.Masked, Volatile: d.Volatile}).Blind {
-		return nil, Invalid("/restore/before", "everything in it is masked or volatile: nothing could be compared")
+	if d.neverCompared() {
+		return nil, Invalid("/restore/before", "it is empty, or everything in it is masked or volatile: nothing could be compared")
 	}
 	if _, err := l.gradeRestore(&d); err != nil {
 		return nil, underRestore(err)
 	}
 	return &d, nil
+}
+
+// neverCompared reports whether any state at all would be taken for the before-image.
+func (d *Draft) neverCompared() bool {
+	other := d.After
+	if !other.Known() {
+		other = d.Before // [Compare] calls nothing blind that has one image only
+	}
+	return Compare(d.Before, other, d.Before, Scope{Owned: d.Owned, Masked: d.Masked, Volatile: d.Volatile}).Blind
 }
 
 // gradeRestore asks the restore's remediator about it, offline.
