@@ -171,6 +171,25 @@ func (u *unit) insertRestore(r RollbackRequest) error {
 	return u.insertEntry(&e)
 }
 
+// handsOn reports whether the run that follows r restores the window's snapshot as r was asked to; r may be nil.
+func (r *Rollback) handsOn(next *Rollback) bool {
+	return r != nil && r.RestoreSnapshot && !next.Partial()
+}
+
+// checkPlan holds a run to the plan that it is to be: one of the window as it is, with the restore or without it.
+func (u *unit) checkPlan(r RollbackRequest) error {
+	switch {
+	case r.Plan == "":
+		return nil
+	case planRestores(r.Plan) != r.RestoreSnapshot:
+		return Invalid("/plan", "a plan that restores the snapshot is run with restore_snapshot, and any other without")
+	case !sameHead(r.Plan, u.Window().Head):
+		return &Error{Code: CodeStale, Op: u.op, ID: u.Window().ID.String(), Field: "/plan", Msg: "the window has moved since this plan was made; plan again"}
+	default:
+		return nil
+	}
+}
+
 // ordered reports whether e restores its window's snapshot from whatever is there: nobody said what else there would
 // be, or an attempt has begun, and what it left half done is our own.
 func (e *Entry) ordered() bool {

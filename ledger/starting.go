@@ -161,11 +161,10 @@ func (u *unit) startRollback(ctx context.Context, sel Selection, r RollbackReque
 	if err != nil {
 		return nil, err
 	}
+	if err := u.checkPlan(r); err != nil {
+		return nil, err
+	}
 	switch {
-	case r.Plan != "" && planRestores(r.Plan) != r.RestoreSnapshot:
-		return nil, Invalid("/plan", "a plan that restores the snapshot is run with restore_snapshot, and any other without")
-	case r.Plan != "" && !sameHead(r.Plan, w.Head):
-		return nil, &Error{Code: CodeStale, Op: u.op, ID: w.ID.String(), Field: "/plan", Msg: "the window has moved since this plan was made; plan again"}
 	case last != nil && !last.State.Over():
 		return u.joinRollback(last, sel, r)
 	case w.State == WindowRolledBack && last != nil:

@@ -94,14 +94,18 @@ func validate(name string, c remediators.CommandConfig) error {
 	if slices.ContainsFunc(c.Env, func(v string) bool { return v == "" || strings.ContainsAny(v, "=\x00") }) {
 		return remediators.Fieldf(field+".env", "is a list of names of variables, without values")
 	}
+	if c.MemoryMiB < 0 {
+		return remediators.Fieldf(field+".memory_mib", "is at least 1; leave it out for 512")
+	}
+	return validateTimes(field, c)
+}
+
+func validateTimes(field string, c remediators.CommandConfig) error {
 	if c.Timeout < 0 || c.Timeout > longestUndo {
 		return remediators.Fieldf(field+".timeout", "is at most 24h; leave it out for 30s")
 	}
 	if c.ReadTimeout < 0 || c.ReadTimeout > longestRead {
 		return remediators.Fieldf(field+".read_timeout", "is at most 1h; leave it out for the timeout")
-	}
-	if c.MemoryMiB < 0 {
-		return remediators.Fieldf(field+".memory_mib", "is at least 1; leave it out for 512")
 	}
 	return nil
 }
