@@ -86,8 +86,8 @@ func TestJudgeRestore(t *testing.T) {
 		reason  Reason
 	}{
 		"done and read back":            {Sent{Answer: Answer{Class: AnswerAccepted}, Seen: seen(v1)}, OutcomeUndone, ""},
-		"done, and something else":      {Sent{Answer: Answer{Class: AnswerAccepted}, Seen: seen(v3), Repeatable: true}, "", ReasonFailed},
-		"says there is nothing to do":   {Sent{Answer: Answer{Class: AnswerGone}, Seen: seen(v3), Repeatable: true}, "", ReasonFailed},
+		"done, and something else":      {Sent{Answer: Answer{Class: AnswerAccepted}, Seen: seen(v3), Repeatable: true, Attempts: 4}, "", ReasonFailed},
+		"says there is nothing to do":   {Sent{Answer: Answer{Class: AnswerGone}, Seen: seen(v3), Repeatable: true, Attempts: 4}, "", ReasonFailed},
 		"broke off, may be repeated":    {Sent{Err: &CallError{Class: CallAmbiguous}, Seen: seen(v3), Repeatable: true, Attempts: 4}, "", ""},
 		"broke off, may not":            {Sent{Err: &CallError{Class: CallAmbiguous}, Seen: seen(v3), Attempts: 4}, "", ReasonInDoubt},
 		"failed, may not be repeated":   {Sent{Answer: Answer{Class: AnswerFailed}, Seen: seen(v3), Attempts: 4}, "", ReasonInDoubt},

@@ -295,6 +295,31 @@ func TestRestoreTreeOutlivesLedgerd(t *testing.T) {
 	goOn := w.inTheMiddle()
 	w.server.kill()
 	w.server.start()
+	w.awaitWaiter()
 	goOn()
 	w.check(1)
+}
+
+// awaitWaiter returns once somebody waits for the tree's lock.
+func (w *tree) awaitWaiter() {
+	w.Helper()
+	info, err := os.Stat(w.live + ".lock")
+	if err != nil {
+		w.Fatal(err)
+	}
+	inode := fmt.Sprintf(":%d ", info.Sys().(*syscall.Stat_t).Ino)
+	for limit := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		locks, err := os.ReadFile("/proc/locks")
+		if err != nil {
+			w.Fatal(err)
+		}
+		for line := range strings.Lines(string(locks)) {
+			if strings.Contains(line, "-> FLOCK") && strings.Contains(line, inode) {
+				return
+			}
+		}
+		if time.Now().After(limit) {
+			w.Fatal("the next look does not wait for the restore that is still at work")
+		}
+	}
 }

@@ -85,6 +85,9 @@ func TestRestoreIsReadBack(t *testing.T) {
 	b.rollback(withRestore)
 	b.wantState(b.restore(), "stuck failed")
 	b.wantOrder(weekendOrder[:4]...)
+	if n := len(b.restore().Attempts); n != 1 {
+		t.Errorf("it was run %d times", n)
+	}
 }
 
 // Where the window says what the upgraded machine shows, anything else stops the restore as drift stops any entry.
