@@ -220,6 +220,7 @@ func draftOf(at string, b *wire.EntryDraft) (ledger.Draft, error) {
 		Capture: b.Capture, State: ledger.EntryState(b.State), OnRollback: ledger.OnRollback(b.OnRollback),
 		Owned: b.Owned, Masked: b.Masked, Volatile: b.Volatile, Unordered: b.Unordered,
 		Reversible: ledger.Reversibility(b.Reversible), Tag: b.Tag, Note: b.Note, Source: b.Source,
+		BeforeRestore: b.BeforeRestore,
 	}
 	var err error
 	if d.Perform, err = readDuration(at+"/perform_within", b.PerformWithin); err != nil {
@@ -261,7 +262,7 @@ func entryToWire(e *ledger.Entry) wire.Entry {
 		Unordered: list(e.Unordered), Secret: []string{}, Reversible: string(e.Reversible), Tag: e.Tag, Note: e.Note, Source: e.Source,
 		Late: e.Late, Warnings: list(e.Warnings), Attempts: attemptsToWire(e.Attempts), RecordedBy: e.RecordedBy,
 		RollbackID: maybeID(e.RollbackID), RecordedAt: e.RecordedAt, AppliedAt: maybeTime(e.AppliedAt), UndoneAt: maybeTime(e.UndoneAt),
-		Journal: headToWire(e.Journal),
+		Journal: headToWire(e.Journal), BeforeRestore: e.BeforeRestore, Restore: e.Restore,
 	}
 	if e.State == ledger.EntryStuck {
 		out.NowDigest, out.Now, out.Next, out.Decision = e.NowDigest, e.Now.JSON, e.Next(), decisionToWire(e.Decision)

@@ -18,9 +18,13 @@ func (a *API) planWindow(ctx context.Context, in *call, w *pieces) error {
 	if err != nil {
 		return err
 	}
+	plan := a.ledger.Plan
+	if q.Get("restore_snapshot") == "true" {
+		plan = a.ledger.PlanRestore
+	}
 	w.begin("application/json", `{"window_id":"`+in.id.String()+`","steps":[`)
 	separator := ""
-	sum, err := a.ledger.Plan(ctx, in.id, sel, func(s ledger.Step) error {
+	sum, err := plan(ctx, in.id, sel, func(s ledger.Step) error {
 		body, err := encodeBody(stepToWire(s))
 		if err != nil {
 			return err
@@ -54,7 +58,7 @@ func (a *API) planWindow(ctx context.Context, in *call, w *pieces) error {
 func stepToWire(s ledger.Step) wire.PlanStep {
 	out := wire.PlanStep{
 		EntryID: s.Entry.ID.String(), Seq: s.Entry.Seq, System: s.Entry.System, Kind: s.Entry.Kind, Resource: s.Entry.Resource,
-		Verdict: string(s.Verdict), Detail: s.Detail, Now: s.Now.JSON,
+		Verdict: string(s.Verdict), Detail: s.Detail, Now: s.Now.JSON, Restore: s.Entry.Restore, BeforeRestore: s.Entry.BeforeRestore,
 	}
 	if r := s.Request; r.Method != "" || r.Summary != "" {
 		out.Request = &wire.PlanRequest{

@@ -12,6 +12,7 @@ func (a *API) startRollback(ctx context.Context, in *call, b *wire.RollbackReque
 	r, err := a.ledger.StartRollback(ctx, in.id, ledger.RollbackRequest{
 		SelectRequest: ledger.SelectRequest{Only: b.Only, Exclude: b.Exclude, ToEntry: string(b.ToEntry), ToTag: b.ToTag},
 		Reason:        b.Reason, Plan: b.Plan, OnStuck: ledger.OnStuck(b.OnStuck),
+		RestoreSnapshot: b.RestoreSnapshot,
 	})
 	if err == nil {
 		a.metrics.rollbacks.Inc()
@@ -90,6 +91,7 @@ func rollbackToWire(r *ledger.RollbackView) wire.Rollback {
 		Counts: countsToWire(r.Counts), Only: termsToWire(r.Select.Only), Exclude: termsToWire(r.Select.Exclude), ToEntry: r.Select.After,
 		OnStuck: string(r.OnStuck), RequestedBy: r.RequestedBy, Reason: r.Reason, CreatedAt: r.CreatedAt,
 		StartedAt: maybeTime(r.StartedAt), FinishedAt: maybeTime(r.FinishedAt), SecondWords: []wire.SecondWord{},
+		RestoreSnapshot: r.RestoreSnapshot,
 	}
 	for _, w := range r.Words {
 		out.SecondWords = append(out.SecondWords, wire.SecondWord{

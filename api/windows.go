@@ -21,7 +21,7 @@ func (a *API) openWindow(ctx context.Context, _ *call, b *wire.WindowDraft) (*le
 	}
 	return a.ledger.OpenWindow(ctx, ledger.WindowDraft{
 		Name: b.Name, Ticket: b.Ticket, Owner: b.Owner, OpensAt: readTime(b.OpensAt), EndsAt: readTime(b.EndsAt),
-		Buffer: buffer, Snapshot: b.Snapshot, Labels: b.Labels,
+		Buffer: buffer, Snapshot: b.Snapshot, Labels: b.Labels, Restore: restoreOf(b.Restore),
 	})
 }
 
@@ -83,7 +83,7 @@ func windowToWire(w *ledger.WindowView) wire.Window {
 	}
 	return wire.Window{
 		ID: w.ID.String(), Name: w.Name, Ticket: w.Ticket, Owner: w.Owner, OpensAt: maybeTime(w.OpensAt), EndsAt: maybeTime(w.EndsAt),
-		Buffer: maybeDuration(w.Buffer), Snapshot: w.Snapshot, Labels: labels, State: string(w.State), Counts: countsToWire(w.Counts),
+		Buffer: maybeDuration(w.Buffer), Snapshot: w.Snapshot, Labels: labels, Restore: restoreToWire(w.Restore), State: string(w.State), Counts: countsToWire(w.Counts),
 		RollbackID: maybeID(w.RollbackID), Head: headToWire(w.Head), CreatedAt: w.CreatedAt, SealedAt: maybeTime(w.SealedAt),
 	}
 }

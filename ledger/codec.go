@@ -37,6 +37,9 @@ type draftJSON struct {
 	Tag        string          `json:"tag,omitempty"`
 	Note       string          `json:"note,omitempty"`
 	Source     string          `json:"source,omitempty"`
+
+	BeforeRestore bool `json:"before_restore,omitempty"`
+	Restore       bool `json:"restore,omitempty"`
 }
 
 // EncodeDraft returns the draft in the ledger's own format. Raw documents stand in it byte for byte.
@@ -47,6 +50,7 @@ func EncodeDraft(d *Draft) (json.RawMessage, error) {
 		Verify: d.Verify, Capture: d.Capture, State: d.State, Perform: d.Perform, OnRollback: d.OnRollback,
 		DependsOn: d.DependsOn, Owned: d.Owned, Masked: d.Masked, Volatile: d.Volatile, Unordered: d.Unordered,
 		Reversible: d.Reversible, Tag: d.Tag, Note: d.Note, Source: d.Source,
+		BeforeRestore: d.BeforeRestore, Restore: d.Restore,
 	})
 }
 
@@ -62,6 +66,7 @@ func DecodeDraft(raw []byte) (Draft, error) {
 		Verify: j.Verify, Capture: j.Capture, State: j.State, Perform: j.Perform, OnRollback: j.OnRollback,
 		DependsOn: j.DependsOn, Owned: j.Owned, Masked: j.Masked, Volatile: j.Volatile, Unordered: j.Unordered,
 		Reversible: j.Reversible, Tag: j.Tag, Note: j.Note, Source: j.Source,
+		BeforeRestore: j.BeforeRestore, Restore: j.Restore,
 	}, nil
 }
 

@@ -57,14 +57,18 @@ type Draft struct {
 	Perform    time.Duration   // how long the intent may take to become an effect
 	OnRollback OnRollback
 	DependsOn  []uuid.UUID // entries of the same window that must not be undone before this one
-	Owned      []string    // JSON pointers, relative to select; empty: the members of before ∪ after
-	Masked     []string    // pointers whose value the third party never shows
-	Volatile   []string    // pointers that change by themselves
-	Unordered  []string    // pointers to arrays whose order means nothing
-	Reversible Reversibility
-	Tag        string
-	Note       string
-	Source     string // where in the script: "upgrade.sh:212"
+	// BeforeRestore: it has to be taken back while the upgraded machine still stands, so it goes before the restore of
+	// the window's snapshot where a rollback does that. It says nothing otherwise.
+	BeforeRestore bool
+	Restore       bool     // it is the restore of the window's snapshot; the ledger's own mark
+	Owned         []string // JSON pointers, relative to select; empty: the members of before ∪ after
+	Masked        []string // pointers whose value the third party never shows
+	Volatile      []string // pointers that change by themselves
+	Unordered     []string // pointers to arrays whose order means nothing
+	Reversible    Reversibility
+	Tag           string
+	Note          string
+	Source        string // where in the script: "upgrade.sh:212"
 }
 
 // An Entry is one recorded side effect.

@@ -9,10 +9,14 @@ type Holds struct {
 	keys    map[Key]int       // resource → Seq of the open entry
 	ids     map[uuid.UUID]int // entry → Seq of the open entry that depends on it
 	systems map[string]int    // on_stuck: system
+	all     int               // Seq of an entry that holds whatever comes after it; 0: none does
 }
 
 // By returns the Seq of the newer entry that e has to wait for; 0 if there is none.
 func (h *Holds) By(e *Entry) int {
+	if h.all != 0 {
+		return h.all
+	}
 	if seq := h.ids[e.ID]; seq != 0 {
 		return seq
 	}
@@ -37,6 +41,9 @@ func (h *Holds) Add(e *Entry) {
 		h.ids[id] = e.Seq
 	}
 }
+
+// AddAll says that e stays open and holds everything that is still to come: nothing goes before it is done.
+func (h *Holds) AddAll(e *Entry) { h.all = e.Seq }
 
 // AddSystem holds everything older in e's system too.
 func (h *Holds) AddSystem(e *Entry) {

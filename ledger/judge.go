@@ -88,6 +88,8 @@ func Judge(e *Entry, seen Look) Judgement {
 		j.Verdict, j.Detail = VerdictIrreversible, e.lost(seen)
 	case c.After:
 		j.Verdict, j.Detail = judgeAfter(e, seen)
+	case e.ordered():
+		j.Verdict, j.Detail = VerdictUndo, "it is not the snapshot's state: it is restored, as the rollback was asked to"
 	case e.overrides(c.Digest):
 		j.Verdict, j.Detail = VerdictUndo, "drifted; an operator said to undo it all the same"
 	default:

@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,10 +40,27 @@ const (
 
 // Plan says what a rollback would do right now, entry by entry, newest first, after looking at the third
 // parties. It writes nothing anywhere. yield gets each step as soon as it is known; an error of yield
-// ends the plan and is returned. Codes: not_found.
+// ends the plan and is returned. Where the snapshot's restore is to be done, its step and those of what goes
+// before it come first. Codes: not_found.
 func (l *Ledger) Plan(ctx context.Context, windowID uuid.UUID, sel Selection, yield func(Step) error) (PlanSummary, error) {
-	p, err := l.newPlanner(ctx, windowID, sel)
+	return l.plan(ctx, windowID, planOf{sel: sel}, yield)
+}
+
+// planOf says which rollback a plan is of.
+type planOf struct {
+	sel     Selection
+	restore bool // it is asked to restore the window's snapshot
+}
+
+func (l *Ledger) plan(ctx context.Context, windowID uuid.UUID, of planOf, yield func(Step) error) (PlanSummary, error) {
+	p, err := l.newPlanner(ctx, windowID, of.sel)
 	if err != nil {
+		return PlanSummary{}, err
+	}
+	if err := p.findRestore(ctx, of.restore); err != nil {
+		return PlanSummary{}, err
+	}
+	if err := p.planRestore(ctx, yield); err != nil {
 		return PlanSummary{}, err
 	}
 	for from := 0; ; {
@@ -51,25 +68,37 @@ func (l *Ledger) Plan(ctx context.Context, windowID uuid.UUID, sel Selection, yi
 		if err != nil {
 			return PlanSummary{}, err
 		}
-		looks := p.look(ctx, page)
-		for i := range page {
-			if err := ctx.Err(); err != nil {
-				return PlanSummary{}, err
-			}
-			step := p.step(&page[i], looks[i])
-			if !sel.Has(&page[i]) {
-				continue
-			}
-			p.count(step)
-			if err := yield(step); err != nil {
-				return PlanSummary{}, err
-			}
+		n := len(page)
+		if n > 0 {
+			from = page[n-1].Seq
 		}
-		if len(page) < planPage {
-			return p.summary(), nil
+		if err := p.steps(ctx, page, yield); err != nil {
+			return PlanSummary{}, err
 		}
-		from = page[len(page)-1].Seq
+		if n < planPage {
+			return p.summary(of), nil
+		}
 	}
+}
+
+// steps makes the steps of a page, but for those that were made before.
+func (p *planner) steps(ctx context.Context, page []Entry, yield func(Step) error) error {
+	page = slices.DeleteFunc(page, func(e Entry) bool { return p.isPlanned(&e) })
+	looks := p.look(ctx, page)
+	for i := range page {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		step := p.step(&page[i], looks[i])
+		if !p.sel.Has(&page[i]) {
+			continue
+		}
+		p.count(step)
+		if err := yield(step); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A planner walks a window from its newest entry and foresees what each undo leaves behind, so that
@@ -85,6 +114,8 @@ type planner struct {
 	holds  Holds
 	counts map[Verdict]int
 	sum    hash.Hash
+
+	restore restoring
 }
 
 func (l *Ledger) newPlanner(ctx context.Context, windowID uuid.UUID, sel Selection) (*planner, error) {
@@ -166,7 +197,7 @@ func (p *planner) step(e *Entry, s sight) Step {
 	switch {
 	case !p.sel.Has(e):
 		if !e.Closed() {
-			p.holds.Add(e)
+			p.hold(e)
 		}
 		return step
 	case !known:
@@ -179,7 +210,7 @@ func (p *planner) step(e *Entry, s sight) Step {
 func (p *planner) judge(e *Entry, s sight) Step {
 	step := Step{Entry: e, Verdict: VerdictBlocked}
 	if by := p.holds.By(e); by != 0 {
-		step.Detail = "held by entry " + strconv.Itoa(by) + ", which stays open"
+		step.Detail = p.heldBy(by)
 		return step
 	}
 	if s.err != nil {
@@ -233,7 +264,7 @@ func (p *planner) foresee(e *Entry, s sight, step Step) {
 	switch step.Verdict {
 	case VerdictUndo, VerdictAlreadyGone, VerdictVoid, VerdictRetained, VerdictWaived:
 	case VerdictDrifted, VerdictManual, VerdictIrreversible, VerdictInDoubt, VerdictBlocked:
-		p.holds.Add(e)
+		p.hold(e)
 	}
 	n, several := p.shared[e.ResourceKey]
 	if !several || e.Closed() {
@@ -290,10 +321,14 @@ func (p *planner) count(s Step) {
 
 // summary ends the plan. The fingerprint names the journal head that was read, so that a rollback can
 // tell whether the window has moved, and is over that head and every (entry, verdict).
-func (p *planner) summary() PlanSummary {
+func (p *planner) summary(of planOf) PlanSummary {
+	mark := headMark(p.window.Head) + "-"
+	if of.restore {
+		mark += restoreMark
+	}
 	return PlanSummary{
 		WindowID: p.window.ID, ComputedAt: p.now, Counts: p.counts,
-		Fingerprint: headMark(p.window.Head) + "-" + hex.EncodeToString(p.sum.Sum(nil)[:16]),
+		Fingerprint: mark + hex.EncodeToString(p.sum.Sum(nil)[:16]),
 	}
 }
 

@@ -41,22 +41,25 @@ type windowJSON struct {
 	RollbackID uuid.UUID         `json:"rollback_id,omitzero"`
 	CreatedAt  time.Time         `json:"created_at"`
 	SealedAt   time.Time         `json:"sealed_at,omitzero"`
+	Restore    json.RawMessage   `json:"restore,omitempty"` // a draft
 }
 
 func windowToJSON(w *Window) *windowJSON {
 	return &windowJSON{
 		Name: w.Name, Ticket: w.Ticket, Owner: w.Owner, OpensAt: w.OpensAt, EndsAt: w.EndsAt, Buffer: w.Buffer,
 		Snapshot: w.Snapshot, Labels: w.Labels, State: w.State, Resume: w.Resume, RollbackID: w.RollbackID,
-		CreatedAt: w.CreatedAt, SealedAt: w.SealedAt,
+		CreatedAt: w.CreatedAt, SealedAt: w.SealedAt, Restore: encodeRestore(w.Restore),
 	}
 }
 
-func (j *windowJSON) into(w *Window) {
+func (j *windowJSON) into(w *Window) error {
+	restore, err := DecodeRestore(j.Restore)
 	w.WindowDraft = WindowDraft{
 		Name: j.Name, Ticket: j.Ticket, Owner: j.Owner, OpensAt: j.OpensAt, EndsAt: j.EndsAt, Buffer: j.Buffer,
-		Snapshot: j.Snapshot, Labels: j.Labels,
+		Snapshot: j.Snapshot, Labels: j.Labels, Restore: restore,
 	}
 	w.State, w.Resume, w.RollbackID, w.CreatedAt, w.SealedAt = j.State, j.Resume, j.RollbackID, j.CreatedAt, j.SealedAt
+	return err
 }
 
 // entryJSON is what can change of an entry; its content as posted stands in the record's draft.
@@ -171,6 +174,7 @@ type rollbackJSON struct {
 	FinishedAt  time.Time     `json:"finished_at,omitzero"`
 	Epoch       int64         `json:"epoch"`
 	Holder      string        `json:"holder,omitempty"`
+	Restore     bool          `json:"restore_snapshot,omitempty"`
 }
 
 type wordJSON struct {
@@ -194,7 +198,7 @@ func rollbackToJSON(r *Rollback) *rollbackJSON {
 		UpTo: r.Select.UpTo, Also: r.Select.Also,
 		OnStuck: r.OnStuck, RequestedBy: r.RequestedBy, Reason: r.Reason, Again: r.Again, Cancelling: r.Cancelling,
 		Complete: r.Complete, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
-		Epoch: r.Epoch, Holder: r.Holder,
+		Epoch: r.Epoch, Holder: r.Holder, Restore: r.RestoreSnapshot,
 	}
 	for _, w := range r.Words {
 		j.Words = append(j.Words, wordJSON(w))
@@ -219,7 +223,7 @@ func (j *rollbackJSON) into(r *Rollback) error {
 	r.Select = Selection{Only: only, Exclude: exclude, After: j.After, UpTo: j.UpTo, Also: j.Also}
 	r.RequestedBy, r.Reason, r.Again, r.Cancelling = j.RequestedBy, j.Reason, j.Again, j.Cancelling
 	r.Complete, r.CreatedAt, r.StartedAt, r.FinishedAt = j.Complete, j.CreatedAt, j.StartedAt, j.FinishedAt
-	r.Epoch, r.Holder, r.Waiting = j.Epoch, j.Holder, nil
+	r.Epoch, r.Holder, r.Waiting, r.RestoreSnapshot = j.Epoch, j.Holder, nil, j.Restore
 	r.Words = nil
 	for _, w := range j.Words {
 		r.Words = append(r.Words, Word(w))

@@ -26,7 +26,9 @@ func (b *Rebuilt) Apply(r journal.Record) error {
 	}
 	b.Window.ID, b.Window.Head = body.WindowID, Head{Number: body.Number, Hash: r.Hash}
 	if body.Window != nil {
-		body.Window.into(&b.Window)
+		if err := body.Window.into(&b.Window); err != nil {
+			return fmt.Errorf("rebuild from record %d: %w", r.Number, err)
+		}
 	}
 	if err := b.applyEntry(body); err != nil {
 		return fmt.Errorf("rebuild from record %d: %w", r.Number, err)

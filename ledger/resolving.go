@@ -126,6 +126,7 @@ func (u *unit) goOn(e *Entry, r Resolution) (*Rollback, error) {
 	case !next.Select.Has(e):
 		next.Select = Selection{Only: []Term{{ID: e.ID}}}
 	}
+	next.RestoreSnapshot = last.handsOn(next)
 	return u.newRollback(next)
 }
 

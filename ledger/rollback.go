@@ -34,6 +34,8 @@ type Rollback struct {
 	FinishedAt  time.Time // zero: not over
 	Words       []Word    // second words that it asked for, at most one a system
 
+	RestoreSnapshot bool // it was asked to restore the window's snapshot; see [Window]
+
 	Epoch      int64     // of the lease; grows with every claim
 	Holder     string    // the runner that holds the lease
 	LeaseUntil time.Time // zero: nobody holds it

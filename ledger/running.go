@@ -119,6 +119,9 @@ func (n news) hold(e *Entry) bool {
 	for i := range n.newer {
 		if !n.newer[i].Closed() {
 			h.Add(&n.newer[i])
+			if e.Restore && n.newer[i].BeforeRestore {
+				return true
+			}
 		}
 	}
 	return h.By(e) != 0

@@ -81,6 +81,8 @@ func settleNeither(e *Entry, out Settlement, s Sent, c Comparison) Settlement {
 		return out.stuck(ReasonFailed, out.Detail)
 	case out.Result == string(AnswerConflict):
 		return out.stuck(ReasonDrifted, "changed by somebody else between the look and the undo")
+	case e.ordered():
+		return settleOrdered(e, out, s)
 	case e.overrides(c.Digest) && out.Result != string(AnswerAccepted):
 		return settleUnchanged(e, out, s)
 	default:

@@ -27,6 +27,11 @@ type RollbackRequest struct {
 	Reason  string
 	Plan    string // fingerprint of a plan that must still hold; empty: whatever is there
 	OnStuck OnStuck
+	// RestoreSnapshot asks for the restore of the window's snapshot in the same run: after the entries marked
+	// before_restore, before the rest.
+	RestoreSnapshot bool
+
+	restore *Entry // it, prepared; nil: not asked for, or recorded already
 }
 
 // Select resolves a posted selection against a window: entries that it names have to be there.
@@ -117,6 +122,9 @@ func (l *Ledger) StartRollback(ctx context.Context, windowID uuid.UUID, r Rollba
 	if err != nil {
 		return nil, err
 	}
+	if r.restore, err = l.prepareRestore(ctx, windowID, sel, r.RestoreSnapshot); err != nil {
+		return nil, err
+	}
 	out, err := update(ctx, l, "start rollback", windowID, func(u *unit) (*RollbackView, error) {
 		run, err := u.startRollback(ctx, sel, r)
 		if err != nil {
@@ -153,17 +161,21 @@ func (u *unit) startRollback(ctx context.Context, sel Selection, r RollbackReque
 	if err != nil {
 		return nil, err
 	}
+	if err := u.checkPlan(r); err != nil {
+		return nil, err
+	}
 	switch {
-	case r.Plan != "" && !sameHead(r.Plan, w.Head):
-		return nil, &Error{Code: CodeStale, Op: u.op, ID: w.ID.String(), Field: "/plan", Msg: "the window has moved since this plan was made; plan again"}
 	case last != nil && !last.State.Over():
-		return u.joinRollback(last, sel)
+		return u.joinRollback(last, sel, r)
 	case w.State == WindowRolledBack && last != nil:
-		return last, nil
+		return last, u.checkRestores(last, r)
 	case sel.All() && w.State == WindowKept:
 		return nil, Conflict(u.op, w.ID.String(), "the window was kept; reopen it first, or name the entries to undo")
 	}
-	return u.newRollback(&Rollback{Select: sel, OnStuck: r.OnStuck, Reason: r.Reason, Again: true})
+	if err := u.insertRestore(r); err != nil {
+		return nil, err
+	}
+	return u.newRollback(&Rollback{Select: sel, OnStuck: r.OnStuck, Reason: r.Reason, Again: true, RestoreSnapshot: r.RestoreSnapshot})
 }
 
 // lastRollback returns the window's running or last rollback, or nil.
@@ -175,11 +187,11 @@ func (u *unit) lastRollback() (*Rollback, error) {
 }
 
 // joinRollback returns the run under way, if it does what was asked for.
-func (u *unit) joinRollback(r *Rollback, sel Selection) (*Rollback, error) {
+func (u *unit) joinRollback(r *Rollback, sel Selection, asked RollbackRequest) (*Rollback, error) {
 	if !r.Select.Equal(sel) {
 		return nil, Conflict(u.op, r.ID.String(), "a rollback of another selection is %s; wait for its end or cancel it", r.State)
 	}
-	return r, nil
+	return r, u.checkRestores(r, asked)
 }
 
 // newRollback inserts a run and, unless it is partial, fences the window.

@@ -24,7 +24,7 @@ const (
 
 // normalize fills in defaults and checks what can be checked without the store or a third party.
 func (d *Draft) normalize() error {
-	for _, check := range []func(*Draft) error{checkID, checkTexts, checkChoices, checkImages, checkPointers} {
+	for _, check := range []func(*Draft) error{checkID, checkTexts, checkChoices, checkImages, checkPointers, checkBeforeRestore} {
 		if err := check(d); err != nil {
 			return err
 		}

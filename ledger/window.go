@@ -16,6 +16,9 @@ type WindowDraft struct {
 	Buffer   time.Duration // kept free at the end for turning back
 	Snapshot string        // reference to the snapshot taken before the window
 	Labels   map[string]string
+	// Restore is how a rollback restores the snapshot where it is asked to, as the entry that it will be; nil: it cannot.
+	// It is set when the window is opened, and never changes.
+	Restore *Draft
 }
 
 // A Window is one maintenance window: the unit that an operator rolls back. Its row is the fence that

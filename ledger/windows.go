@@ -17,9 +17,13 @@ func (l *Ledger) OpenWindow(ctx context.Context, d WindowDraft) (*WindowView, er
 	if err := checkWindow(&d); err != nil {
 		return nil, err
 	}
+	var err error
+	if d.Restore, err = l.checkRestore(d.Restore); err != nil {
+		return nil, err
+	}
 	w := Window{WindowDraft: d, ID: NewID(), State: WindowOpen, CreatedAt: l.clock.Now()}
 	var out *WindowView
-	err := l.store.Open(ctx, w, func(tx Tx) error {
+	err = l.store.Open(ctx, w, func(tx Tx) error {
 		v, err := perform(ctx, l, "open window", tx, func(u *unit) (*WindowView, error) {
 			if err := checkExpected(ctx, u.op, w.ID.String(), Head{}); err != nil { // nothing is there that could match
 				return nil, err

@@ -95,8 +95,12 @@ type CommandConfig struct {
 	Argv      []string      `yaml:"argv"`       // what is run; never through a shell
 	Read      []string      `yaml:"read"`       // what reads the resource; empty: it cannot be looked at
 	Env       []string      `yaml:"env"`        // names of variables that are passed on, besides PATH
-	Timeout   time.Duration `yaml:"timeout"`    // default 30 s
+	Timeout   time.Duration `yaml:"timeout"`    // of an undo, and of a look unless ReadTimeout says otherwise; default 30 s
 	MemoryMiB int           `yaml:"memory_mib"` // default 512
+
+	ReadTimeout time.Duration `yaml:"read_timeout"` // default: Timeout, at most an hour
+	// Repeatable: running the undo twice does no more than running it once, also after one that broke off half way.
+	Repeatable bool `yaml:"repeatable"`
 }
 
 // A Warning is something about a system that works at start and will not work at three in the morning.

@@ -18,6 +18,8 @@ type Selection struct {
 	Exclude []string
 	ToEntry string // id or number
 	ToTag   string
+	// RestoreSnapshot plans a rollback of the whole window that restores its snapshot.
+	RestoreSnapshot bool
 }
 
 // Plan says what a rollback would do right now.
@@ -47,6 +49,9 @@ func (c *Client) EachStep(ctx context.Context, windowID string, sel Selection, e
 	}
 	setString(v, "to_entry", sel.ToEntry)
 	setString(v, "to_tag", sel.ToTag)
+	if sel.RestoreSnapshot {
+		v.Set("restore_snapshot", "true")
+	}
 	resp, err := c.open(ctx, Call{Method: http.MethodGet, Path: withQuery(windowPath(windowID, "/plan"), v)})
 	if err != nil {
 		return nil, err

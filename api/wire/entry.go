@@ -34,6 +34,7 @@ type EntryDraft struct {
 	Tag           string          `json:"tag,omitzero"`
 	Note          string          `json:"note,omitzero"`
 	Source        string          `json:"source,omitzero"` // "upgrade.sh:212"
+	BeforeRestore bool            `json:"before_restore,omitzero"`
 }
 
 // An EntryBatch is the body of POST /v1/windows/{id}/entries/batch: all or none, in order.
@@ -75,7 +76,9 @@ type Entry struct {
 	Tag           string          `json:"tag"`
 	Note          string          `json:"note"`
 	Source        string          `json:"source"`
-	Late          bool            `json:"late"` // a fact that arrived once a rollback had begun or was over
+	BeforeRestore bool            `json:"before_restore"` // taken back before the restore of the snapshot
+	Restore       bool            `json:"restore"`        // it is the restore of the window's snapshot
+	Late          bool            `json:"late"`           // a fact that arrived once a rollback had begun or was over
 	Warnings      []string        `json:"warnings"`
 	Attempts      []Attempt       `json:"attempts"`
 	RecordedBy    string          `json:"recorded_by"` // token id

@@ -54,6 +54,8 @@ type SavedSelection struct {
 	Exclude []string `json:"exclude,omitzero"`
 	ToEntry string   `json:"to_entry,omitzero"`
 	ToTag   string   `json:"to_tag,omitzero"`
+	// RestoreSnapshot: the plan restores the window's snapshot.
+	RestoreSnapshot bool `json:"restore_snapshot,omitzero"`
 }
 
 // A JournalReport is what an offline verification of a journal file found.

@@ -28,6 +28,9 @@ type PlanStep struct {
 	Detail  string          `json:"detail"`
 	Now     json.RawMessage `json:"now,omitzero"` // what was seen; null: not there; left out: nothing was seen
 	Request *PlanRequest    `json:"request"`      // null: nothing would be sent
+	// Restore: it is the restore of the window's snapshot. BeforeRestore: it is marked to go before that.
+	Restore       bool `json:"restore"`
+	BeforeRestore bool `json:"before_restore"`
 }
 
 // A PlanRequest is one call as a person could send it by hand. It holds no credential.

@@ -17,6 +17,8 @@ type RollbackRequest struct {
 	ToTag    string   `json:"to_tag,omitzero"`
 	OnStuck  string   `json:"on_stuck,omitzero"` // continue (default), system, halt
 	Parallel int      `json:"parallel,omitzero"` // more than 1 is refused (422)
+	// RestoreSnapshot restores the window's snapshot in the same run: after what is marked before_restore, before the rest.
+	RestoreSnapshot bool `json:"restore_snapshot,omitzero"`
 }
 
 // An EntryRef names an entry of a window by id or by number. It may stand in JSON as a number or as a
@@ -60,6 +62,8 @@ type Rollback struct {
 	StartedAt   *time.Time   `json:"started_at"`   // null: no runner has claimed it yet
 	FinishedAt  *time.Time   `json:"finished_at"`  // null: not over
 	SecondWords []SecondWord `json:"second_words"` // that it asked for before it went on at a system
+	// RestoreSnapshot: it was asked to restore the window's snapshot.
+	RestoreSnapshot bool `json:"restore_snapshot"`
 }
 
 // A SecondWord is an operator's word that a run asks for: it would delete more, or more of what a system holds,

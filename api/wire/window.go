@@ -12,6 +12,7 @@ type WindowDraft struct {
 	Buffer   string            `json:"buffer,omitzero"`   // duration kept free at the end for turning back
 	Snapshot string            `json:"snapshot,omitzero"` // reference to the snapshot taken before the window
 	Labels   map[string]string `json:"labels,omitzero"`
+	Restore  *Restore          `json:"restore,omitzero"` // nil: no rollback restores the snapshot
 }
 
 // A Window is a window as answered: what was posted, and what became of it.
@@ -25,7 +26,8 @@ type Window struct {
 	Buffer     string            `json:"buffer"`   // empty: none
 	Snapshot   string            `json:"snapshot"`
 	Labels     map[string]string `json:"labels"`
-	State      string            `json:"state"` // open, sealed, kept, rolling_back, rolled_back, stuck
+	Restore    *Restore          `json:"restore"` // null: none was named
+	State      string            `json:"state"`   // open, sealed, kept, rolling_back, rolled_back, stuck
 	Counts     Counts            `json:"counts"`
 	RollbackID *string           `json:"rollback_id"` // the running or the last rollback; null: none yet
 	Head       Head              `json:"head"`

@@ -14,6 +14,8 @@ type rollbackOptions struct {
 	configFlags
 	window string
 	reason string
+
+	restore bool
 }
 
 func newRollback(e *env) *cobra.Command {
@@ -24,12 +26,13 @@ func newRollback(e *env) *cobra.Command {
 It refuses to start beside a server. An interrupted run goes on when a server starts, or when this is called again.
 
 Exit status: 0 nothing is left open, 1 error, 3 a person is needed, 5 some undo failed or is blocked, 8 the run is not over.`,
-		Example: "  ledgerd rollback --config ledgerd.yaml --window 0199…",
+		Example: "  ledgerd rollback --config ledgerd.yaml --window 0199…\n  ledgerd rollback --config ledgerd.yaml --window 0199… --restore-snapshot",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRollback(cmd.Context(), e, &o) },
 	}
 	o.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.window, "window", "", "the window to roll back")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why; stands in the journal")
+	cmd.Flags().BoolVar(&o.restore, "restore-snapshot", false, "restore the window's snapshot in the same run")
 	return cmd
 }
 
@@ -53,7 +56,7 @@ func runRollback(ctx context.Context, e *env, o *rollbackOptions) error {
 	}
 	defer p.close()
 	ctx = ledger.WithActor(ctx, ledger.Actor{TokenID: "local", Role: ledger.RoleAdmin})
-	started, err := p.ledger.StartRollback(ctx, id, ledger.RollbackRequest{Reason: o.reason})
+	started, err := p.ledger.StartRollback(ctx, id, ledger.RollbackRequest{Reason: o.reason, RestoreSnapshot: o.restore})
 	if err != nil {
 		return err
 	}

@@ -83,6 +83,7 @@ confirmation.`
 const rootExample = `  rollback --window 0193c1f2-…                       undo the window
   rollback --window 0193c1f2-… --dry-run             what would happen now
   rollback --window 0193c1f2-… --only system=flags   a part of it
+  rollback --window 0193c1f2-… --restore-snapshot    with the snapshot, at its place
   rollback plan --window ID --out plan.json && rollback --window ID --plan plan.json
   rollback record --system edge --kind caddy.route --action create --capture \
       --resource '{"id":"hook","server":"edge"}' -- ./register-hook`

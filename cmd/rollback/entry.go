@@ -56,6 +56,7 @@ func (e *entryFlags) AddFlags(cmd *cobra.Command) {
 	f.StringArrayVar(&d.Volatile, "volatile", nil, "JSON `POINTER` to a field that changes by itself (repeatable)")
 	f.StringArrayVar(&d.Unordered, "unordered", nil, "JSON `POINTER` to a list whose order means nothing (repeatable)")
 	f.StringVar(&d.Reversible, "reversible", "", "exact, equivalent, compensating, manual or none; default: as the remediator grades it")
+	f.BoolVar(&d.BeforeRestore, "before-restore", false, "take it back while the upgraded machine still stands, before its snapshot is restored")
 	f.StringVar(&d.Tag, "tag", "", "a name to select it by")
 	f.StringVar(&d.Note, "note", "", "one sentence for people")
 	f.StringVar(&d.Source, "source", "", "where in the script: upgrade.sh:212")

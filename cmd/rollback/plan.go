@@ -42,7 +42,8 @@ credentials as $VARIABLES.`, exitDone, exitError, exitWork, exitAuth),
 		Example: `  rollback plan --window ID
   rollback plan --window ID --out plan.json && rollback --window ID --plan plan.json
   rollback plan --window ID --detailed-exitcode >/dev/null; [ $? -eq 2 ] && echo "there is work to do"
-  rollback plan --window ID -o shell > by-hand.sh`,
+  rollback plan --window ID -o shell > by-hand.sh
+  rollback plan --window ID --restore-snapshot`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runPlan(cmd.Context(), cmd, o) },
 	}

@@ -15,6 +15,8 @@ type textPlan struct {
 	window *wire.Window
 	run    string // the command that would run it; empty: not said
 	begun  bool
+
+	restored bool // the last step was the restore of the snapshot
 }
 
 func (t *textPlan) begin() {
@@ -28,6 +30,7 @@ func (t *textPlan) begin() {
 
 func (t *textPlan) step(s *wire.PlanStep) error {
 	t.begin()
+	t.heading(s)
 	symbol, tint := verdictSymbol(s)
 	line := fmt.Sprintf("%5d %s  %s  %s  %s", s.Seq, t.page.paint(tint, symbol+" "+pad(verdictWord(s.Verdict), 14)),
 		pad(clean(s.System), 10), pad(clean(s.Kind), 16), pad(short(describe(s.Resource), 60), 36))

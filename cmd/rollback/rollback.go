@@ -173,6 +173,9 @@ func (o *rollbackOptions) load() (string, error) {
 	if !o.all() {
 		return "", errors.New("a saved plan has its own selection: leave out --only, --exclude, --to-entry and --to-tag")
 	}
+	if o.restore && !saved.Selection.RestoreSnapshot {
+		return "", fmt.Errorf("%s is a plan that leaves the snapshot alone: plan again with --restore-snapshot", o.plan)
+	}
 	o.selection = selectionOf(saved.Selection)
 	return saved.Fingerprint, nil
 }
@@ -182,6 +185,7 @@ func (a *app) undo(ctx context.Context, c *client.Client, o *rollbackOptions, fi
 	rb, err := c.StartRollback(ctx, o.window, wire.RollbackRequest{
 		Reason: o.reason, Plan: fingerprint, Only: o.only, Exclude: o.exclude,
 		ToEntry: wire.EntryRef(o.toEntry), ToTag: o.toTag, OnStuck: o.onStuck,
+		RestoreSnapshot: o.restore,
 	}, 0)
 	var answer *client.Error
 	switch {

@@ -16,6 +16,7 @@ import (
 type selection struct {
 	only, exclude  []string
 	toEntry, toTag string
+	restore        bool // the window's snapshot is restored in the same run
 }
 
 // AddFlags adds the flags to a command.
@@ -25,6 +26,7 @@ func (s *selection) AddFlags(cmd *cobra.Command) {
 	f.StringArrayVar(&s.exclude, "exclude", nil, "all but these entries; `X` as above (repeatable)")
 	f.StringVar(&s.toEntry, "to-entry", "", "back to entry `N` (id or number), which stays")
 	f.StringVar(&s.toTag, "to-tag", "", "back to the newest entry with tag `T`, which stays")
+	f.BoolVar(&s.restore, "restore-snapshot", false, "restore the window's snapshot in the same run: after what is marked before_restore, before the rest")
 	cmd.MarkFlagsMutuallyExclusive("to-entry", "to-tag")
 }
 
@@ -35,6 +37,9 @@ func (s *selection) selected(cmd *cobra.Command) error {
 		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
 			return errors.New("--" + name + " is empty")
 		}
+	}
+	if s.restore && !s.all() {
+		return errors.New("--restore-snapshot goes with the whole window: leave out --only, --exclude, --to-entry and --to-tag")
 	}
 	for _, term := range slices.Concat(s.only, s.exclude) {
 		if !termOK(term) {
@@ -67,15 +72,15 @@ func (s *selection) all() bool {
 }
 
 func (s *selection) query() client.Selection {
-	return client.Selection{Only: s.only, Exclude: s.exclude, ToEntry: s.toEntry, ToTag: s.toTag}
+	return client.Selection{Only: s.only, Exclude: s.exclude, ToEntry: s.toEntry, ToTag: s.toTag, RestoreSnapshot: s.restore}
 }
 
 func (s *selection) saved() wire.SavedSelection {
-	return wire.SavedSelection{Only: s.only, Exclude: s.exclude, ToEntry: s.toEntry, ToTag: s.toTag}
+	return wire.SavedSelection{Only: s.only, Exclude: s.exclude, ToEntry: s.toEntry, ToTag: s.toTag, RestoreSnapshot: s.restore}
 }
 
 func selectionOf(s wire.SavedSelection) selection {
-	return selection{only: s.Only, exclude: s.Exclude, toEntry: s.ToEntry, toTag: s.ToTag}
+	return selection{only: s.Only, exclude: s.Exclude, toEntry: s.ToEntry, toTag: s.ToTag, restore: s.RestoreSnapshot}
 }
 
 // flags writes the selection as it is typed, with a space before each flag.
@@ -92,6 +97,9 @@ func (s *selection) flags() string {
 	}
 	if s.toTag != "" {
 		b.WriteString(" --to-tag " + quote(s.toTag))
+	}
+	if s.restore {
+		b.WriteString(" --restore-snapshot")
 	}
 	return b.String()
 }

@@ -18,6 +18,8 @@ type windowOpenOptions struct {
 	opens  string
 	ends   string
 	labels []string
+
+	restore string
 }
 
 // AddFlags adds the flags to a command.
@@ -29,6 +31,7 @@ func (o *windowOpenOptions) AddFlags(cmd *cobra.Command) {
 	f.StringVar(&o.ends, "ends-at", "", "planned end, as `TIME` in RFC 3339")
 	f.StringVar(&o.draft.Buffer, "buffer", "", "time kept free at the end for turning back, as `D` (30m)")
 	f.StringVar(&o.draft.Snapshot, "snapshot", "", "the snapshot that was taken before it")
+	f.StringVar(&o.restore, "restore", "", "how `rollback --restore-snapshot` restores it: system, kind, resource, before, undo … (`JSON`, @FILE, or - for stdin)")
 	f.StringArrayVar(&o.labels, "label", nil, "`NAME=VALUE` (repeatable)")
 }
 
@@ -40,7 +43,8 @@ func newWindowOpen(a *app) *cobra.Command {
 		Long: long("Opens a window and prints its id. With ROLLBACK_URL=file:DIR the window is opened in a file of "+
 			"DIR, under an id that counts there; `ledgerd import DIR` says under which id it took it in.", exitDone, exitError, exitAuth),
 		Example: `  rollback window open "edge 4.2"
-  ROLLBACK_WINDOW=$(rollback window open "edge 4.2" --ticket CHG123)`,
+  ROLLBACK_WINDOW=$(rollback window open "edge 4.2" --ticket CHG123)
+  rollback window open "core-net 4.2" --snapshot vm-118 --restore @restore.json`,
 		Args: oneArg("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runWindowOpen(cmd.Context(), o, args[0]) },
 	}
@@ -51,6 +55,9 @@ func newWindowOpen(a *app) *cobra.Command {
 func (a *app) runWindowOpen(ctx context.Context, o *windowOpenOptions, name string) error {
 	draft, err := o.read(name)
 	if err != nil {
+		return err
+	}
+	if draft.Restore, err = a.readRestore(o.restore); err != nil {
 		return err
 	}
 	_, folder, err := a.address()
@@ -133,7 +140,7 @@ func (a *app) openInFile(ctx context.Context, folder string, d wire.WindowDraft)
 	}
 	return a.showOpened(&wire.Window{
 		ID: id, Name: d.Name, Ticket: d.Ticket, Owner: d.Owner, OpensAt: d.OpensAt, EndsAt: d.EndsAt, Buffer: d.Buffer,
-		Snapshot: d.Snapshot, Labels: d.Labels, State: "open", CreatedAt: now,
+		Snapshot: d.Snapshot, Labels: d.Labels, Restore: d.Restore, State: "open", CreatedAt: now,
 	})
 }
 

@@ -245,8 +245,14 @@ func testSystemsInUse(t *testing.T, s ledger.Store) {
 	add(ledger.WindowRolledBack, "over", ledger.EntryUndone, ledger.OnRollbackUndo)
 	add(ledger.WindowOpen, "void", ledger.EntryVoid, ledger.OnRollbackUndo)
 	add(ledger.WindowOpen, "retained", ledger.EntryApplied, ledger.OnRollbackRetain)
+	for state, system := range map[ledger.WindowState]string{ledger.WindowOpen: "vm", ledger.WindowSealed: "open", ledger.WindowKept: "old"} {
+		w := NewWindow("restored")
+		restore := NewEntry(w.ID, system).Draft
+		w.Restore, w.State = &restore, state
+		must(t, s.Open(t.Context(), w, func(ledger.Tx) error { return nil }))
+	}
 	got, err := s.SystemsInUse(t.Context())
 	must(t, err)
 	slices.Sort(got)
-	same(t, got, []string{"back", "open", "stuck"})
+	same(t, got, []string{"back", "open", "stuck", "vm"})
 }

@@ -26,6 +26,7 @@ func testRollbacks(t *testing.T, s ledger.Store) {
 	}
 	r.Waiting = &ledger.Waiting{Why: "retry", Until: start.Add(time.Second), On: "flags"}
 	r.State, r.Reason, r.OnStuck = ledger.RollbackWaiting, "because", ledger.OnStuckHalt
+	r.RestoreSnapshot = true
 	r.StartedAt, r.Epoch, r.Holder, r.LeaseUntil = start.Add(time.Minute), 3, "h", start.Add(time.Hour)
 	update(t, s, w.ID, func(tx ledger.Tx) error { return tx.InsertRollback(&r) })
 	check := func(want ledger.Rollback) {

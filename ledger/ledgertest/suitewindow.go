@@ -26,6 +26,9 @@ func testWindows(t *testing.T, s ledger.Store) {
 	w := NewWindow("April release \U0001F680")
 	w.Ticket, w.Owner, w.Snapshot, w.Buffer = "CHG-1", "ops", "zfs:tank@1", 15*time.Minute
 	w.Labels = map[string]string{"site": "zrh", "<&>": "\u2028"}
+	restore := NewEntry(w.ID, "vm").Draft
+	restore.Restore, restore.After = true, ledger.Image{}
+	w.Restore = &restore
 	w.Head, w.LastSeq = ledger.Head{Number: 7}, 7 // a new window has none: both are ignored
 	var head ledger.Head
 	must(t, s.Open(t.Context(), w, func(tx ledger.Tx) (err error) {

@@ -338,6 +338,7 @@ func (c *work) isBack(seen ledger.Look) bool {
 
 // close ends an attempt, or closes an entry that needed none; it is written with the next opening.
 func (w *walk) close(e *ledger.Entry, a *ledger.Attempt, s ledger.Settlement, now ledger.Image) {
+	s = w.explain(e, s)
 	w.defers(e, ledger.Closing{Settlement: s, Attempt: a, Now: now})
 	switch {
 	case s.Reason != "":

@@ -39,6 +39,7 @@ type walk struct {
 	pending   []ledger.Change     // closings that are written with the next opening
 	unwritten map[ledger.Key]bool // resources of entries that they close
 	renamed   bool                // one of them says a new name
+	early     bool                // what goes before the restore of the snapshot is being visited
 }
 
 func newWalk(r *Runner, lease *ledger.Lease, wake chan struct{}) *walk {
@@ -73,6 +74,11 @@ func (w *walk) pass(ctx context.Context) error {
 	w.unwritten, w.renamed = map[ledger.Key]bool{}, false
 	w.halted, w.again = false, false
 	w.landBack()
+	if !w.stop {
+		if held, err := w.beforeRest(ctx); held || err != nil {
+			return err
+		}
+	}
 	for from := 0; !w.stop; {
 		list, err := w.ledger.Entries(ctx, ledger.EntryQuery{
 			WindowID: w.lease.Rollback.WindowID, OpenOnly: true, Desc: true, From: from, Limit: page,
@@ -80,13 +86,8 @@ func (w *walk) pass(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for i := range list {
-			if err := w.visit(ctx, &list[i]); err != nil {
-				return w.broken(ctx, err)
-			}
-			if w.again || w.stop || w.halted || w.waitsForWord() {
-				return w.flush(ctx)
-			}
+		if ended, err := w.visitAll(ctx, list); ended || err != nil {
+			return err
 		}
 		if len(list) < page {
 			return w.flush(ctx)

@@ -319,7 +319,7 @@ func (b *batch) grown() []uuid.UUID {
 // The statements for the fence row.
 const (
 	selectWindow = `SELECT id, state, resume, rollback_id, last_seq, head_number, head_hash, created_at, sealed_at,
-		name, ticket, owner, opens_at, ends_at, buffer_ns, snapshot, labels FROM windows WHERE id = ?`
+		name, ticket, owner, opens_at, ends_at, buffer_ns, snapshot, labels, restore FROM windows WHERE id = ?`
 	updateWindow = `UPDATE windows SET state = ?, resume = ?, rollback_id = ?, last_seq = ?, sealed_at = ?,
 		head_number = ?, head_hash = ? WHERE id = ? AND head_number = ?`
 )

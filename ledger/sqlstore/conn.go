@@ -168,7 +168,7 @@ type table struct {
 var (
 	windowTable = table{"windows", []string{
 		"id", "state", "resume", "rollback_id", "last_seq", "head_number", "head_hash", "created_at", "sealed_at",
-		"name", "ticket", "owner", "opens_at", "ends_at", "buffer_ns", "snapshot", "labels",
+		"name", "ticket", "owner", "opens_at", "ends_at", "buffer_ns", "snapshot", "labels", "restore",
 	}}
 	entryTable = table{"entries", []string{
 		"id", "window_id", "seq", "recorded_by", "recorded_at", "posted",
@@ -181,7 +181,7 @@ var (
 	}}
 	rollbackTable = table{"rollbacks", []string{
 		"id", "window_id", "state", "waiting", "selection", "on_stuck", "requested_by", "reason", "again", "cancelling", "complete", "created_at",
-		"started_at", "finished_at", "epoch", "holder", "lease_until", "words",
+		"started_at", "finished_at", "epoch", "holder", "lease_until", "words", "restore_snapshot",
 	}}
 	recordTable = table{"journal", []string{"window_id", "number", "kind", "entry_id", "rollback_id", "at", "body", "hash"}}
 	replyTable  = table{"replies", []string{"token_id", "method", "path", "key", "request_hash", "status", "header", "body", "at"}}

@@ -224,6 +224,9 @@ func (s *Store) SystemsInUse(ctx context.Context) ([]string, error) {
 		Join("JOIN windows AS w ON w.id = e.window_id").
 		Where("w.state NOT IN (?)", bun.List(texts([]ledger.WindowState{ledger.WindowKept, ledger.WindowRolledBack}))).
 		Where("e.open").Scan(ctx, &names)
+	if err == nil {
+		names, err = s.withRestores(ctx, names)
+	}
 	slices.Sort(names)
-	return names, s.dialect.problem("list systems in use", "", err)
+	return slices.Compact(names), s.dialect.problem("list systems in use", "", err)
 }

@@ -34,12 +34,13 @@ type windowRow struct {
 	BufferNS   int64     `bun:"buffer_ns"`
 	Snapshot   string    `bun:"snapshot"`
 	Labels     []byte    `bun:"labels"`
+	Restore    []byte    `bun:"restore"` // a draft
 }
 
 func (r *windowRow) args() []any {
 	return []any{
 		r.ID, r.State, r.Resume, r.RollbackID, r.LastSeq, r.HeadNumber, r.HeadHash, r.CreatedAt, r.SealedAt,
-		r.Name, r.Ticket, r.Owner, r.OpensAt, r.EndsAt, r.BufferNS, r.Snapshot, r.Labels,
+		r.Name, r.Ticket, r.Owner, r.OpensAt, r.EndsAt, r.BufferNS, r.Snapshot, r.Labels, r.Restore,
 	}
 }
 
@@ -47,17 +48,24 @@ func (r *windowRow) args() []any {
 func (r *windowRow) dest() []any {
 	return []any{
 		&r.ID, &r.State, &r.Resume, &r.RollbackID, &r.LastSeq, &r.HeadNumber, &r.HeadHash, &r.CreatedAt, &r.SealedAt,
-		&r.Name, &r.Ticket, &r.Owner, &r.OpensAt, &r.EndsAt, &r.BufferNS, &r.Snapshot, &r.Labels,
+		&r.Name, &r.Ticket, &r.Owner, &r.OpensAt, &r.EndsAt, &r.BufferNS, &r.Snapshot, &r.Labels, &r.Restore,
 	}
 }
 
 func windowToRow(w *ledger.Window) (*windowRow, error) {
 	labels, err := document(w.Labels, len(w.Labels) == 0)
+	if err != nil {
+		return nil, err
+	}
+	var restore []byte
+	if w.Restore != nil {
+		restore, err = ledger.EncodeDraft(w.Restore)
+	}
 	return &windowRow{
 		ID: w.ID, State: string(w.State), Resume: string(w.Resume), RollbackID: w.RollbackID, LastSeq: int64(w.LastSeq),
 		HeadNumber: w.Head.Number, HeadHash: w.Head.Hash[:], CreatedAt: micros(w.CreatedAt), SealedAt: micros(w.SealedAt),
 		Name: w.Name, Ticket: w.Ticket, Owner: w.Owner, OpensAt: micros(w.OpensAt), EndsAt: micros(w.EndsAt),
-		BufferNS: int64(w.Buffer), Snapshot: w.Snapshot, Labels: labels,
+		BufferNS: int64(w.Buffer), Snapshot: w.Snapshot, Labels: labels, Restore: restore,
 	}, err
 }
 
@@ -72,6 +80,10 @@ func (r *windowRow) window() (*ledger.Window, error) {
 	}
 	if err := hash(&w.Head.Hash, r.HeadHash); err != nil {
 		return nil, err
+	}
+	var err error
+	if w.Restore, err = ledger.DecodeRestore(r.Restore); err != nil {
+		return nil, fmt.Errorf("read the stored restore of window %s: %w", r.ID, err)
 	}
 	return w, parse(r.Labels, &w.Labels)
 }

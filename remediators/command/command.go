@@ -33,6 +33,12 @@ import (
 	"sideledger/remediators"
 )
 
+// How long a command may take: a restore of a snapshot takes hours, and a look is waited for.
+const (
+	longestUndo = 24 * time.Hour
+	longestRead = time.Hour
+)
+
 // maxOutput is the most that a command may print, in bytes.
 const maxOutput = 1 << 20
 
@@ -63,6 +69,9 @@ func Factory(b remediators.Binding) (ledger.Remediator, error) {
 		if c.Timeout == 0 {
 			c.Timeout = 30 * time.Second
 		}
+		if c.ReadTimeout == 0 {
+			c.ReadTimeout = min(c.Timeout, longestRead)
+		}
 		if c.MemoryMiB == 0 {
 			c.MemoryMiB = 512
 		}
@@ -85,11 +94,18 @@ func validate(name string, c remediators.CommandConfig) error {
 	if slices.ContainsFunc(c.Env, func(v string) bool { return v == "" || strings.ContainsAny(v, "=\x00") }) {
 		return remediators.Fieldf(field+".env", "is a list of names of variables, without values")
 	}
-	if c.Timeout < 0 || c.Timeout > time.Hour {
-		return remediators.Fieldf(field+".timeout", "is at most 1h; leave it out for 30s")
-	}
 	if c.MemoryMiB < 0 {
 		return remediators.Fieldf(field+".memory_mib", "is at least 1; leave it out for 512")
+	}
+	return validateTimes(field, c)
+}
+
+func validateTimes(field string, c remediators.CommandConfig) error {
+	if c.Timeout < 0 || c.Timeout > longestUndo {
+		return remediators.Fieldf(field+".timeout", "is at most 24h; leave it out for 30s")
+	}
+	if c.ReadTimeout < 0 || c.ReadTimeout > longestRead {
+		return remediators.Fieldf(field+".read_timeout", "is at most 1h; leave it out for the timeout")
 	}
 	return nil
 }
@@ -233,7 +249,7 @@ func (r *Remediator) Preview(e *ledger.Entry, seen ledger.Look) (ledger.Request,
 	if err != nil {
 		return ledger.Request{}, &ledger.CallError{Class: ledger.CallDenied, Detail: detailOf(err), Err: err}
 	}
-	return ledger.Request{Summary: "run " + strings.Join(c.Argv, " "), Body: input("undo", e, rec, seen)}, nil
+	return ledger.Request{Summary: "run " + strings.Join(c.Argv, " "), Body: input("undo", e, rec, seen), Repeatable: c.Repeatable}, nil
 }
 
 // Undo implements [ledger.Remediator].

@@ -329,7 +329,8 @@ func TestCommandConfiguration(t *testing.T) {
 		"systems.ops.commands.b.argv":       {Commands: map[string]remediators.CommandConfig{"b": {Argv: []string{"./x"}}}},
 		"systems.ops.commands.c.read":       {Commands: map[string]remediators.CommandConfig{"c": {Argv: []string{"/x"}, Read: []string{"a/b"}}}},
 		"systems.ops.commands.d.env":        {Commands: map[string]remediators.CommandConfig{"d": {Argv: []string{"/x"}, Env: []string{"A=b"}}}},
-		"systems.ops.commands.e.timeout":    {Commands: map[string]remediators.CommandConfig{"e": {Argv: []string{"/x"}, Timeout: 2 * time.Hour}}},
+		"systems.ops.commands.e.timeout":    {Commands: map[string]remediators.CommandConfig{"e": {Argv: []string{"/x"}, Timeout: 25 * time.Hour}}},
+		"systems.ops.commands.g.read_time":  {Commands: map[string]remediators.CommandConfig{"g": {Argv: []string{"/x"}, Timeout: 24 * time.Hour, ReadTimeout: 2 * time.Hour}}},
 		"systems.ops.commands.f.memory_mib": {Commands: map[string]remediators.CommandConfig{"f": {Argv: []string{"/x"}, MemoryMiB: -1}}},
 	} {
 		c.Remediator = "command"

@@ -62,7 +62,11 @@ func (r *Remediator) run(ctx context.Context, c remediators.CommandConfig, argv 
 	}
 	result := remediators.ResultNothing
 	defer func() { leave(result) }()
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	limit := c.Timeout
+	if !changing {
+		limit = c.ReadTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	env, secrets := r.environment(c)
 	cmd := exec.CommandContext(ctx, r.find(argv[0]), argv[1:]...) //nolint:gosec // argv stands in the server's configuration

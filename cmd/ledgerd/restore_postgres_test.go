@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http/httptest"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"sideledger/api/wire"
+)
+
+// A cluster is a PostgreSQL of the test's own, on a free loopback port, run as an ordinary user.
+type cluster struct {
+	*testing.T
+	bin, dir, data, backup string
+	port                   int
+	as                     *syscall.SysProcAttr
+}
+
+// clusterQuery says which release the cluster's data are of.
+const clusterQuery = "select json_build_object('release', version, 'orders', (select count(*) from orders)) from release"
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin")
+	if err != nil || len(found) == 0 {
+		t.Fatal("PostgreSQL's server is not installed (Debian's package is postgresql)")
+	}
+	dir, err := os.MkdirTemp("", "cluster-") //nolint:usetesting // t.TempDir stands in a folder that is root's alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{T: t, bin: found[len(found)-1], dir: dir, data: filepath.Join(dir, "data"), backup: filepath.Join(dir, "backup")}
+	c.as = c.unprivileged()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.port = l.Addr().(*net.TCPAddr).Port
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.run("initdb", "-D", c.data, "-U", "ledger", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+	conf, err := os.OpenFile(filepath.Join(c.data, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = fmt.Fprintf(conf, "port = %d\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\nmax_connections = 10\nshared_buffers = '16MB'\n", c.port)
+	if err := firstOf(err, conf.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.stop)
+	c.run("pg_ctl", "-D", c.data, "-l", c.data+".log", "-w", "start")
+	return c
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unprivileged makes programs run as the user postgres where the test runs as root.
+func (c *cluster) unprivileged() *syscall.SysProcAttr {
+	if os.Getuid() != 0 {
+		return &syscall.SysProcAttr{}
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		c.Fatal(err)
+	}
+	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	if err := firstOf(err1, err2, os.Chown(c.dir, int(uid), int(gid))); err != nil {
+		c.Fatal(err)
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+}
+
+func (c *cluster) run(name string, args ...string) string {
+	c.Helper()
+	return strings.TrimSpace(string(sh(c.T, c.as, append([]string{filepath.Join(c.bin, name)}, args...)...)))
+}
+
+func (c *cluster) query(sql string) string {
+	return c.run("psql", "-XAtq", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port), "-U", "ledger", "-d", "postgres", "-c", sql)
+}
+
+// stop ends the server, whichever data it runs on, by the process id that it wrote, and removes everything.
+func (c *cluster) stop() {
+	raw, err := os.ReadFile(filepath.Join(c.data, "postmaster.pid"))
+	if err == nil {
+		first, _, _ := strings.Cut(string(raw), "\n")
+		if pid, err := strconv.Atoi(first); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGQUIT)
+		}
+	}
+	if err := os.RemoveAll(c.dir); err != nil {
+		c.Log(err)
+	}
+}
+
+// A PostgreSQL cluster is upgraded, which fails; one rollback takes back what has to go first, restores the cluster from
+// its base backup, reads that back by a query, and takes back the rest.
+func TestRestorePostgres(t *testing.T) {
+	c := newCluster(t)
+	c.query("create table release (version text); insert into release values ('4.1'); create table orders (id int); insert into orders select generate_series(1, 1000)")
+	c.run("pg_basebackup", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port), "-U", "ledger", "-D", c.backup, "-c", "fast", "--no-sync")
+	before := json.RawMessage(strings.ReplaceAll(c.query(clusterQuery), " ", ""))
+	c.query("update release set version = '4.2'; delete from orders where id > 10; create table migrated (id int)")
+
+	t.Setenv("PGHOST", "127.0.0.1")
+	t.Setenv("PGPORT", strconv.Itoa(c.port))
+	t.Setenv("PGUSER", "ledger")
+	t.Setenv("PGDATABASE", "postgres")
+	t.Setenv("RESTORE_QUERY", clusterQuery)
+	third := &witness{counting: counting{state: map[string]string{}}, machine: func() string { return c.query("select version from release") }}
+	web := httptest.NewServer(third)
+	t.Cleanup(web.Close)
+	s := newServer(t, buildServer(t), web.URL)
+	script := example(t, "restore-postgres")
+	s.addSystem("pg", fmt.Sprintf("      cluster: {argv: [%[1]s, undo, %[2]s, %[3]s, %[4]s], read: [%[1]s, read, %[2]s, %[3]s, %[4]s], "+
+		"env: [PGHOST, PGPORT, PGUSER, PGDATABASE, RESTORE_QUERY], timeout: 6h, memory_mib: 8192, repeatable: true}\n", script, c.data, c.backup, c.bin))
+	s.start()
+	window := s.upgrade(third, &wire.Restore{
+		System: "pg", Kind: "postgres.cluster", Resource: json.RawMessage(`{"cluster":"main"}`), Before: before, Undo: json.RawMessage(`{"command":"cluster"}`),
+	})
+	s.startRestoring(window)
+	e := s.restored(window, third, []string{"/4 4.2", "/2 4.2", "/3 4.1", "/1 4.1"})
+	if e.State != "undone" || e.Outcome != "undone" || len(e.Attempts) != 1 {
+		t.Errorf("the restore is %s %s (%s), %d attempts", e.State, e.Outcome, e.Detail, len(e.Attempts))
+	}
+	if got := c.query("select count(*) from orders") + " " + c.query("select count(*) from pg_tables where tablename = 'migrated'"); got != "1000 0" {
+		t.Errorf("orders, and tables of the upgrade: %s", got)
+	}
+	for i := range 4 {
+		if at := fmt.Sprintf("/%d", i+1); third.state[at] != `{"v":"old"}` {
+			t.Errorf("%s is %s", at, third.state[at])
+		}
+	}
+}
