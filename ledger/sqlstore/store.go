@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -28,6 +29,8 @@ type Config struct {
 	// Queue is how many updates may wait for the SQLite writer before the next one is turned away with
 	// CodeUnavailable; 0: 4096. PostgreSQL does not queue.
 	Queue int
+	// Recovering lets changes be made in safe mode: for who recovers the ledger, and nobody else.
+	Recovering bool
 }
 
 func (c Config) validate() error {
@@ -51,6 +54,8 @@ type Store struct {
 	file    string  // SQLite only
 	dsn     string  // SQLite only: of a write connection
 	group   *group  // SQLite only
+	feed    *feed   // nil: no mirror
+	safe    atomic.Pointer[ledger.SafeMode]
 
 	tokenMu   sync.Mutex
 	tokenStmt *sql.Stmt // nil until the first FindToken
@@ -93,7 +98,11 @@ func (s *Store) Close() error {
 	if s.group != nil {
 		s.group.close()
 	}
-	return s.closeDBs()
+	var err error
+	if s.feed != nil {
+		err = s.feed.close(context.Background())
+	}
+	return errors.Join(err, s.closeDBs())
 }
 
 func (s *Store) closeDBs() error {
