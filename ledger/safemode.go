@@ -20,6 +20,7 @@ type Missing struct {
 	WindowID uuid.UUID // zero: it is about no window
 	Have     int64     // newest record here; 0: the window is not there at all
 	Want     int64     // newest record that is known of elsewhere
+	Hash     string    // of record Want, 64 hex digits; empty: not known
 	Fork     bool      // the record Want is here too, with another hash: two histories
 	From     string    // who knows of it: "mirror folder:/mnt/m", "client"
 	Detail   string    // in words, where the numbers do not say it

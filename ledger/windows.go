@@ -17,6 +17,10 @@ func (l *Ledger) OpenWindow(ctx context.Context, d WindowDraft) (*WindowView, er
 	if err := checkWindow(&d); err != nil {
 		return nil, err
 	}
+	if d.Snapshot != "" && l.mortal {
+		return nil, Invalid("/snapshot", "a snapshot that is restored over this ledger takes it back too: give the ledger a `mirror:` in its "+
+			"configuration, or say `outside_snapshot: true` there if no snapshot is ever restored over it; or leave this field out")
+	}
 	w := Window{WindowDraft: d, ID: NewID(), State: WindowOpen, CreatedAt: l.clock.Now()}
 	var out *WindowView
 	err := l.store.Open(ctx, w, func(tx Tx) error {

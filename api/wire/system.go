@@ -34,5 +34,6 @@ type Version struct {
 
 // A Status is what /livez and /readyz answer.
 type Status struct {
-	Status string `json:"status"` // ok, unavailable
+	Status   string   `json:"status"`            // ok, unavailable
+	Warnings []string `json:"warnings,omitzero"` // promises that are not kept right now; nil: none
 }

@@ -23,6 +23,11 @@ type Config struct {
 	BehindProxy bool                                `yaml:"behind_proxy"` // a proxy in front of it speaks TLS and sets X-Forwarded-For
 	TLS         TLSConfig                           `yaml:"tls"`
 	Systems     map[string]remediators.SystemConfig `yaml:"systems"`
+	Mirror      MirrorConfigs                       `yaml:"mirror"` // get every journal record before it is answered; none: none
+	// OutsideSnapshot: no snapshot that a window names is restored over this ledger. Without a mirror a window that
+	// names a snapshot is refused unless this is said.
+	OutsideSnapshot bool   `yaml:"outside_snapshot"`
+	NoteKey         string `yaml:"note_key"` // file of the key that heads are signed with; default: beside the database
 }
 
 // TLSConfig names the files of a certificate and its key. Both or none.
@@ -99,7 +104,7 @@ func (c *Config) validate() error {
 	case !strings.HasPrefix(c.Database, "sqlite:") && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://"):
 		return errors.New("database: want sqlite:FILE or postgres://…")
 	}
-	return nil
+	return c.Mirror.validate()
 }
 
 func loopback(host string) bool {

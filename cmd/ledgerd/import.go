@@ -48,6 +48,9 @@ func runImport(cmd *cobra.Command, e *env, f *configFlags, dir string) error {
 		return err
 	}
 	defer p.close()
+	if err := p.watch(cmd.Context(), e, false); err != nil {
+		return err
+	}
 	i, err := newImporter(cmd.Context(), p, dir)
 	if err != nil {
 		return err
