@@ -128,7 +128,7 @@ func (p *parts) verify(ctx context.Context, e *env, with verifyWith) ([]journal.
 	return firstBad(bad, all...), nil
 }
 
-// firstBad keeps of each window the damage with the lowest record.
+// firstBad keeps of each window the damage to name: the cause, and then the lowest record.
 func firstBad(bad []journal.Damage, more ...[]journal.Damage) []journal.Damage {
 	at := map[string]int{}
 	var out []journal.Damage
@@ -139,7 +139,7 @@ func firstBad(bad []journal.Damage, more ...[]journal.Damage) []journal.Damage {
 			case d.WindowID == "" || !known:
 				at[d.WindowID] = len(out)
 				out = append(out, d)
-			case d.Number != 0 && (out[i].Number == 0 || d.Number < out[i].Number):
+			case d.Before(out[i]):
 				out[i] = d
 			}
 		}
@@ -238,6 +238,15 @@ func (p *parts) verifyCopy(ctx context.Context, c *mirrorCopy, key string) ([]jo
 		}
 		if d != nil {
 			bad = append(bad, *d)
+		}
+	}
+	had, err := p.store.MirroredUpTo(ctx, c.name)
+	if err != nil {
+		return nil, err
+	}
+	for id, number := range had {
+		if has := c.seen.Heads[id].Number; has < number {
+			bad = append(bad, journal.Damage{WindowID: id, Number: has + 1, Problem: "the mirror had it and has it no more"})
 		}
 	}
 	signed, note := c.leaves()

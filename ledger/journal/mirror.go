@@ -55,6 +55,17 @@ type Damage struct {
 	WindowID string // empty: it is about no window
 	Number   int64  // of the first record that is bad or missing; 0: it is about no record
 	Problem  string
+	// Row: a row of the database is not what the journal tells; the journal itself holds. Where a record is bad or missing too,
+	// that is the cause, and rows are not to be compared.
+	Row bool
+}
+
+// Before reports whether d is the one to name of two damages of one window: the cause, and then the lower record.
+func (d Damage) Before(o Damage) bool {
+	if d.Row != o.Row {
+		return !d.Row
+	}
+	return d.Number != 0 && (o.Number == 0 || d.Number < o.Number)
 }
 
 // String says where and what.

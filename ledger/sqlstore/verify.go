@@ -31,7 +31,13 @@ func (s *Store) Verify(ctx context.Context) ([]journal.Damage, error) {
 				return err
 			}
 			if len(v.bad) > 0 {
-				bad = append(bad, slices.MinFunc(v.bad, func(a, b journal.Damage) int { return int(a.Number - b.Number) }))
+				first := v.bad[0]
+				for _, d := range v.bad[1:] {
+					if d.Before(first) {
+						first = d
+					}
+				}
+				bad = append(bad, first)
 			}
 		}
 		return nil
@@ -57,6 +63,12 @@ type verification struct {
 
 func (v *verification) fault(number int64, format string, args ...any) {
 	v.bad = append(v.bad, journal.Damage{WindowID: v.id.String(), Number: number, Problem: fmt.Sprintf(format, args...)})
+}
+
+// odd says that a row is not what the journal tells.
+func (v *verification) odd(number int64, format string, args ...any) {
+	v.fault(number, format, args...)
+	v.bad[len(v.bad)-1].Row = true
 }
 
 func (v *verification) run(ctx context.Context) error {
@@ -149,7 +161,7 @@ func (v *verification) window(ctx context.Context) error {
 	case v.last.Number == 0 && got.HeadNumber == 0: // a window without a record: only tests make one
 	default:
 		if column := differs(windowTable.columns, want.args(), got.args(), nil); column != "" {
-			v.fault(max(v.last.Number, 1), "windows.%s is not what the journal tells", column)
+			v.odd(max(v.last.Number, 1), "windows.%s is not what the journal tells", column)
 		}
 	}
 	return nil
@@ -163,6 +175,9 @@ func (v *verification) entries(ctx context.Context) error {
 	}
 	here := map[uuid.UUID]*entryRow{}
 	for i := range rows {
+		if n := rows[i].JournalNumber; n > v.last.Number {
+			v.fault(v.last.Number+1, "it is missing, and record %d has touched entry %d: the tail is cut off", n, rows[i].Seq)
+		}
 		here[rows[i].ID] = &rows[i]
 	}
 	for i := range v.built.Entries {
@@ -174,18 +189,18 @@ func (v *verification) entries(ctx context.Context) error {
 		got := here[e.ID]
 		delete(here, e.ID)
 		if got == nil {
-			v.fault(e.Journal.Number, "the row of entry %d is not there", e.Seq)
+			v.odd(e.Journal.Number, "the row of entry %d is not there", e.Seq)
 			continue
 		}
 		if column := differs(entryTable.columns, want.args(), got.args(), nil); column != "" {
-			v.fault(e.Journal.Number, "entries.%s of entry %d is not what the journal tells", column, e.Seq)
+			v.odd(e.Journal.Number, "entries.%s of entry %d is not what the journal tells", column, e.Seq)
 		}
 		if err := v.attempts(ctx, e); err != nil {
 			return err
 		}
 	}
 	for _, r := range here {
-		v.fault(v.last.Number+1, "entry %d stands there and no record tells of it", r.Seq)
+		v.odd(v.last.Number+1, "entry %d stands there and no record tells of it", r.Seq)
 	}
 	return nil
 }
@@ -196,12 +211,12 @@ func (v *verification) attempts(ctx context.Context, e *ledger.Entry) error {
 		return err
 	}
 	if len(rows) != len(e.Attempts) {
-		v.fault(e.Journal.Number, "entry %d has %d attempts and the journal tells of %d", e.Seq, len(rows), len(e.Attempts))
+		v.odd(e.Journal.Number, "entry %d has %d attempts and the journal tells of %d", e.Seq, len(rows), len(e.Attempts))
 		return nil
 	}
 	for i := range rows {
 		if column := differs(attemptTable.columns, attemptArgs(e.ID, e.Attempts[i]), attemptArgs(e.ID, rows[i].attempt()), nil); column != "" {
-			v.fault(e.Journal.Number, "attempts.%s of entry %d is not what the journal tells", column, e.Seq)
+			v.odd(e.Journal.Number, "attempts.%s of entry %d is not what the journal tells", column, e.Seq)
 		}
 	}
 	return nil
@@ -220,16 +235,16 @@ func (v *verification) rollbacks(ctx context.Context) error {
 		}
 		at := slices.IndexFunc(rows, func(r rollbackRow) bool { return r.ID == want.ID })
 		if at < 0 {
-			v.fault(v.last.Number, "the row of rollback %s is not there", want.ID)
+			v.odd(v.last.Number, "the row of rollback %s is not there", want.ID)
 			continue
 		}
 		if column := differs(rollbackTable.columns, want.args(), rows[at].args(), []string{"lease_until"}); column != "" {
-			v.fault(v.last.Number, "rollbacks.%s is not what the journal tells", column)
+			v.odd(v.last.Number, "rollbacks.%s is not what the journal tells", column)
 		}
 		rows = slices.Delete(rows, at, at+1)
 	}
 	if len(rows) > 0 {
-		v.fault(v.last.Number+1, "rollback %s stands there and no record tells of it", rows[0].ID)
+		v.odd(v.last.Number+1, "rollback %s stands there and no record tells of it", rows[0].ID)
 	}
 	return nil
 }
