@@ -59,7 +59,8 @@ func TestHeadOfAnswers(t *testing.T) {
 	w := b.window("w")
 	e := b.record(w.ID, b.draft("/a"))
 	for _, r := range []req{
-		{method: "GET", path: "/v1/entries/" + e.ID}, {method: "GET", path: "/v1/windows/" + w.ID},
+		{method: "GET", path: "/v1/entries/" + e.ID},
+		{method: "GET", path: "/v1/windows/" + w.ID},
 		{method: "POST", path: "/v1/windows/" + w.ID + "/entries", body: b.draft("/b"), header: map[string]string{"Idempotency-Key": "k"}},
 		{method: "POST", path: "/v1/windows/" + w.ID + "/seal", body: wire.ReasonRequest{}},
 	} {
@@ -100,7 +101,8 @@ func TestSafeMode(t *testing.T) {
 		{method: "POST", path: "/v1/windows", body: wire.WindowDraft{Name: "n"}},
 		{method: "POST", path: run + "/entries", body: intent},
 		{method: "POST", path: run + "/entries/batch", body: wire.EntryBatch{Entries: []wire.EntryDraft{b.draft("/1"), intent}}},
-		{method: "POST", path: run + "/seal", body: wire.ReasonRequest{}}, {method: "POST", path: run + "/keep", body: wire.ReasonRequest{}},
+		{method: "POST", path: run + "/seal", body: wire.ReasonRequest{}},
+		{method: "POST", path: run + "/keep", body: wire.ReasonRequest{}},
 		{method: "POST", path: run + "/rollbacks", body: wire.RollbackRequest{}},
 		{method: "POST", path: "/v1/entries/" + e.ID + "/void", body: wire.ReasonRequest{Reason: "r"}},
 		{method: "POST", path: "/v1/entries/" + e.ID + "/renew"},

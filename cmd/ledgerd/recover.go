@@ -226,17 +226,8 @@ func (r *recovery) catchUp(ctx context.Context) error {
 		forked[m.WindowID.String()] = true
 	}
 	for _, c := range r.copies {
-		for id, list := range c.records {
-			if forked[id] {
-				delete(c.records, id)
-				continue
-			}
-			w, err := r.store.FindWindow(ctx, uuid.MustParse(id))
-			if err == nil { // an earlier mirror may have brought it
-				c.records[id] = slices.DeleteFunc(list, func(rec journal.Record) bool { return rec.Number <= w.Head.Number })
-			} else if ledger.CodeOf(err) != ledger.CodeNotFound {
-				return err
-			}
+		if err := r.leaveOut(ctx, c, forked); err != nil {
+			return err
 		}
 		if err := c.absorb(ctx, r.store); err != nil {
 			return err
@@ -255,6 +246,23 @@ func (r *recovery) catchUp(ctx context.Context) error {
 		return err
 	}
 	return r.vigil.mirrors.start(ctx, r.store)
+}
+
+// leaveOut takes from a copy what an earlier mirror has brought already, and windows that have two histories.
+func (r *recovery) leaveOut(ctx context.Context, c *mirrorCopy, forked map[string]bool) error {
+	for id, list := range c.records {
+		if forked[id] {
+			delete(c.records, id)
+			continue
+		}
+		w, err := r.store.FindWindow(ctx, uuid.MustParse(id))
+		if err == nil {
+			c.records[id] = slices.DeleteFunc(list, func(rec journal.Record) bool { return rec.Number <= w.Head.Number })
+		} else if ledger.CodeOf(err) != ledger.CodeNotFound {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *recovery) reborn(ctx context.Context) error {

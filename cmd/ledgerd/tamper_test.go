@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -21,10 +20,8 @@ import (
 	"sideledger/ledger/journal"
 )
 
-const (
-	tampers = 200
-	cleans  = 1000
-)
+// tampers is how many random edits are made.
+const tampers = 200
 
 // A burglar edits a copy of a ledger's database, as somebody would who can write the file.
 type burglar struct {
@@ -242,6 +239,7 @@ func (b *burglar) rechain(w any, n int64, body []byte) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	defer rows.Close()
 	type rec struct {
 		n          int64
 		body, hash []byte
@@ -254,9 +252,10 @@ func (b *burglar) rechain(w any, n int64, body []byte) {
 		}
 		list = append(list, r)
 	}
-	if err := rows.Close(); err != nil {
+	if err := rows.Err(); err != nil {
 		b.t.Fatal(err)
 	}
+	_ = rows.Close() // the one connection is needed for what follows
 	prev := [32]byte(list[0].hash)
 	for _, r := range list[1:] {
 		if r.n == n {
@@ -420,41 +419,5 @@ func TestTamperedMirror(t *testing.T) {
 				t.Errorf("edit %d of record %d of window %s: found %v", i%3, r.Record.Number, r.Record.WindowID, bad)
 			}
 		}
-	}
-}
-
-// A thousand clean ledgers, in as many states, raise no alarm, and neither do their exports.
-func TestCleanLedgersRaiseNoAlarm(t *testing.T) {
-	n, ledgers := cleans, 20
-	if testing.Short() {
-		n, ledgers = 100, 4
-	}
-	for l := range ledgers {
-		h := newHouse(t, l%2 == 0)
-		h.serve()
-		rnd := rand.New(rand.NewPCG(uint64(l), 9)) //nolint:gosec // a seed
-		var dirs []string
-		if h.mirror != "" {
-			dirs = []string{h.mirror}
-		}
-		for i := range n / ledgers {
-			h.busy(rnd, 2)
-			if i%3 == 0 {
-				if _, _, err := h.parts.vigil.Signed(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			bad, err := h.parts.verify(t.Context(), &env{stderr: io.Discard}, verifyWith{dirs: dirs})
-			if err != nil || len(bad) > 0 {
-				t.Fatalf("ledger %d, state %d: %v, %v", l, i, bad, err)
-			}
-		}
-		for _, w := range h.windows() {
-			report, err := journal.Verify(strings.NewReader(h.read("/v1/windows/" + w.ID + "/journal")))
-			if err != nil || !report.OK {
-				t.Fatalf("the export of a clean window: %+v, %v", report, err)
-			}
-		}
-		h.stop()
 	}
 }

@@ -194,18 +194,28 @@ func (v *vigil) missing(ctx context.Context, from string, seen *journal.Mirror) 
 		}
 		out = append(out, *m)
 	}
-	if len(out) > 0 || len(seen.Signed) == 0 {
+	if len(out) > 0 {
 		return out, nil
+	}
+	return v.missingLeaves(ctx, from, seen)
+}
+
+// missingLeaves compares the newest signed head of a mirror with the ledger's leaves.
+func (v *vigil) missingLeaves(ctx context.Context, from string, seen *journal.Mirror) ([]ledger.Missing, error) {
+	if len(seen.Signed) == 0 {
+		return nil, nil
 	}
 	last, err := heads.Open(seen.Signed[len(seen.Signed)-1].Note, v.key.Verifier())
 	if err != nil || last.Origin != v.name+"/"+strconv.FormatInt(v.incarnation, 10) {
 		return nil, nil //nolint:nilerr // signed by an earlier key, or before a loss that was accepted: it says nothing of now
 	}
 	leaves, err := v.store.Leaves(ctx)
-	if err == nil && int64(len(leaves)) < last.Size {
-		out = append(out, ledger.Missing{From: "mirror " + from, Detail: fmt.Sprintf("the newest signed head there has %d leaves, and %d are here", last.Size, len(leaves))})
+	if err != nil || int64(len(leaves)) >= last.Size {
+		return nil, err
 	}
-	return out, err
+	return []ledger.Missing{{
+		From: "mirror " + from, Detail: fmt.Sprintf("the newest signed head there has %d leaves, and %d are here", last.Size, len(leaves)),
+	}}, nil
 }
 
 // look compares one head that somebody knows with the ledger; nil: it is here.
@@ -281,7 +291,7 @@ func (v *vigil) Check(ctx context.Context, kept string) error {
 }
 
 func (v *vigil) alarm(ctx context.Context) {
-	v.log.ErrorContext(ctx, "safe mode: "+v.Safe().Text())
+	v.log.ErrorContext(ctx, "safe mode", slog.String("err", v.Safe().Text()))
 	v.once.Do(func() { close(v.danger) })
 }
 

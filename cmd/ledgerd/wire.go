@@ -72,8 +72,10 @@ func openParts(ctx context.Context, e *env, c Config, recovering bool) (*parts, 
 		return nil, err
 	}
 	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), log: e.log}
-	p.ledger = ledger.New(ledger.Config{Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker,
-		RefuseSnapshot: len(c.Mirror) == 0 && !c.OutsideSnapshot})
+	p.ledger = ledger.New(ledger.Config{
+		Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker,
+		RefuseSnapshot: len(c.Mirror) == 0 && !c.OutsideSnapshot,
+	})
 	return p, nil
 }
 

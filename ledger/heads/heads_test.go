@@ -98,10 +98,9 @@ func TestSigner(t *testing.T) {
 	s := NewSigner(SignerConfig{Log: log, Key: k, Origin: "sideledger/test/1", Clock: func() time.Time { return at }, Sinks: []Sink{out}})
 	var notes []Checkpoint
 	for i := range 30 {
-		switch {
-		case i%4 == 0:
+		if i%4 == 0 {
 			log.heads = append(log.heads, leaf(fmt.Sprintf("w%d", i), 1))
-		default:
+		} else {
 			log.heads[i%len(log.heads)] = leaf(log.heads[i%len(log.heads)].WindowID, i+1)
 		}
 		out.fail = i == 11 // what it missed comes with the next

@@ -147,20 +147,20 @@ func (m *Mirror) segment(dir fs.FS, name string) error {
 			return fmt.Errorf("read mirror segment %s: %w", name, err)
 		}
 		whole := err == nil
-		if len(line) > 0 {
-			problem := "the line is not whole"
-			if whole {
-				if problem, err = m.line(line); err != nil {
-					return err
-				}
+		problem := ""
+		switch {
+		case whole:
+			if problem, err = m.line(line); err != nil {
+				return err
 			}
-			if held.Problem != "" && problem == "" {
-				m.Damages = append(m.Damages, held)
-				held = Damage{}
-			}
-			if problem != "" && held.Problem == "" {
-				held = Damage{Problem: fmt.Sprintf("segment %s, line %d: %s", name, n, problem)}
-			}
+		case len(line) > 0:
+			problem = "the line is not whole"
+		}
+		switch {
+		case problem != "" && held.Problem == "":
+			held = Damage{Problem: fmt.Sprintf("segment %s, line %d: %s", name, n, problem)}
+		case problem == "" && whole:
+			m.damaged(&held)
 		}
 		if !whole {
 			if held.Problem != "" {
@@ -168,6 +168,14 @@ func (m *Mirror) segment(dir fs.FS, name string) error {
 			}
 			return nil
 		}
+	}
+}
+
+// damaged keeps a bad line that a good one follows.
+func (m *Mirror) damaged(held *Damage) {
+	if held.Problem != "" {
+		m.Damages = append(m.Damages, *held)
+		*held = Damage{}
 	}
 }
 
@@ -245,13 +253,23 @@ func (m *Mirror) take(r Mirrored) error {
 		}
 		return nil
 	case r.Number > have+1:
-		if old, twice := t.early[r.Number]; twice && (old.Hash != r.Hash || !bytes.Equal(old.Body, r.Body)) {
-			m.spoil(r.WindowID, r.Number, "it stands there twice with different bytes")
-			return nil
-		}
-		t.early[r.Number] = r
+		m.early(t, r)
 		return nil
 	}
+	return m.follow(t, r)
+}
+
+// early keeps a record whose predecessor is still to come.
+func (m *Mirror) early(t *thread, r Mirrored) {
+	if old, twice := t.early[r.Number]; twice && (old.Hash != r.Hash || !bytes.Equal(old.Body, r.Body)) {
+		m.spoil(r.WindowID, r.Number, "it stands there twice with different bytes")
+		return
+	}
+	t.early[r.Number] = r
+}
+
+// follow takes the next record of a window, and those that waited for it.
+func (m *Mirror) follow(t *thread, r Mirrored) error {
 	for ok := true; ok && !t.bad; r, ok = t.early[r.Number+1] {
 		delete(t.early, r.Number)
 		if Chain(t.before(r.Number), r.Body) != r.Hash {

@@ -135,7 +135,7 @@ func (f *Folder) next() error {
 		_, _ = fmt.Sscanf(filepath.Base(names[len(names)-1]), "%016d-", &last)
 	}
 	name := fmt.Sprintf("%016d-%s%s", max(f.clock().UnixMicro(), last+1), hex.EncodeToString(random), journal.SegmentSuffix)
-	file, err := os.OpenFile(filepath.Join(f.dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(filepath.Join(f.dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // a name of ours in the folder that the operator names
 	if err != nil {
 		return err
 	}

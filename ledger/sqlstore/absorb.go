@@ -136,6 +136,34 @@ func (b *batch) replace(windowID uuid.UUID, built *ledger.Rebuilt) error {
 			return err
 		}
 	}
+	if err := b.insertEntries(built); err != nil {
+		return err
+	}
+	for i := range built.Rollbacks {
+		row, err := rollbackToRow(&built.Rollbacks[i])
+		if err == nil {
+			err = b.c.insert(b.ctx, rollbackTable, 1, func(int) []any { return row.args() })
+		}
+		if err != nil {
+			return fmt.Errorf("insert rollbacks: %w", err)
+		}
+	}
+	row, err := windowToRow(&built.Window)
+	if err != nil {
+		return err
+	}
+	if built.Window.ID != windowID {
+		return ledger.Conflict("absorb records", windowID.String(), "the records are of another window")
+	}
+	n, err := b.c.touch(b.ctx, "UPDATE windows SET "+set(windowTable.columns[1:])+" WHERE id = ?", append(row.args()[1:], windowID)...)
+	if err == nil && n != 1 {
+		err = fmt.Errorf("write window %s: it is not there", windowID)
+	}
+	return err
+}
+
+// insertEntries adds the entries and their attempts.
+func (b *batch) insertEntries(built *ledger.Rebuilt) error {
 	entries := make([]*entryRow, 0, len(built.Entries))
 	for i := range built.Entries {
 		row, err := entryToRow(&built.Entries[i])
@@ -154,27 +182,7 @@ func (b *batch) replace(windowID uuid.UUID, built *ledger.Rebuilt) error {
 			return fmt.Errorf("insert attempts: %w", err)
 		}
 	}
-	for i := range built.Rollbacks {
-		row, err := rollbackToRow(&built.Rollbacks[i])
-		if err != nil {
-			return err
-		}
-		if err := b.c.insert(b.ctx, rollbackTable, 1, func(int) []any { return row.args() }); err != nil {
-			return fmt.Errorf("insert rollbacks: %w", err)
-		}
-	}
-	row, err := windowToRow(&built.Window)
-	if err != nil {
-		return err
-	}
-	if built.Window.ID != windowID {
-		return ledger.Conflict("absorb records", windowID.String(), "the records are of another window")
-	}
-	n, err := b.c.touch(b.ctx, "UPDATE windows SET "+set(windowTable.columns[1:])+" WHERE id = ?", append(row.args()[1:], windowID)...)
-	if err == nil && n != 1 {
-		err = fmt.Errorf("write window %s: it is not there", windowID)
-	}
-	return err
+	return nil
 }
 
 // Empty reports whether the database holds no window and no token.

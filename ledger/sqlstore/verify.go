@@ -125,17 +125,23 @@ func (v *verification) follow(r *recordRow) (problem string) {
 	case body.Number != r.Number || body.Kind != r.Kind || body.WindowID != v.id || body.EntryID != r.EntryID || body.RollbackID != r.RollbackID:
 		return "the columns of its row are not what it says"
 	}
+	if at, err := timeOf(r.Body); err != nil || micros(at) != r.At {
+		return "the time of its row is not what it says"
+	}
+	v.last = ledger.Head{Number: r.Number, Hash: hash}
+	return v.apply(r)
+}
+
+// apply takes a record into what the rows should be.
+func (v *verification) apply(r *recordRow) (problem string) {
 	rec, err := r.record()
 	if err == nil {
 		err = v.built.Apply(rec)
 	}
 	if err != nil {
+		v.last.Number-- // it is this one that is bad
 		return "it cannot be read: " + err.Error()
 	}
-	if at, err := timeOf(r.Body); err != nil || micros(at) != r.At {
-		return "the time of its row is not what it says"
-	}
-	v.last = ledger.Head{Number: r.Number, Hash: hash}
 	return ""
 }
 
