@@ -122,7 +122,11 @@ func TestTornTail(t *testing.T) {
 		if m := read(t, f); m.Heads["w"].Number < 10 || len(m.Damages) > 0 {
 			t.Errorf("%s: %+v", name, m)
 		}
-		write(t, f, whole[10:]...)
+		write(t, f, whole[10]) // shorter than some of the tails
+		if m := read(t, f); m.Heads["w"].Number != 11 || len(m.Damages) > 0 || len(m.Torn) > 0 {
+			t.Errorf("%s, after one record more: %+v", name, m)
+		}
+		write(t, f, whole[11:]...)
 		if m := read(t, f); m.Heads["w"].Number != 20 || len(m.Damages) > 0 || len(m.Torn) > 0 || len(segmentsOf(t, dir)) != 1 {
 			t.Errorf("%s, after more was written: %+v", name, m)
 		}
