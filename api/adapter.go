@@ -37,6 +37,8 @@ type answer struct {
 	body    any               // written as JSON; a file as it is
 	version int64             // journal number of what is shown, its ETag; 0: none
 	hashed  bool              // its ETag is over its bytes
+	window  uuid.UUID         // whose head is head; zero: it shows no head
+	head    ledger.Head       // a record of the window's journal that the answer rests on
 	header  map[string]string // further headers
 }
 
@@ -56,7 +58,7 @@ func reads(fn func(ctx context.Context, in *call) (answer, error)) exec {
 		if err != nil {
 			return err
 		}
-		return a.write(c, ans)
+		return a.write(c, a.sealed(ans))
 	}
 }
 
@@ -84,7 +86,9 @@ func changes[B, R any](run func(ctx context.Context, in *call, body *B) (R, erro
 func settles[B, R any](run func(ctx context.Context, in *call, body *B) (R, error), render func(R) answer,
 	settle func(ctx context.Context, in *call, r R) (R, error),
 ) exec {
+	plain := render
 	return func(a *API, c echo.Context, in *call) error {
+		render := func(r R) answer { return a.sealed(plain(r)) }
 		checked := func(ctx context.Context) (R, error) {
 			body := new(B)
 			if err := in.decode(body); err != nil {
@@ -131,6 +135,9 @@ func (a *API) adapt(r route, op *operation) echo.HandlerFunc {
 			in.actor = actor
 			ctx = ledger.WithActor(ctx, actor)
 			c.SetRequest(c.Request().WithContext(ctx))
+			if err := a.checkKept(ctx, in.header.Values(wire.HeaderHead)); err != nil {
+				return err
+			}
 		}
 		if err := in.parse(c, op); err != nil {
 			return err
@@ -142,6 +149,9 @@ func (a *API) adapt(r route, op *operation) echo.HandlerFunc {
 			if err := in.take(c, op, r.limit); err != nil {
 				return err
 			}
+		}
+		if safe := a.safe(); safe != nil && r.method == http.MethodPost && !r.looks {
+			return a.aside(c, r, in, safe)
 		}
 		return r.run(a, c, in)
 	}
@@ -221,6 +231,7 @@ func (a *API) around(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cache-Control", "no-store")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
+		a.warn(h)
 		defer func() {
 			a.metrics.answered(c, time.Since(began))
 			a.log.DebugContext(c.Request().Context(), "answered", slog.String("request_id", id), slog.String("route", routeName(c)),

@@ -56,7 +56,7 @@ func TestDocumentIsTrue(t *testing.T) {
 
 // Every route by every role, in its own and in another window. A new route fails here until it has a rule.
 func TestRolesByRoute(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, watched(&fakeVigil{}))
 	tokens := map[string]string{
 		"viewer": b.token(ledger.Token{Role: ledger.RoleViewer}), "operator": b.token(ledger.Token{Role: ledger.RoleOperator}),
 		"admin": b.admin, "nobody": "-", "stranger": "sl_no_such_token",
@@ -71,7 +71,7 @@ func TestRolesByRoute(t *testing.T) {
 	reads := []string{
 		"GET /v1/windows", "GET /v1/windows/:id", "GET /v1/windows/:id/events", "GET /v1/windows/:id/journal",
 		"GET /v1/windows/:id/entries", "GET /v1/entries/:id", "GET /v1/rollbacks/:id", "GET /v1/rollbacks/:id/events", "GET /v1/systems",
-		"GET /metrics", "GET /openapi.json", "GET /docs",
+		"GET /metrics", "GET /openapi.json", "GET /docs", "GET /v1/head",
 	}
 	changes := []string{
 		"POST /v1/windows", "POST /v1/windows/:id/seal", "POST /v1/windows/:id/reopen", "POST /v1/windows/:id/keep",

@@ -69,7 +69,11 @@ func batchRecorded(list []ledger.Recorded) answer {
 	for _, r := range list {
 		out.Items = append(out.Items, entryToWire(r.Entry))
 	}
-	return answer{status: http.StatusCreated, body: out}
+	ans := answer{status: http.StatusCreated, body: out}
+	if n := len(list); n > 0 {
+		ans.window, ans.head = list[n-1].Entry.WindowID, list[n-1].Entry.Journal
+	}
+	return ans
 }
 
 func (a *API) getEntry(ctx context.Context, in *call) (answer, error) {
@@ -208,7 +212,7 @@ func (a *API) await(ctx context.Context, windowID uuid.UUID, most time.Duration,
 }
 
 func entryAnswer(e *ledger.Entry) answer {
-	return answer{body: entryToWire(e), version: e.Journal.Number}
+	return answer{body: entryToWire(e), version: e.Journal.Number, window: e.WindowID, head: e.Journal}
 }
 
 // draftOf reads a posted entry; at is where it stands in the body.

@@ -14,6 +14,8 @@ type route struct {
 	// recorder says what a recorder may do here, whatever role says.
 	recorder recorderRule
 	stream   bool  // the answer comes in pieces and may take long
+	looks    bool  // a POST that changes nothing
+	fact     bool  // it may report an effect that is there: never refused, see aside
 	limit    int64 // bytes of the body; 0: maxBody
 	run      exec
 }
@@ -49,19 +51,19 @@ func (a *API) routes() []route {
 		{method: get, path: "/v1/windows/:id/journal", role: viewer, stream: true, run: streams(a.windowJournal)},
 
 		{method: get, path: "/v1/windows/:id/entries", role: viewer, recorder: recorderList, run: reads(a.listEntries)},
-		{method: post, path: "/v1/windows/:id/entries", role: operator, recorder: recorderWindow, run: changes(a.recordEntry, entryRecorded)},
+		{method: post, path: "/v1/windows/:id/entries", role: operator, recorder: recorderWindow, fact: true, run: changes(a.recordEntry, entryRecorded)},
 		{
-			method: post, path: "/v1/windows/:id/entries/batch", role: operator, recorder: recorderWindow, limit: maxBatch,
+			method: post, path: "/v1/windows/:id/entries/batch", role: operator, recorder: recorderWindow, fact: true, limit: maxBatch,
 			run: changes(a.recordBatch, batchRecorded),
 		},
 		{method: get, path: "/v1/entries/:id", role: viewer, recorder: recorderOwn, run: reads(a.getEntry)},
-		{method: post, path: "/v1/entries/:id/applied", role: operator, recorder: recorderEntry, run: changes(a.reportApplied, entryAnswer)},
+		{method: post, path: "/v1/entries/:id/applied", role: operator, recorder: recorderEntry, fact: true, run: changes(a.reportApplied, entryAnswer)},
 		{method: post, path: "/v1/entries/:id/void", role: operator, recorder: recorderEntry, run: changes(a.voidEntry, entryAnswer)},
 		{method: post, path: "/v1/entries/:id/renew", role: operator, recorder: recorderEntry, run: changes(a.renewEntry, entryAnswer)},
 		{method: post, path: "/v1/entries/:id/resolve", role: operator, run: settles(a.resolveEntry, entryAnswer, a.awaitEntry)},
 
 		{method: get, path: "/v1/windows/:id/plan", role: operator, stream: true, run: streams(a.planWindow)},
-		{method: post, path: "/v1/windows/:id/verify", role: operator, run: changes(a.verifyWindow, verified)},
+		{method: post, path: "/v1/windows/:id/verify", role: operator, looks: true, run: changes(a.verifyWindow, verified)},
 		{method: post, path: "/v1/windows/:id/rollbacks", role: operator, run: settles(a.startRollback, rollbackStarted, a.awaitRollback)},
 		{method: get, path: "/v1/rollbacks/:id", role: viewer, run: reads(a.getRollback)},
 		{method: post, path: "/v1/rollbacks/:id/pause", role: operator, run: changes(a.pauseRollback, rollbackAnswer)},
@@ -70,6 +72,7 @@ func (a *API) routes() []route {
 		{method: post, path: "/v1/rollbacks/:id/confirm", role: operator, run: changes(a.confirmRollback, rollbackAnswer)},
 		{method: get, path: "/v1/rollbacks/:id/events", role: viewer, stream: true, run: streams(a.rollbackEvents)},
 
+		{method: get, path: "/v1/head", role: viewer, run: reads(a.signedHead)},
 		{method: get, path: "/v1/systems", role: viewer, run: reads(a.listSystems)},
 		{method: get, path: "/livez", role: open, run: reads(a.live)},
 		{method: get, path: "/readyz", role: open, run: reads(a.ready)},

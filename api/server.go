@@ -40,7 +40,10 @@ func (a *API) ready(ctx context.Context, _ *call) (answer, error) {
 		a.log.WarnContext(ctx, "not ready", slog.String("err", err.Error()))
 		return answer{}, &ledger.Error{Code: ledger.CodeUnavailable, Op: "check readiness", Msg: "the server is not ready; its log says why"}
 	}
-	return answer{body: wire.Status{Status: "ok"}}, nil
+	if safe := a.safe(); safe != nil {
+		return answer{}, safe.Err("check readiness")
+	}
+	return answer{body: wire.Status{Status: "ok", Warnings: a.warnings()}}, nil
 }
 
 func (a *API) version(context.Context, *call) (answer, error) {

@@ -67,7 +67,7 @@ func (a *API) keepWindow(ctx context.Context, in *call, b *wire.ReasonRequest) (
 }
 
 func windowAnswer(w *ledger.WindowView) answer {
-	return answer{body: windowToWire(w), version: w.Head.Number}
+	return answer{body: windowToWire(w), version: w.Head.Number, window: w.ID, head: w.Head}
 }
 
 func windowOpened(w *ledger.WindowView) answer {

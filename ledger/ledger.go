@@ -13,15 +13,18 @@ type Ledger struct {
 	log     *slog.Logger
 	waker   Waker
 	feed    *feed
+	mortal  bool
 }
 
-// Config is what a Ledger needs. Every field is required.
+// Config is what a Ledger needs. Every field is required, but for RefuseSnapshot.
 type Config struct {
 	Store   Store
 	Systems Systems
 	Clock   Clock
 	Log     *slog.Logger
 	Waker   Waker
+	// RefuseSnapshot refuses windows that name a snapshot: nothing says that it is not restored over this ledger too.
+	RefuseSnapshot bool
 }
 
 // A Waker tells a runner that a rollback is due. Losing a wake-up is harmless: a start and a slow sweep
@@ -33,5 +36,5 @@ type Waker interface {
 
 // New returns a Ledger over its parts.
 func New(c Config) *Ledger {
-	return &Ledger{store: c.Store, systems: c.Systems, clock: c.Clock, log: c.Log, waker: c.Waker, feed: newFeed()}
+	return &Ledger{store: c.Store, systems: c.Systems, clock: c.Clock, log: c.Log, waker: c.Waker, feed: newFeed(), mortal: c.RefuseSnapshot}
 }

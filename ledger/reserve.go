@@ -35,6 +35,8 @@ var uses = map[string]Use{
 	"cancel rollback":  UseUndo,
 	"resolve entry":    UseUndo,
 
+	"recover window": UseUndo,
+
 	"ask for a second word": UseUndo,
 	"confirm rollback":      UseUndo,
 

@@ -17,6 +17,10 @@ func (l *Ledger) OpenWindow(ctx context.Context, d WindowDraft) (*WindowView, er
 	if err := checkWindow(&d); err != nil {
 		return nil, err
 	}
+	if d.Snapshot != "" && l.mortal {
+		return nil, Invalid("/snapshot", "a snapshot that is restored over this ledger takes it back too: give the ledger a `mirror:` in its "+
+			"configuration, or say `outside_snapshot: true` there if no snapshot is ever restored over it; or leave this field out")
+	}
 	var err error
 	if d.Restore, err = l.checkRestore(d.Restore); err != nil {
 		return nil, err

@@ -46,6 +46,9 @@ type Config struct {
 	// PauseFunc waits between tries and returns early with the context's error; nil: a timer.
 	PauseFunc func(ctx context.Context, d time.Duration) error
 	UserAgent string // empty: "sideledger"
+	Heads     Heads  // nil: none are kept
+	// WarnFunc is told what the server warns of (Ledger-Warning), with every answer; nil: nobody is.
+	WarnFunc func(text string)
 }
 
 func (c *Config) validate() error {
@@ -65,6 +68,8 @@ type Client struct {
 	base  string
 	tries int
 	pause func(context.Context, time.Duration) error
+	heads Heads
+	warn  func(string)
 }
 
 // New returns a client. It makes no call.
@@ -76,7 +81,7 @@ func New(c Config) (*Client, error) {
 	if t == nil {
 		t = &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second, ForceAttemptHTTP2: true}
 	}
-	cl := &Client{base: strings.TrimRight(c.URL, "/"), tries: c.Tries, pause: c.PauseFunc}
+	cl := &Client{base: strings.TrimRight(c.URL, "/"), tries: c.Tries, pause: c.PauseFunc, heads: c.Heads, warn: c.WarnFunc}
 	if cl.tries <= 0 {
 		cl.tries = defaultTries
 	}
@@ -206,6 +211,7 @@ func (c *Client) request(ctx context.Context, call Call) *resty.Request {
 	if call.Key != "" {
 		req.SetHeader(wire.HeaderIdempotencyKey, call.Key)
 	}
+	c.sendHeads(call.Path, req.Header)
 	return req
 }
 
@@ -248,6 +254,7 @@ func (c *Client) open(ctx context.Context, call Call) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", call.Method, pathOnly(call.Path), err)
 	}
+	c.saw(r.RawResponse.Header)
 	if resp := r.RawResponse; resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return resp, nil
 	}

@@ -34,5 +34,6 @@ type Version struct {
 
 // A Status is what /livez and /readyz answer.
 type Status struct {
-	Status string `json:"status"` // ok; of /readyz also full: the disk is, and nothing new is taken
+	Status   string   `json:"status"`            // ok; of /readyz also full: the disk is, and nothing new is taken; unavailable
+	Warnings []string `json:"warnings,omitzero"` // promises that are not kept right now; nil: none
 }

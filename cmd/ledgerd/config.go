@@ -27,6 +27,11 @@ type Config struct {
 	// Reserve is how much space is kept on the disk of an embedded ledger for rollbacks, such as 64MiB; 0: none.
 	Reserve string                              `yaml:"reserve"`
 	Systems map[string]remediators.SystemConfig `yaml:"systems"`
+	Mirror  MirrorConfigs                       `yaml:"mirror"` // get every journal record before it is answered; none: none
+	// OutsideSnapshot: no snapshot that a window names is restored over this ledger. Without a mirror a window that
+	// names a snapshot is refused unless this is said.
+	OutsideSnapshot bool   `yaml:"outside_snapshot"`
+	NoteKey         string `yaml:"note_key"` // file of the key that heads are signed with; default: beside the database
 
 	reserve int64 // bytes; set by lockLedger, since one process alone may keep it
 }
@@ -123,8 +128,10 @@ func (c *Config) validate() error {
 	case !strings.HasPrefix(c.Database, "sqlite:") && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://"):
 		return errors.New("database: want sqlite:FILE or postgres://…")
 	}
-	_, err = c.reserveBytes()
-	return err
+	if _, err = c.reserveBytes(); err != nil {
+		return err
+	}
+	return c.Mirror.validate()
 }
 
 // reserveBytes reads Reserve.

@@ -169,10 +169,14 @@ type counting struct {
 	mu    sync.Mutex
 	state map[string]string
 	calls []string
+	onPut func(at string) // called before a changing call has its effect; nil: nothing
 }
 
 func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
+	if r.Method == http.MethodPut && c.onPut != nil {
+		c.onPut(r.URL.Path)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r.Method == http.MethodPut {

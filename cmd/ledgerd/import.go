@@ -49,6 +49,9 @@ func runImport(cmd *cobra.Command, e *env, f *configFlags, dir string) error {
 		return err
 	}
 	defer p.close()
+	if err := p.watch(cmd.Context(), e, false); err != nil {
+		return err
+	}
 	i, err := newImporter(cmd.Context(), p, dir)
 	if err != nil {
 		return err
@@ -70,6 +73,8 @@ type importer struct {
 	secret  string
 	keep    string            // file that keeps the secret until everything is taken in
 	windows map[string]string // id in the file → id in the ledger
+	// lostFunc gives a window in the place of one that is not there any more; nil: that is an error.
+	lostFunc func(window string) (string, error)
 }
 
 // newImporter returns an importer with a token of its own. The token outlives an interrupted import, since
@@ -151,6 +156,9 @@ func (i *importer) send(ctx context.Context, e *env, c wire.SpoolCall) error {
 	req.Header.Set("Idempotency-Key", c.Key)
 	w := httptest.NewRecorder()
 	i.api.ServeHTTP(w, req)
+	if w.Code == http.StatusNotFound && i.lostFunc != nil {
+		return i.sendLost(ctx, e, c)
+	}
 	if w.Code >= http.StatusBadRequest {
 		return fmt.Errorf("%s %s answered %d: %s", c.Method, path, w.Code, strings.TrimSpace(w.Body.String()))
 	}
@@ -161,4 +169,20 @@ func (i *importer) send(ctx context.Context, e *env, c wire.SpoolCall) error {
 	i.windows[c.Makes] = id
 	_, err := fmt.Fprintln(e.stdout, id)
 	return err
+}
+
+// sendLost makes a call again that is about something which was lost. A fact of a lost window goes into another window; a report
+// on a lost entry has nothing to stand on: it is said and left in the file.
+func (i *importer) sendLost(ctx context.Context, e *env, c wire.SpoolCall) error {
+	window, rest, _ := strings.Cut(strings.TrimPrefix(c.Path, "/v1/windows/"), "/")
+	if rest == "" || i.windows[window] != "" {
+		_, _ = fmt.Fprintf(e.stderr, "left out: %s names an entry that was lost: look at its third party by hand\n", c.Path)
+		return nil
+	}
+	id, err := i.lostFunc(window)
+	if err != nil {
+		return err
+	}
+	i.windows[window] = id
+	return i.send(ctx, e, c)
 }

@@ -55,6 +55,9 @@ func runRollback(ctx context.Context, e *env, o *rollbackOptions) error {
 		return err
 	}
 	defer p.close()
+	if err := p.watch(ctx, e, false); err != nil {
+		return err
+	}
 	ctx = ledger.WithActor(ctx, ledger.Actor{TokenID: "local", Role: ledger.RoleAdmin})
 	started, err := p.ledger.StartRollback(ctx, id, ledger.RollbackRequest{Reason: o.reason, RestoreSnapshot: o.restore})
 	if err != nil {

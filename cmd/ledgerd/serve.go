@@ -27,7 +27,8 @@ const (
 
 type serveOptions struct {
 	configFlags
-	paused bool
+	paused        bool
+	withoutMirror bool
 }
 
 func newServe(e *env) *cobra.Command {
@@ -44,6 +45,7 @@ Do not run it on a host that the upgrade changes or that a snapshot restore take
 	}
 	o.AddFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&o.paused, "paused", false, "pause unfinished rollbacks instead of going on with them")
+	cmd.Flags().BoolVar(&o.withoutMirror, "without-mirror", false, "record although the configured mirror is away; what is recorded is lost with this host")
 	return cmd
 }
 
@@ -62,6 +64,9 @@ func runServe(ctx context.Context, e *env, o *serveOptions) error {
 		return err
 	}
 	defer p.close()
+	if err := p.watch(ctx, e, o.withoutMirror); err != nil {
+		return err
+	}
 	if err := p.checkInUse(ctx); err != nil {
 		return err
 	}
@@ -77,7 +82,7 @@ func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 	defer stop()
 	a, err := api.New(api.Config{
 		Ledger: p.ledger, Log: p.log, Clock: time.Now, Version: versionText(), BehindProxy: p.config.BehindProxy,
-		ReadyFunc: p.store.Ping,
+		ReadyFunc: p.store.Ping, Vigil: p.vigil,
 	})
 	if err != nil {
 		return err
@@ -92,8 +97,9 @@ func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		p.newRunner(p.config.sqliteFile() != "", o.paused).Run(ctx)
+		p.runRollbacks(ctx, o.paused)
 	}()
+	go p.vigil.sign(ctx)
 	go p.chores(ctx, o)
 	p.log.InfoContext(ctx, "serving", slog.String("address", listener.Addr().String()), slog.String("version", versionText()))
 	select {
@@ -109,6 +115,23 @@ func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 		return nil
 	}
 	return err
+}
+
+// runRollbacks runs rollbacks until ctx ends or the ledger enters safe mode.
+func (p *parts) runRollbacks(ctx context.Context, paused bool) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-p.vigil.danger:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	if p.vigil.Safe() == nil {
+		p.newRunner(p.config.sqliteFile() != "", paused).Run(ctx)
+	}
+	<-ctx.Done()
 }
 
 func (p *parts) listen(srv *http.Server, l net.Listener) error {
@@ -134,6 +157,9 @@ func (p *parts) chores(ctx context.Context, o *serveOptions) {
 			p.reload(ctx, o)
 			p.lookUp(ctx)
 		case <-prune.C:
+			if p.vigil.Safe() != nil {
+				continue // what is here is evidence
+			}
 			if _, err := p.store.PruneReplies(ctx); err != nil {
 				p.log.WarnContext(ctx, "old answers could not be removed", slog.Any("err", err))
 			}

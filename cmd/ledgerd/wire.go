@@ -39,23 +39,29 @@ type parts struct {
 	registry *remediators.Registry
 	waker    *runner.Waker
 	ledger   *ledger.Ledger
+	vigil    *vigil // nil: nothing is recorded by this command
 	log      *slog.Logger
 }
 
-// openStore opens the database and brings its schema up to date.
-func openStore(ctx context.Context, c Config, log *slog.Logger) (*sqlstore.Store, error) {
-	store, err := sqlstore.Open(ctx, sqlstore.Config{URL: c.Database, Clock: time.Now, Log: log, Reserve: c.reserve})
+// openStore opens the database and brings its schema up to date. recovering: changes are made in safe mode too.
+func openStore(ctx context.Context, c Config, log *slog.Logger, recovering bool) (*sqlstore.Store, error) {
+	store, err := sqlstore.Open(ctx, sqlstore.Config{URL: c.Database, Clock: time.Now, Log: log, Reserve: c.reserve, Recovering: recovering})
 	if err != nil {
 		return nil, err
 	}
-	if err := store.Migrate(ctx); err != nil {
+	if err = store.Migrate(ctx); err == nil {
+		err = store.LoadSafe(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return store, nil
 }
 
 // open wires the parts over a migrated database. Close them when done.
-func open(ctx context.Context, e *env, c Config) (*parts, error) {
+func open(ctx context.Context, e *env, c Config) (*parts, error) { return openParts(ctx, e, c, false) }
+
+func openParts(ctx context.Context, e *env, c Config, recovering bool) (*parts, error) {
 	registry, warnings, err := remediators.NewRegistry(remediators.Options{
 		Systems: c.Systems, Factories: factories(), Clock: time.Now, Log: e.log, Getenv: e.getenv,
 	})
@@ -65,12 +71,15 @@ func open(ctx context.Context, e *env, c Config) (*parts, error) {
 	for _, w := range warnings {
 		e.log.WarnContext(ctx, "configuration", slog.String("system", w.System), slog.String("warning", w.String()))
 	}
-	store, err := openStore(ctx, c, e.log)
+	store, err := openStore(ctx, c, e.log, recovering)
 	if err != nil {
 		return nil, err
 	}
 	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), log: e.log}
-	p.ledger = ledger.New(ledger.Config{Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker})
+	p.ledger = ledger.New(ledger.Config{
+		Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker,
+		RefuseSnapshot: len(c.Mirror) == 0 && !c.OutsideSnapshot,
+	})
 	return p, nil
 }
 
@@ -78,6 +87,11 @@ func (p *parts) close() {
 	p.registry.Close()
 	if err := p.store.Close(); err != nil {
 		p.log.Error("close database", slog.Any("err", err))
+	}
+	if p.vigil != nil {
+		if err := p.vigil.close(); err != nil {
+			p.log.Error("close mirrors", slog.Any("err", err))
+		}
 	}
 }
 

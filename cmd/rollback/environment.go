@@ -58,7 +58,7 @@ func (a *app) server() (*client.Client, error) {
 		return nil, err
 	}
 	return client.New(client.Config{
-		URL: base, Token: token, UserAgent: "sideledger-rollback/" + versionOf(),
+		URL: base, Token: token, UserAgent: "sideledger-rollback/" + versionOf(), Heads: a.keptHeads(base), WarnFunc: a.warnOnce(),
 		Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 			TLSHandshakeTimeout: 2 * dialTimeout, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,
@@ -98,16 +98,19 @@ func checkToken(name, t string) (string, error) {
 }
 
 // spoolFolder returns where calls are kept that could not be sent.
-func (a *app) spoolFolder() (string, error) {
+func (a *app) spoolFolder() (string, error) { return a.stateFolder("spool") }
+
+// stateFolder returns a folder of the command's state.
+func (a *app) stateFolder(name string) (string, error) {
 	state := a.getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(state) { // relative values are to be ignored, says the XDG base directory specification
 		home := a.getenv("HOME")
 		if home == "" {
-			return "", errors.New("neither XDG_STATE_HOME nor HOME says where a spool may be kept")
+			return "", errors.New("neither XDG_STATE_HOME nor HOME says where a " + name + " may be kept")
 		}
 		state = filepath.Join(home, ".local", "state")
 	}
-	return filepath.Join(state, "rollback", "spool"), nil
+	return filepath.Join(state, "rollback", name), nil
 }
 
 // windowOr returns the window that a flag names, or else ROLLBACK_WINDOW.

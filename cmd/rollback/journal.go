@@ -35,13 +35,14 @@ func newJournal(a *app) *cobra.Command {
 Writes the hash-chained journal of a window as JSON lines, and checks every link on the way. With --out
 the file appears only when the whole journal is in it and verifies.`, exitDone, exitError, exitAuth),
 		Example: `  rollback journal --window ID --out journal.jsonl
-  rollback journal verify journal.jsonl`,
+  rollback journal verify journal.jsonl
+  rollback journal head >head.note`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runJournal(cmd.Context(), cmd, o) },
 	}
 	o.AddFlags(cmd)
 	completeWindows(a, cmd)
-	cmd.AddCommand(newJournalVerify(a))
+	cmd.AddCommand(newJournalVerify(a), newJournalHead(a))
 	return cmd
 }
 
@@ -116,13 +117,14 @@ func copyJournal(w io.Writer, body io.Reader) (journal.Report, error) {
 
 func newJournalVerify(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify FILE",
-		Short: "Check a journal file offline",
+		Use:   "verify FILE|MIRROR",
+		Short: "Check a journal file, or the folder of a mirror, offline",
 		Long: long(`
 Checks that every record follows from its bytes and the record before it, and that the file is whole; names
 the first bad record. No server is asked. It does not show that the whole file was not replaced: compare the
-head with one that was kept elsewhere. FILE may be - for stdin.`, exitDone, exitError),
+head with one that was kept elsewhere. FILE may be - for stdin. Of a mirror's folder every window is checked.`, exitDone, exitError),
 		Example: `  rollback journal verify journal.jsonl
+  rollback journal verify /mnt/mirror
   rollback journal --window ID | rollback journal verify -`,
 		Args: oneArg("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error { return a.runJournalVerify(args[0]) },
@@ -131,6 +133,9 @@ head with one that was kept elsewhere. FILE may be - for stdin.`, exitDone, exit
 
 func (a *app) runJournalVerify(name string) error {
 	in := a.stdin
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return a.verifyMirror(name)
+	}
 	if name != "-" {
 		f, err := os.Open(name) //nolint:gosec // the operator names the file
 		if err != nil {

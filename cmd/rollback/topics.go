@@ -36,7 +36,8 @@ const environmentTopic = `Variables:
   ROLLBACK_TOKEN       the token. It is never a flag, and record -- COMMAND does not pass it on.
   ROLLBACK_TOKEN_FILE  a file that holds the token, where ROLLBACK_TOKEN is not set.
   ROLLBACK_WINDOW      the window of commands that record or look. It is never enough to undo one.
-  XDG_STATE_HOME       the spool is kept below it, in rollback/spool; default ~/.local/state.
+  XDG_STATE_HOME       the spool is kept below it, in rollback/spool, and in rollback/heads what a ledger has answered: by it a
+                       ledger that was restored finds out what it lacks; default ~/.local/state.
   NO_COLOR             no colour. CLICOLOR_FORCE=1: colour in pipes too. --color goes before both.`
 
 const formatsTopic = `Formats of -o:

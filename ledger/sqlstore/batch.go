@@ -43,6 +43,9 @@ type batch struct {
 	replies []*replyRow
 	replyAt map[ledger.ReplyKey]*replyRow
 
+	feed    *feed // nil: no mirror
+	refused error // why the mirrors take nothing; nil: they do
+
 	// err is the first statement that failed. Nothing of the transaction may be committed then, whatever
 	// the units made of it.
 	err error
@@ -76,6 +79,9 @@ func (b *batch) fail(err error) error {
 func (b *batch) run(u *unit) error {
 	if u.directFunc != nil {
 		return b.runDirect(u)
+	}
+	if b.refused != nil && (u.window != nil || !b.feed.keeps(u.windowID)) {
+		return errAway(u, msgRefused, b.refused)
 	}
 	f, err := b.enter(u)
 	if err != nil {

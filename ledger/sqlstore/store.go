@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -31,6 +32,8 @@ type Config struct {
 	// Reserve is how many bytes are kept free beside a SQLite database, for what [ledger.Use] lets use them on a
 	// full disk; 0: none. One process alone may keep it: the one that holds the ledger's lock.
 	Reserve int64
+	// Recovering lets changes be made in safe mode: for who recovers the ledger, and nobody else.
+	Recovering bool
 }
 
 func (c Config) validate() error {
@@ -57,6 +60,8 @@ type Store struct {
 	dsn     string   // SQLite only: of a write connection
 	group   *group   // SQLite only
 	reserve *reserve // SQLite only; nil: none is kept
+	feed    *feed    // nil: no mirror
+	safe    atomic.Pointer[ledger.SafeMode]
 
 	stmtMu    sync.Mutex
 	tokenStmt *sql.Stmt // nil until the first FindToken
@@ -100,7 +105,11 @@ func (s *Store) Close() error {
 	if s.group != nil {
 		s.group.close()
 	}
-	return s.closeDBs()
+	var err error
+	if s.feed != nil {
+		err = s.feed.close(context.Background())
+	}
+	return errors.Join(err, s.closeDBs())
 }
 
 func (s *Store) closeDBs() error {

@@ -91,6 +91,9 @@ func (t *tx) Append(r journal.Record) (ledger.Head, error) {
 	if err := t.usable(); err != nil {
 		return ledger.Head{}, err
 	}
+	if t.b.refused != nil {
+		return ledger.Head{}, unavailable("append to", t.win.ID.String(), msgRefused, t.b.refused)
+	}
 	if r.Number != t.head.Number+1 {
 		return ledger.Head{}, fmt.Errorf("append to %s: record %d cannot follow %d", t.win.ID, r.Number, t.head.Number)
 	}

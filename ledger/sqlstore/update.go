@@ -35,6 +35,9 @@ func (s *Store) change(ctx context.Context, op string, fn func(ctx context.Conte
 
 // submit runs u and returns its own error as it is.
 func (s *Store) submit(ctx context.Context, u *unit) error {
+	if err := s.refuses(u); err != nil {
+		return err
+	}
 	if s.group != nil {
 		return s.group.submit(ctx, u)
 	}
@@ -62,16 +65,18 @@ func (u *unit) id() string {
 
 // single runs a unit in a transaction of its own, on a connection of the pool.
 func (s *Store) single(ctx context.Context, u *unit) (result, error) {
+	refused := s.feed.ready(ctx)
 	c, err := s.conn(ctx)
 	if err != nil {
 		return result{}, err
 	}
-	res := s.transact(ctx, c, []*unit{u})
+	res := s.transactOn(ctx, c, []*unit{u}, refused)
 	if res.unknown {
 		c.discard()
 	} else if err := c.close(); err != nil {
 		s.cfg.Log.DebugContext(ctx, "give connection back", "err", err)
 	}
+	s.mirror(ctx, []*unit{u}, res)
 	return res, res.err
 }
 
@@ -92,15 +97,24 @@ type result struct {
 	err     error
 	unknown bool // the commit failed: nobody knows what is there. The connection is not to be used again
 	grown   []uuid.UUID
+	batch   *batch // what the transaction met and added
 }
 
-// transact runs the units in one transaction of c and commits it. Each unit's own error is in its err; it took nothing
-// of the others with it.
+// transact runs the units in one transaction of c, commits it and brings it to the mirrors. Each unit's own error is
+// in its err; it took nothing of the others with it.
 func (s *Store) transact(ctx context.Context, c *conn, units []*unit) result {
+	res := s.transactOn(ctx, c, units, s.feed.ready(ctx))
+	s.mirror(ctx, units, res)
+	return res
+}
+
+// transactOn is transact without the mirrors. refused: why they take nothing; nil: they do.
+func (s *Store) transactOn(ctx context.Context, c *conn, units []*unit, refused error) result {
 	if _, err := c.exec(ctx, s.dialect.begin); err != nil {
 		return result{err: err, unknown: s.dialect.faultFunc(err) != faultAway}
 	}
 	b := newBatch(ctx, c, len(units) == 1)
+	b.feed, b.refused = s.feed, refused
 	kept := 0
 	for _, u := range units {
 		u.err = b.run(u)
@@ -111,13 +125,36 @@ func (s *Store) transact(ctx context.Context, c *conn, units []*unit) result {
 			kept++
 		}
 	}
-	if b.err == nil && kept > 0 {
+	positions := s.feed.unsaved()
+	if b.err == nil && kept > 0 && b.save(positions) == nil {
 		_ = b.finish() // its error is b.err
 	}
 	if b.err != nil || kept == 0 {
-		return result{err: b.err, unknown: !s.rollback(ctx, c)}
+		return result{err: b.err, unknown: !s.rollback(ctx, c), batch: b}
 	}
-	return s.commit(ctx, c, b)
+	res := s.commit(ctx, c, b)
+	if res.batch = b; res.err == nil {
+		s.feed.saved(positions)
+	}
+	return res
+}
+
+// mirror brings what was committed to the mirrors before anybody is answered. If it is not known to be there, neither
+// is any answer that rests on it, a first answer that was asked for again included.
+func (s *Store) mirror(ctx context.Context, units []*unit, res result) {
+	if s.feed == nil || res.err != nil || res.batch == nil {
+		return
+	}
+	err := s.feed.push(ctx, res.batch)
+	if err == nil {
+		return
+	}
+	var replay *ledger.ReplayError
+	for _, u := range units {
+		if u.directFunc == nil && (u.err == nil || errors.As(u.err, &replay)) && !s.feed.keeps(u.windowID) {
+			u.err = errAway(u, msgUnmirrored, err)
+		}
+	}
 }
 
 // rollback ends the transaction of c; false: the connection is not to be used again. SQLite has ended the

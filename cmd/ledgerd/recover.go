@@ -1,0 +1,349 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"sideledger/ledger"
+	"sideledger/ledger/journal"
+)
+
+type recoverOptions struct {
+	configFlags
+	from       string
+	acceptLoss bool
+	acceptFork bool
+}
+
+func newRecover(e *env) *cobra.Command {
+	var o recoverOptions
+	cmd := &cobra.Command{
+		Use: "recover", Short: "Bring a ledger in safe mode back", Args: cobra.NoArgs,
+		Long: `Brings a ledger back that found itself older than its mirror, or than what a client was answered: as after a restore of its
+own host. It takes the missing records from the configured mirrors that can be read and from --from, marks every open entry
+so that it is looked at before anything is sent, lets unfinished rollbacks wait for their resume, takes in the facts that
+were kept aside, and ends the safe mode. What no mirror has is lost: --accept-loss says that you go on without it, and
+that stands in the journal. Two histories of one window (a fork) are never put together: --accept-fork keeps the one that
+is here. The server must not run. It may be run again after it was interrupted.
+
+Exit status: 0 recovered, or nothing was missing; 1 error; 3 something is lost, and nothing was changed.`,
+		Example: "  ledgerd recover --config ledgerd.yaml\n  ledgerd recover --config ledgerd.yaml --from /mnt/mirror\n  ledgerd recover --config ledgerd.yaml --accept-loss",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runRecover(cmd.Context(), e, &o) },
+	}
+	o.AddFlags(cmd.Flags())
+	cmd.Flags().StringVar(&o.from, "from", "", "the folder of one more mirror")
+	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "go on without what no mirror has")
+	cmd.Flags().BoolVar(&o.acceptFork, "accept-fork", false, "keep the history that is here where there are two")
+	return cmd
+}
+
+func runRecover(ctx context.Context, e *env, o *recoverOptions) error {
+	c, err := o.load()
+	if err != nil {
+		return err
+	}
+	unlock, err := lockLedger(&c)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	p, err := openParts(ctx, e, c, true)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	r := &recovery{parts: p, env: e, options: o}
+	return r.run(ctx)
+}
+
+// A recovery brings one ledger back.
+type recovery struct {
+	*parts
+	env     *env
+	options *recoverOptions
+	vigil   *vigil
+	copies  []*mirrorCopy
+	lost    []ledger.Missing // what no mirror has
+	forks   []ledger.Missing
+}
+
+func (r *recovery) run(ctx context.Context) error {
+	r.vigil = &vigil{store: r.store, log: r.log, danger: make(chan struct{})}
+	r.parts.vigil = r.vigil
+	if err := r.vigil.identify(ctx, r.config.noteKey()); err != nil {
+		return err
+	}
+	if err := r.read(ctx); err != nil {
+		return err
+	}
+	if r.store.Safe() == nil {
+		_, err := fmt.Fprintln(r.env.stderr, "nothing is missing: the ledger is not in safe mode")
+		return err
+	}
+	if err := r.weigh(ctx); err != nil {
+		return err
+	}
+	if r.refused() {
+		return exitError{exitPerson}
+	}
+	if err := r.catchUp(ctx); err != nil {
+		return err
+	}
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	if err := r.takeFacts(ctx); err != nil {
+		return err
+	}
+	if err := r.store.LeaveSafe(ctx); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(r.env.stderr, "recovered; the server may be started. Unfinished rollbacks wait for their resume")
+	return err
+}
+
+// read reads the mirrors and compares the ledger with them.
+func (r *recovery) read(ctx context.Context) error {
+	var err error
+	if r.vigil.mirrors, err = newMirrors(r.env, r.config); err != nil {
+		return err
+	}
+	local, err := r.store.Heads(ctx)
+	if err != nil {
+		return err
+	}
+	have := map[string]int64{}
+	for _, h := range local {
+		have[h.WindowID] = h.Number
+	}
+	var dirs []string
+	for _, m := range r.config.Mirror {
+		if m.Folder != "" {
+			dirs = append(dirs, m.Folder)
+		}
+	}
+	if r.options.from != "" && !slices.Contains(dirs, filepath.Clean(r.options.from)) {
+		dirs = append(dirs, r.options.from)
+	}
+	for _, dir := range dirs {
+		c, err := readCopy(ctx, dir, have)
+		if err != nil {
+			return err
+		}
+		missing, err := r.vigil.missing(ctx, c.name, c.seen)
+		if err == nil {
+			err = r.store.EnterSafe(ctx, missing...)
+		}
+		if err != nil {
+			return err
+		}
+		r.copies = append(r.copies, c)
+	}
+	return nil
+}
+
+// weigh sorts what is missing into what a mirror has, what is lost, and forks.
+func (r *recovery) weigh(ctx context.Context) error {
+	for _, m := range r.store.Safe().Missing {
+		switch {
+		case m.Fork:
+			r.forks = append(r.forks, m)
+		case m.WindowID == uuid.Nil:
+			// A key or a signed head: what is missing of windows stands beside it.
+		default:
+			has, hash := r.best(m)
+			here, err := r.vigil.look(ctx, journal.Leaf{WindowID: m.WindowID.String(), Number: m.Want, Hash: m.Hash}, m.From)
+			switch {
+			case err != nil:
+				return err
+			case here == nil || has && hash == m.Hash:
+			case here.Fork || has:
+				m.Fork = true
+				r.forks = append(r.forks, m)
+			default:
+				r.lost = append(r.lost, m)
+			}
+		}
+	}
+	for _, c := range r.copies {
+		for _, d := range c.seen.Damages {
+			id, _ := uuid.Parse(d.WindowID)
+			r.lost = append(r.lost, ledger.Missing{WindowID: id, Want: d.Number, From: "mirror " + c.name, Detail: "the mirror is damaged: " + d.String()})
+		}
+	}
+	return nil
+}
+
+// best reports whether a mirror has the record that is missing, and its hash there.
+func (r *recovery) best(m ledger.Missing) (bool, string) {
+	for _, c := range r.copies {
+		if hash, ok := c.seen.HashAt(m.WindowID.String(), m.Want); ok {
+			return true, hex.EncodeToString(hash[:])
+		}
+	}
+	return false, ""
+}
+
+// refused says what is lost, or what is there twice, unless that was accepted.
+func (r *recovery) refused() bool {
+	refused := false
+	for _, m := range r.forks {
+		if !r.options.acceptFork {
+			_, _ = fmt.Fprintln(r.env.stderr, "two histories: "+m.String())
+			refused = true
+		}
+	}
+	for _, m := range r.lost {
+		if !r.options.acceptLoss {
+			_, _ = fmt.Fprintln(r.env.stderr, "lost: "+m.String())
+			refused = true
+		}
+	}
+	if refused {
+		_, _ = fmt.Fprintln(r.env.stderr, "nothing was changed. Give a mirror that has it with --from; or go on without it with --accept-loss, "+
+			"and with --accept-fork keep the history that is here")
+	}
+	return refused
+}
+
+// catchUp takes in what the mirrors have. A loss that was accepted begins a new incarnation: heads that clients keep of the
+// lost time count no more, and the signed tree begins anew.
+func (r *recovery) catchUp(ctx context.Context) error {
+	forked := map[string]bool{}
+	for _, m := range r.forks {
+		forked[m.WindowID.String()] = true
+	}
+	for _, c := range r.copies {
+		if err := r.leaveOut(ctx, c, forked); err != nil {
+			return err
+		}
+		if err := c.absorb(ctx, r.store); err != nil {
+			return err
+		}
+	}
+	if len(r.lost) == 0 && len(r.forks) == 0 {
+		for _, c := range r.copies {
+			if err := c.adoptLeaves(ctx, r.store); err != nil {
+				return err
+			}
+		}
+	} else if err := r.reborn(ctx); err != nil {
+		return err
+	}
+	if err := r.store.SetFact(ctx, factNoteKey, []byte(r.vigil.key.Verifier())); err != nil {
+		return err
+	}
+	return r.vigil.mirrors.start(ctx, r.store)
+}
+
+// leaveOut takes from a copy what an earlier mirror has brought already, and windows that have two histories.
+func (r *recovery) leaveOut(ctx context.Context, c *mirrorCopy, forked map[string]bool) error {
+	for id, list := range c.records {
+		if forked[id] {
+			delete(c.records, id)
+			continue
+		}
+		w, err := r.store.FindWindow(ctx, uuid.MustParse(id))
+		if err == nil {
+			c.records[id] = slices.DeleteFunc(list, func(rec journal.Record) bool { return rec.Number <= w.Head.Number })
+		} else if ledger.CodeOf(err) != ledger.CodeNotFound {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recovery) reborn(ctx context.Context) error {
+	r.vigil.incarnation++
+	if err := r.store.ForgetLeaves(ctx); err != nil {
+		return err
+	}
+	var all []ledger.Missing
+	if raw, err := r.store.Fact(ctx, factLosses); err != nil {
+		return err
+	} else if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &all); err != nil {
+			return err
+		}
+	}
+	raw, err := json.Marshal(slices.Concat(all, r.lost, r.forks))
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.store.SetFact(ctx, factLosses, raw),
+		r.store.SetFact(ctx, factIncarnation, []byte(strconv.FormatInt(r.vigil.incarnation, 10))))
+}
+
+// settle marks every open entry of every window, and says in the journals what was lost.
+func (r *recovery) settle(ctx context.Context) error {
+	ctx = ledger.WithActor(ctx, ledger.Actor{TokenID: "local", Role: ledger.RoleAdmin})
+	list, err := r.store.Heads(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range list {
+		var notes []string
+		for _, m := range slices.Concat(r.lost, r.forks) {
+			if m.WindowID.String() == h.WindowID {
+				notes = append(notes, "accepted as lost: "+m.String())
+			}
+		}
+		n, err := r.ledger.Recover(ctx, uuid.MustParse(h.WindowID), strings.Join(notes, "; "))
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			_, _ = fmt.Fprintf(r.env.stderr, "window %s: %d open entries are looked at before anything is sent\n", h.WindowID, n)
+		}
+	}
+	return nil
+}
+
+// takeFacts takes in what was kept aside. Facts of a window that is lost go into a new one.
+func (r *recovery) takeFacts(ctx context.Context) error {
+	dir := r.config.sideJournal()
+	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	i, err := newImporter(ctx, r.parts, dir)
+	if err != nil {
+		return err
+	}
+	i.lostFunc = func(window string) (string, error) { return r.replace(ctx, window) }
+	for _, file := range files {
+		if err := i.file(ctx, r.env, file); err != nil {
+			return fmt.Errorf("take in the facts that were kept aside: %w", err)
+		}
+		done := file + ".imported"
+		if err := os.Rename(done, file+"."+time.Now().UTC().Format("20060102T150405.000000000Z")+".imported"); err != nil {
+			return err
+		}
+	}
+	return i.done(ctx)
+}
+
+// replace opens a window for the facts of one that is lost.
+func (r *recovery) replace(ctx context.Context, window string) (string, error) {
+	ctx = ledger.WithActor(ctx, ledger.Actor{TokenID: "local", Role: ledger.RoleAdmin})
+	w, err := r.ledger.OpenWindow(ctx, ledger.WindowDraft{
+		Name: "facts of the lost window " + window, Labels: map[string]string{"lost_window": window},
+	})
+	if err != nil {
+		return "", err
+	}
+	_, _ = fmt.Fprintf(r.env.stderr, "window %s is lost; the facts that were reported of it stand in window %s\n", window, w.ID)
+	return w.ID.String(), nil
+}

@@ -1,0 +1,98 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"sideledger/ledger"
+	"sideledger/ledger/journal"
+)
+
+// heads returns the heads of all windows in the order of their opening: ids are UUIDv7.
+func (s *Store) heads(ctx context.Context) ([]journal.Leaf, error) {
+	var rows []struct {
+		ID         uuid.UUID `bun:"id"`
+		HeadNumber int64     `bun:"head_number"`
+		HeadHash   []byte    `bun:"head_hash"`
+	}
+	err := s.read.NewSelect().TableExpr("windows").Column("id", "head_number", "head_hash").OrderExpr("id").Scan(ctx, &rows)
+	out := make([]journal.Leaf, 0, len(rows))
+	for _, r := range rows {
+		out = append(out, journal.Leaf{WindowID: r.ID.String(), Number: r.HeadNumber, Hash: hex.EncodeToString(r.HeadHash)})
+	}
+	return out, s.dialect.problem("list heads", "", err)
+}
+
+// Heads returns the heads of all windows, oldest window first.
+func (s *Store) Heads(ctx context.Context) ([]journal.Leaf, error) { return s.heads(ctx) }
+
+type leafRow struct {
+	bun.BaseModel `bun:"table:leaves"`
+
+	Place    int64     `bun:"place,pk"`
+	WindowID uuid.UUID `bun:"window_id"`
+	Number   int64     `bun:"number"`
+	Hash     []byte    `bun:"hash"`
+}
+
+// Leaves returns the leaves of the signed tree, in order.
+func (s *Store) Leaves(ctx context.Context) ([]journal.Leaf, error) {
+	var rows []leafRow
+	if err := s.read.NewSelect().Model(&rows).OrderExpr("place").Scan(ctx); err != nil {
+		return nil, s.dialect.problem("list leaves", "", err)
+	}
+	out := make([]journal.Leaf, 0, len(rows))
+	for i, r := range rows {
+		if r.Place != int64(i) {
+			return nil, ledger.Conflict("list leaves", "", "leaf %d of the signed tree is missing", i)
+		}
+		out = append(out, journal.Leaf{WindowID: r.WindowID.String(), Number: r.Number, Hash: hex.EncodeToString(r.Hash)})
+	}
+	return out, nil
+}
+
+// AddSigned adds the leaves of a signed head, from its First on, and stores its note. If somebody else has
+// added leaves meanwhile it is CodeConflict, and nothing is stored.
+func (s *Store) AddSigned(ctx context.Context, h journal.SignedHead) error {
+	rows := make([]leafRow, 0, len(h.Leaves))
+	for i, l := range h.Leaves {
+		id, err := uuid.Parse(l.WindowID)
+		hash, hashErr := hex.DecodeString(l.Hash)
+		if err = errors.Join(err, hashErr); err != nil {
+			return err
+		}
+		rows = append(rows, leafRow{Place: h.First + int64(i), WindowID: id, Number: l.Number, Hash: hash})
+	}
+	return s.change(ctx, "store a signed head", func(ctx context.Context, db bun.IDB) error {
+		var n int64
+		if err := db.NewSelect().TableExpr("leaves").ColumnExpr("COUNT(*)").Scan(ctx, &n); err != nil {
+			return err
+		}
+		if n != h.First {
+			return ledger.Conflict("store a signed head", "", "the tree has %d leaves, not %d", n, h.First)
+		}
+		if len(rows) > 0 {
+			if _, err := db.NewInsert().Model(&rows).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		_, err := db.NewRaw("INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+			factNote, []byte(h.Note)).Exec(ctx)
+		return err
+	})
+}
+
+// ForgetLeaves begins the signed tree anew: after a loss that was accepted, it cannot go on.
+func (s *Store) ForgetLeaves(ctx context.Context) error {
+	return s.change(ctx, "begin the signed tree anew", func(ctx context.Context, db bun.IDB) error {
+		_, err := db.NewDelete().Model((*leafRow)(nil)).Where("TRUE").Exec(ctx)
+		if err == nil {
+			_, err = db.NewDelete().TableExpr("facts").Where("name = ?", factNote).Exec(ctx)
+		}
+		return err
+	})
+}

@@ -1,0 +1,399 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"sideledger/ledger"
+	"sideledger/ledger/journal"
+)
+
+// A Mirror keeps the journal's records somewhere else. Write is called after a commit and before anybody is answered;
+// nil means that the records are durable there. Records of one window come in order and without gaps. After an error
+// the same ones come again, since nobody knows. One call is made at a time.
+type Mirror interface {
+	Name() string // for good: how far the mirror is, is remembered under it
+	Write(ctx context.Context, records []journal.Mirrored) error
+}
+
+const (
+	mirrorWithin = 10 * time.Second // for one write
+	mirrorPage   = 500              // records in one write, when it is caught up
+)
+
+// A feed brings the journal's records to the mirrors. Only what is in all of them is answered.
+type feed struct {
+	store *Store
+	away  atomic.Bool // a mirror lacks something that was committed: nothing is added until it has it
+
+	sinks   []*sink
+	writing sync.Mutex // held while mirrors are written; whoever waits for it must not hold a connection
+	mu      sync.Mutex // held for a moment, for what the sinks have
+}
+
+// A sink is one mirror and what it has. The maps are read and changed with the feed's mu held.
+type sink struct {
+	Mirror
+	at     map[uuid.UUID]int64 // by window: the record up to which nothing is missing
+	moved  map[uuid.UUID]bool  // at is not stored yet
+	behind map[uuid.UUID]bool  // windows of which it lacks something
+}
+
+// A wanted is a window and the record up to which mirrors must have its journal.
+type wanted struct {
+	id     uuid.UUID
+	number int64
+}
+
+// StartMirrors reads how far the mirrors are. It is called once, when the database is migrated and before the first
+// change; what a mirror lacks is brought to it before the next answer. A Store without mirrors needs it not.
+func (s *Store) StartMirrors(ctx context.Context, mirrors ...Mirror) error {
+	if len(mirrors) == 0 {
+		return nil
+	}
+	f := &feed{store: s}
+	for _, m := range mirrors {
+		k := &sink{Mirror: m, at: map[uuid.UUID]int64{}, moved: map[uuid.UUID]bool{}, behind: map[uuid.UUID]bool{}}
+		var rows []struct {
+			WindowID   uuid.UUID `bun:"window_id"`
+			HeadNumber int64     `bun:"head_number"`
+			Number     int64     `bun:"number"`
+		}
+		err := s.read.NewSelect().TableExpr("windows AS w").ColumnExpr("w.id AS window_id, w.head_number, COALESCE(m.number, 0) AS number").
+			Join("LEFT JOIN mirrored AS m ON m.window_id = w.id AND m.mirror = ?", m.Name()).Scan(ctx, &rows)
+		if err != nil {
+			return fmt.Errorf("read how far the mirrors are: %w", err)
+		}
+		for _, r := range rows {
+			k.at[r.WindowID] = r.Number
+			if r.Number < r.HeadNumber {
+				k.behind[r.WindowID] = true
+				f.away.Store(true)
+			}
+		}
+		f.sinks = append(f.sinks, k)
+	}
+	s.feed = f
+	return nil
+}
+
+// ready catches up what the mirrors lack, if they lack something; an error says that nothing may be added.
+func (f *feed) ready(ctx context.Context) error {
+	if f == nil || !f.away.Load() {
+		return nil
+	}
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	return f.catchUp(ctx)
+}
+
+// catchUp brings every mirror what it lacks. f.writing is held.
+func (f *feed) catchUp(ctx context.Context) error {
+	if !f.away.Load() {
+		return nil
+	}
+	for _, k := range f.sinks {
+		for _, id := range f.lacks(k) {
+			w, err := f.store.FindWindow(ctx, id)
+			if err == nil {
+				err = f.write(ctx, k, []wanted{{id, w.Head.Number}}, nil)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	f.away.Store(false)
+	return nil
+}
+
+// lacks returns the windows of which a mirror lacks something.
+func (f *feed) lacks(k *sink) []uuid.UUID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(k.behind), compareIDs)
+}
+
+// has returns up to which record a mirror has a window's journal.
+func (f *feed) has(k *sink, id uuid.UUID) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return k.at[id]
+}
+
+func compareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
+
+// keeps reports whether every mirror has all that was committed in a window.
+func (f *feed) keeps(id uuid.UUID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !slices.ContainsFunc(f.sinks, func(k *sink) bool { return k.behind[id] })
+}
+
+// push brings what a transaction has added, or has found there, to every mirror. It goes on to the others after one
+// has failed. A caller that has gone does not end it.
+func (f *feed) push(ctx context.Context, b *batch) error {
+	var want []wanted
+	for _, w := range b.order {
+		if !w.fresh && w.win.Head.Number > 0 {
+			want = append(want, wanted{w.win.ID, w.win.Head.Number})
+		}
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	var errs []error
+	for _, k := range f.sinks {
+		if err := f.write(ctx, k, want, b.records); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		f.store.cfg.Log.ErrorContext(ctx, "a mirror did not take what was committed: nothing is recorded until it does", slog.Any("err", err))
+		return err
+	}
+	return nil
+}
+
+// write brings one mirror up to what is wanted. What is not among the fresh rows is read from the database. f.writing is held.
+func (f *feed) write(ctx context.Context, k *sink, want []wanted, fresh []*recordRow) error {
+	var records []journal.Mirrored
+	for _, w := range want {
+		for f.has(k, w.id) < w.number {
+			page, err := f.next(ctx, k, w, fresh)
+			if err != nil {
+				return f.lost(k, want, err)
+			}
+			records = append(records, page...)
+			if w.number > f.has(k, w.id)+int64(len(page)) { // there is more: a page of its own
+				if err := f.send(ctx, k, records); err != nil {
+					return f.lost(k, want, err)
+				}
+				records = nil
+				continue
+			}
+			break
+		}
+	}
+	if err := f.send(ctx, k, records); err != nil {
+		return f.lost(k, want, err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range want {
+		delete(k.behind, w.id)
+	}
+	return nil
+}
+
+// lost remembers that a mirror may lack what was wanted of it.
+func (f *feed) lost(k *sink, want []wanted, err error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range want {
+		if k.at[w.id] < w.number {
+			k.behind[w.id] = true
+			f.away.Store(true)
+		}
+	}
+	return fmt.Errorf("mirror %s: %w", k.Name(), err)
+}
+
+// next returns the records that follow what the mirror has of a window, up to what is wanted or a page.
+func (f *feed) next(ctx context.Context, k *sink, w wanted, fresh []*recordRow) ([]journal.Mirrored, error) {
+	after := f.has(k, w.id)
+	var out []journal.Mirrored
+	for _, r := range fresh {
+		if r.WindowID == w.id && r.Number == after+int64(len(out))+1 {
+			rec, err := r.record()
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, journal.Mirrored{WindowID: w.id.String(), Record: rec})
+		}
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	limit := min(mirrorPage, w.number-after)
+	list, err := f.store.ListRecords(ctx, ledger.RecordQuery{WindowID: w.id, After: after, Limit: int(limit)})
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range list {
+		if r.Number != after+int64(i)+1 {
+			break
+		}
+		out = append(out, journal.Mirrored{WindowID: w.id.String(), Record: r})
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("record %d of window %s is missing in the ledger", after+1, w.id)
+	}
+	return out, nil
+}
+
+// send writes records and moves the positions.
+func (f *feed) send(ctx context.Context, k *sink, records []journal.Mirrored) error {
+	if len(records) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, mirrorWithin)
+	defer cancel()
+	if err := k.Write(ctx, records); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range records {
+		id := uuid.MustParse(r.WindowID)
+		k.at[id], k.moved[id] = r.Number, true
+	}
+	return nil
+}
+
+// A position is how far a mirror has a window's journal.
+type position struct {
+	sink   *sink
+	id     uuid.UUID
+	number int64
+}
+
+const savePosition = `INSERT INTO mirrored (mirror, window_id, number) VALUES (?, ?, ?)
+	ON CONFLICT (mirror, window_id) DO UPDATE SET number = excluded.number WHERE mirrored.number < excluded.number`
+
+// unsaved returns the positions that are not stored yet, in one order for all: on PostgreSQL two transactions may
+// store the same ones.
+func (f *feed) unsaved() []position {
+	if f == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []position
+	for _, k := range f.sinks {
+		for _, id := range slices.SortedFunc(maps.Keys(k.moved), compareIDs) {
+			list = append(list, position{k, id, k.at[id]})
+		}
+	}
+	return list
+}
+
+// saved forgets what a committed transaction has stored.
+func (f *feed) saved(list []position) {
+	if len(list) == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range list {
+		if p.sink.at[p.id] == p.number {
+			delete(p.sink.moved, p.id)
+		}
+	}
+}
+
+// save stores positions within the transaction of b.
+func (b *batch) save(list []position) error {
+	for _, p := range list {
+		if _, err := b.c.exec(b.ctx, savePosition, p.sink.Name(), p.id, p.number); err != nil {
+			return b.fail(fmt.Errorf("store how far a mirror is: %w", err))
+		}
+	}
+	return nil
+}
+
+// close stores the positions that no transaction has taken along.
+func (f *feed) close(ctx context.Context) error {
+	list := f.unsaved()
+	if len(list) == 0 {
+		return nil
+	}
+	c, err := f.store.conn(ctx)
+	if err != nil {
+		return err
+	}
+	b := newBatch(ctx, c, true)
+	if err := b.save(list); err != nil {
+		return errors.Join(err, c.close())
+	}
+	f.saved(list)
+	return c.close()
+}
+
+// errAway says that a mirror does not take what was committed.
+func errAway(u *unit, msg string, err error) error {
+	return unavailable(u.op, u.id(), msg, err)
+}
+
+const (
+	msgRefused    = "the mirror does not answer, so nothing was recorded; ask again with the same id"
+	msgUnmirrored = "it is recorded here and not known to be in the mirror; ask again with the same id"
+)
+
+// Mirrored brings everything that is committed to every mirror, and returns the heads of all windows as they are there,
+// in the order of their opening. It holds up whoever would mirror more until fn has run. Without a mirror the heads are those of the database.
+func (s *Store) Mirrored(ctx context.Context, fn func(heads []journal.Leaf) error) error {
+	if s.feed != nil {
+		s.feed.writing.Lock()
+		defer s.feed.writing.Unlock()
+		if err := s.feed.catchUp(ctx); err != nil {
+			return unavailable("read heads", "", "the mirror does not answer", err)
+		}
+	}
+	heads, err := s.heads(ctx)
+	if err != nil {
+		return err
+	}
+	if s.feed != nil {
+		want := make([]wanted, 0, len(heads))
+		for _, h := range heads {
+			want = append(want, wanted{uuid.MustParse(h.WindowID), h.Number})
+		}
+		for _, k := range s.feed.sinks {
+			if err := s.feed.write(ctx, k, want, nil); err != nil {
+				return unavailable("read heads", "", "the mirror does not answer", err)
+			}
+		}
+	}
+	return fn(heads)
+}
+
+// SetMirrored stores that a mirror has the windows' journals up to these heads: they were read from it.
+func (s *Store) SetMirrored(ctx context.Context, mirror string, heads map[string]journal.Leaf) error {
+	return s.change(ctx, "store how far a mirror is", func(ctx context.Context, db bun.IDB) error {
+		for _, h := range heads {
+			if _, err := db.NewRaw(savePosition, mirror, h.WindowID, h.Number).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// MirroredUpTo returns how far a mirror was known to be, by window. What it has may be more.
+func (s *Store) MirroredUpTo(ctx context.Context, mirror string) (map[string]int64, error) {
+	var rows []struct {
+		WindowID uuid.UUID `bun:"window_id"`
+		Number   int64     `bun:"number"`
+	}
+	err := s.read.NewSelect().TableExpr("mirrored").Column("window_id", "number").Where("mirror = ?", mirror).Scan(ctx, &rows)
+	out := map[string]int64{}
+	for _, r := range rows {
+		out[r.WindowID.String()] = r.Number
+	}
+	return out, s.dialect.problem("read how far a mirror is", "", err)
+}
