@@ -13,15 +13,17 @@ type Ledger struct {
 	log     *slog.Logger
 	waker   Waker
 	feed    *feed
+	cipher  Cipher // nil: entries with secret fields are refused
 }
 
-// Config is what a Ledger needs. Every field is required.
+// Config is what a Ledger needs. Every field but Cipher is required.
 type Config struct {
 	Store   Store
 	Systems Systems
 	Clock   Clock
 	Log     *slog.Logger
 	Waker   Waker
+	Cipher  Cipher // for secret fields; nil: entries that have some are refused
 }
 
 // A Waker tells a runner that a rollback is due. Losing a wake-up is harmless: a start and a slow sweep
@@ -33,5 +35,7 @@ type Waker interface {
 
 // New returns a Ledger over its parts.
 func New(c Config) *Ledger {
-	return &Ledger{store: c.Store, systems: c.Systems, clock: c.Clock, log: c.Log, waker: c.Waker, feed: newFeed()}
+	return &Ledger{
+		store: c.Store, systems: vaulted{c.Systems, c.Cipher}, clock: c.Clock, log: c.Log, waker: c.Waker, feed: newFeed(), cipher: c.Cipher,
+	}
 }

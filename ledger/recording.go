@@ -76,8 +76,11 @@ func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft) (c
 	if err := d.normalize(); err != nil {
 		return checkedDraft{}, err
 	}
+	if len(d.Secret) > 0 && l.cipher == nil {
+		return checkedDraft{}, Invalid("/secret", "this server has no key for secret fields")
+	}
 	posted.ID, posted.State, posted.OnRollback, posted.Perform = d.ID, d.State, d.OnRollback, d.Perform
-	digest, err := digestDraft(&posted)
+	digest, err := l.digestDraft(&posted)
 	if err != nil {
 		return checkedDraft{}, Invalid("", "a document in the entry is not JSON")
 	}
@@ -105,6 +108,11 @@ func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft) (c
 	if d.OnRollback != OnRollbackRetain {
 		c.warnings = append(c.warnings, gradeWarnings(c.draft.Reversible)...)
 	}
+	hiding, err := l.hide(&c.draft)
+	if err != nil {
+		return checkedDraft{}, err
+	}
+	c.warnings = append(c.warnings, hiding...)
 	slices.Sort(c.warnings)
 	c.warnings = slices.Compact(c.warnings)
 	return c, nil
@@ -177,7 +185,7 @@ func capture(ctx context.Context, rem Remediator, e *Entry) (Image, error) {
 	case seen.Now.IsAbsent() && !seen.Proven && e.Action == ActionUpdate:
 		return Image{}, fmt.Errorf("not found")
 	}
-	return seen.Now, nil
+	return seen.revealed(), nil
 }
 
 // recordDraft inserts one checked draft, or finds it here already.

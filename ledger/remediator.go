@@ -80,6 +80,11 @@ type Look struct {
 	Validator string        // ETag or version for a conditional write; empty: none was sent
 	Patience  time.Duration // how long to go on looking for the before-image after an undo; 0: one look
 	Stable    time.Duration // how long it must then stay so; 0: one look
+
+	// Of an entry with secret fields Now is hidden; these hold what stood there, in memory only.
+	bare   Secret            // Now as it was shown
+	shown  []byte            // Now as it was hidden
+	values map[string]Secret // the values, by fingerprint
 }
 
 // A Scope says which part of an image an entry answers for. Pointers are relative to select.
@@ -88,6 +93,8 @@ type Scope struct {
 	Masked    []string
 	Volatile  []string
 	Unordered []string
+
+	fingerprintFunc func(v any) string // of a decoded value; nil: the entry has no secret fields
 }
 
 // A Request is one call as a person could send it by hand. It holds no credential.

@@ -75,12 +75,16 @@ type completion struct {
 	key      Key
 	warnings []string
 	untrue   []string // warnings of the recording that the report has settled
+	hidden   *Draft   // the entry with what the report brought, its secret values encrypted; nil: it has none
 }
 
 // completed merges a report into its entry and takes the after-image if the entry asked for that.
 func (l *Ledger) completed(ctx context.Context, e *Entry, r Report) (completion, error) {
 	c := completion{after: r.After, key: e.ResourceKey}
 	merged, err := mergeResource(e.Resource, r.Resource)
+	if at, found := hasMarker(r.After.JSON); found {
+		return c, Invalid("/after"+at, "is the fingerprint of a secret, not its value; say the value itself")
+	}
 	switch {
 	case err != nil:
 		return c, err
@@ -104,7 +108,7 @@ func (l *Ledger) completed(ctx context.Context, e *Entry, r Report) (completion,
 	if !c.after.Known() && !e.After.Known() {
 		c.take(ctx, rem, &full)
 	}
-	return c, nil
+	return c, l.hideReport(&full, &c)
 }
 
 // complete takes over a resource that the report has completed, with what the remediator says of it now. No
@@ -147,6 +151,11 @@ func (c completion) into(e *Entry) {
 	}
 	if c.after.Known() {
 		e.After = c.after
+	}
+	if h := c.hidden; h != nil {
+		e.Secret, e.Encrypted, e.Before, e.After = h.Secret, h.Encrypted, h.Before, h.After
+		e.Undo, e.Read, e.Guard, e.Async, e.Verify = h.Undo, h.Read, h.Guard, h.Async, h.Verify
+		e.Note, e.Source = h.Note, h.Source
 	}
 	e.Warnings = slices.DeleteFunc(e.Warnings, func(w string) bool { return slices.Contains(c.untrue, w) })
 	for _, w := range c.warnings {

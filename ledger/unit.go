@@ -61,7 +61,7 @@ func (u *unit) checkReplay(o *Once) error {
 		return err
 	case r == nil:
 		return nil
-	case r.RequestHash != o.RequestHash:
+	case r.RequestHash != o.RequestHash && r.RequestHash != o.PlainHash:
 		return Invalid("Idempotency-Key", "this key was used for another request body; take a new key")
 	}
 	return &ReplayError{Reply: *r}

@@ -23,6 +23,7 @@ type Config struct {
 	BehindProxy bool                                `yaml:"behind_proxy"` // a proxy in front of it speaks TLS and sets X-Forwarded-For
 	TLS         TLSConfig                           `yaml:"tls"`
 	Systems     map[string]remediators.SystemConfig `yaml:"systems"`
+	Secrets     SecretsConfig                       `yaml:"secrets"` // the key of secret fields
 }
 
 // TLSConfig names the files of a certificate and its key. Both or none.
@@ -99,7 +100,7 @@ func (c *Config) validate() error {
 	case !strings.HasPrefix(c.Database, "sqlite:") && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://"):
 		return errors.New("database: want sqlite:FILE or postgres://…")
 	}
-	return nil
+	return c.Secrets.validate()
 }
 
 func loopback(host string) bool {

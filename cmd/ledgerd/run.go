@@ -77,7 +77,7 @@ func newRoot(e *env) *cobra.Command {
 		SilenceErrors: true,
 		Version:       versionText(),
 	}
-	root.AddCommand(newServe(e), newMigrate(e), newCheckConfig(e), newBackup(e), newImport(e), newToken(e), newRollback(e), newVersion(e))
+	root.AddCommand(newServe(e), newMigrate(e), newCheckConfig(e), newBackup(e), newImport(e), newToken(e), newRollback(e), newVersion(e), newRewrap(e), newKeys(e))
 	return root
 }
 

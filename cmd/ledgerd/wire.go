@@ -65,8 +65,12 @@ func open(ctx context.Context, e *env, c Config) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
+	ring, err := openKeyring(ctx, e, &c, store)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), log: e.log}
-	p.ledger = ledger.New(ledger.Config{Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker})
+	p.ledger = ledger.New(ledger.Config{Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker, Cipher: ring})
 	return p, nil
 }
 
