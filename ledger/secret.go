@@ -11,18 +11,25 @@ import (
 // A Secret is text that reaches nobody but whom it is meant for: a credential, the plain value of a secret
 // field, a key. However it is printed, logged or encoded it shows [redacted]; only Reveal gives it out. The
 // zero value is no secret.
-type Secret struct{ text string }
+type Secret struct {
+	text *string // behind a pointer, since fmt prints fields for verbs that it does not know
+}
 
 const redacted = "[redacted]"
 
 // NewSecret wraps text.
-func NewSecret(text string) Secret { return Secret{text} }
+func NewSecret(text string) Secret { return Secret{&text} }
 
 // Reveal returns the text itself, for the one place that uses it.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // Empty reports whether there is no secret.
-func (s Secret) Empty() bool { return s.text == "" }
+func (s Secret) Empty() bool { return s.Reveal() == "" }
 
 // String implements [fmt.Stringer].
 func (Secret) String() string { return redacted }

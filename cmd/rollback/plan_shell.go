@@ -108,6 +108,9 @@ func (p *shellPlan) curl(r *wire.PlanRequest) (line, problem string) {
 	}
 	words = append(words, "--url", quote(r.URL))
 	line = strings.Join(words, " ")
+	if strings.Contains(line, "$secret:hmac:") || strings.Contains(line, `{"$secret":"hmac:`) || strings.Contains(line, "%24secret%3Ahmac%3A") {
+		return "", "it has secret values in it, which are not shown"
+	}
 	if strings.ContainsFunc(line, unicode.IsControl) {
 		return "", "it has control characters"
 	}

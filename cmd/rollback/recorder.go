@@ -29,6 +29,19 @@ type report struct {
 	applied wire.AppliedRequest
 	// keep puts it into the spool where the server does not answer: always for a command that has run.
 	keep bool
+	// plain: the entry is known to have no secret fields, so that its after-image may stand in a file.
+	plain bool
+}
+
+// inFile returns the report as it may stand in a file on this host: without an after-image that may hold
+// secret values.
+func (r *report) inFile() (kept report, cut bool) {
+	kept = *r
+	if r.plain || r.applied.After == nil || string(r.applied.After) == "null" {
+		return kept, false
+	}
+	kept.applied.After = nil
+	return kept, true
 }
 
 func (r *report) call(a *app, entry string) (wire.SpoolCall, error) {
@@ -183,11 +196,27 @@ func (r *serverRecorder) report(ctx context.Context, entry string, rep report) (
 	if !later(err) || !rep.keep && (!r.useSpool || !client.Unreachable(err)) {
 		return nil, false, err
 	}
-	if spoolErr := r.keep(ctx, call); spoolErr != nil {
+	if spoolErr := r.keepReport(ctx, entry, rep, call); spoolErr != nil {
 		return nil, false, errors.Join(err, spoolErr)
 	}
 	r.app.say("the ledger did not take the report (%v): it is in the spool, %s", err, r.spool.file(r.file()))
 	return nil, true, nil
+}
+
+// keepReport puts a report that the server did not take into the spool, as far as it may stand there.
+func (r *serverRecorder) keepReport(ctx context.Context, entry string, rep report, call wire.SpoolCall) error {
+	kept, cut := rep.inFile()
+	if !cut {
+		return r.keep(ctx, call)
+	}
+	key := call.Key + "-cut" // another body: another key
+	call, err := kept.call(r.app, entry)
+	if err != nil {
+		return err
+	}
+	call.Key = key
+	r.app.say("its after-image is left out of the spool, as it may hold secret values: once the ledger answers, say `rollback applied %s --after …`", entry)
+	return r.keep(ctx, call)
 }
 
 // reportSpooled puts a report behind the entry that is still in the spool, and tries to send both.

@@ -155,10 +155,14 @@ func (w *wrapper) outcome(ctx context.Context, cmd *exec.Cmd, output *tee, waite
 		w.app.say("the command's output could not be passed on: %v", waited)
 	}
 	taken, err := takeAll(w.takes, output, &w.draft)
-	if err != nil {
+	plain := len(w.draft.Secret) == 0
+	switch {
+	case err != nil && plain:
 		w.app.say("entry %s: %v", w.draft.ID, err)
+	case err != nil: // the error may quote the output
+		w.app.say("entry %s: not everything that --take names could be taken from the command's output", w.draft.ID)
 	}
-	e, kept, err := w.rec.report(ctx, w.draft.ID, report{applied: taken, keep: true})
+	e, kept, err := w.rec.report(ctx, w.draft.ID, report{applied: taken, keep: true, plain: plain})
 	if err != nil && len(w.takes) > 0 && !later(err) {
 		w.app.say("entry %s: the report with what was taken is refused: %v", w.draft.ID, err)
 		e, kept, err = w.rec.report(ctx, w.draft.ID, report{keep: true})
