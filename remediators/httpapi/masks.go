@@ -1,34 +1,16 @@
 package httpapi
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
 
 	"sideledger/ledger"
+	"sideledger/remediators"
 )
-
-// maskWords are what third parties show in place of a secret, in small letters and without brackets.
-var maskWords = []string{
-	"redacted", "hidden", "masked", "filtered", "secret", "sensitive", "sensitive value", "secret hidden", "removed", "protected", "not shown",
-}
 
 // mergeTypes are content types under which a member that is not sent stays as it is (RFC 7396, RFC 6902).
 var mergeTypes = []string{"application/merge-patch+json", "application/json-patch+json"}
-
-// isMask reports whether a string stands in place of a secret: three or more asterisks, bullets or x-es
-// of a mask, or a word like [redacted] in brackets.
-func isMask(s string) bool {
-	s = strings.TrimSpace(s)
-	if n := len([]rune(s)); n >= 3 && strings.Trim(s, "*•●∗⁎·") == "" {
-		return true
-	}
-	if len(s) < 3 || !strings.ContainsRune("[<({*", rune(s[0])) {
-		return strings.EqualFold(s, "redacted")
-	}
-	return slices.Contains(maskWords, strings.ToLower(strings.Trim(s, "[]<>(){}* ")))
-}
 
 // sight is what is known of a resource when an undo is built.
 type sight struct{ before, after, now ledger.Image }
@@ -44,7 +26,7 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 	if len(sent) == 0 {
 		return nil
 	}
-	if where, found := findMask(sent, ""); found {
+	if where, found := remediators.FindMask(sent, ""); found {
 		return denied("secret_missing: " + where)
 	}
 	kind, _, _ := strings.Cut(rec.undo.contentType, ";")
@@ -57,7 +39,7 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 			continue
 		}
 		if _, there := at(sent, tokens); there {
-			continue // not a mask: findMask has seen it
+			continue // not a mask: FindMask has seen it
 		}
 		if rec.read != nil {
 			if _, there := at(sent, append(slices.Clone(rec.read.selected), tokens...)); there {
@@ -76,51 +58,12 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 func (s sight) masks(tokens []string) bool {
 	for _, i := range []ledger.Image{s.before, s.after, s.now} {
 		if v, ok := at(i.JSON, tokens); ok {
-			if str, isText := text(v); isText && isMask(str) {
+			if str, isText := text(v); isText && remediators.IsMask(str) {
 				return true
 			}
 		}
 	}
 	return false
-}
-
-// findMask returns the pointer of the first string that is a mask.
-func findMask(raw json.RawMessage, at string) (pointer string, found bool) {
-	raw = bytes.TrimSpace(raw)
-	switch {
-	case len(raw) == 0:
-	case raw[0] == '"':
-		s, _ := text(raw)
-		return at, isMask(s)
-	case raw[0] == '{' || raw[0] == '[':
-		dec := json.NewDecoder(bytes.NewReader(raw))
-		dec.UseNumber()
-		var v any
-		if dec.Decode(&v) == nil {
-			return findMaskIn(v, at)
-		}
-	}
-	return "", false
-}
-
-func findMaskIn(v any, at string) (string, bool) {
-	switch v := v.(type) {
-	case string:
-		return at, isMask(v)
-	case []any:
-		for i, e := range v {
-			if p, found := findMaskIn(e, at+"/"+itoa(i)); found {
-				return p, true
-			}
-		}
-	case map[string]any:
-		for _, k := range sortedKeys(v) {
-			if p, found := findMaskIn(v[k], at+"/"+escapeToken(k)); found {
-				return p, true
-			}
-		}
-	}
-	return "", false
 }
 
 func denied(why string) error { return &ledger.CallError{Class: ledger.CallDenied, Detail: why} }
