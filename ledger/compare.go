@@ -124,6 +124,11 @@ func (d document) equal(p string, a, b any) bool {
 	if fa, fb, hidden := d.fingerprints(a, b); hidden {
 		return fa == fb
 	}
+	return d.same(p, a, b)
+}
+
+// same is equal for values that are both in plain.
+func (d document) same(p string, a, b any) bool {
 	switch a := a.(type) {
 	case map[string]any:
 		b, ok := b.(map[string]any)

@@ -270,7 +270,7 @@ func (o *opener) Preview(e *Entry, seen Look) (Request, error) {
 	if err != nil {
 		return Request{}, p.hideError(err)
 	}
-	stand, standSeen, err := p.standIn(e, seen)
+	stand, standSeen, err := p.standIn(seen)
 	if err != nil {
 		return Request{}, unreadable(err)
 	}

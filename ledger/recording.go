@@ -76,22 +76,14 @@ func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft) (c
 	if err := d.normalize(); err != nil {
 		return checkedDraft{}, err
 	}
-	if len(d.Secret) > 0 && l.cipher == nil {
-		return checkedDraft{}, Invalid("/secret", "this server has no key for secret fields")
-	}
 	posted.ID, posted.State, posted.OnRollback, posted.Perform = d.ID, d.State, d.OnRollback, d.Perform
 	digest, err := l.digestDraft(&posted)
 	if err != nil {
 		return checkedDraft{}, Invalid("", "a document in the entry is not JSON")
 	}
-	sys, rem, err := l.systems.Find(d.System)
-	switch {
-	case CodeOf(err) == CodeNotFound:
-		return checkedDraft{}, Invalid("/system", "no system of this name is configured; see GET /v1/systems")
-	case err != nil:
+	rem, err := l.remediatorOf(&d)
+	if err != nil {
 		return checkedDraft{}, err
-	case sys.Disabled && d.State == EntryIntended:
-		return checkedDraft{}, Invalid("/system", "this system is disabled in the configuration")
 	}
 	g, err := rem.Check(&d)
 	if err != nil {
@@ -116,6 +108,23 @@ func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft) (c
 	slices.Sort(c.warnings)
 	c.warnings = slices.Compact(c.warnings)
 	return c, nil
+}
+
+// remediatorOf returns the remediator of a draft that may be recorded here.
+func (l *Ledger) remediatorOf(d *Draft) (Remediator, error) {
+	if len(d.Secret) > 0 && l.cipher == nil {
+		return nil, Invalid("/secret", "this server has no key for secret fields")
+	}
+	sys, rem, err := l.systems.Find(d.System)
+	switch {
+	case CodeOf(err) == CodeNotFound:
+		return nil, Invalid("/system", "no system of this name is configured; see GET /v1/systems")
+	case err != nil:
+		return nil, err
+	case sys.Disabled && d.State == EntryIntended:
+		return nil, Invalid("/system", "this system is disabled in the configuration")
+	}
+	return rem, nil
 }
 
 func keyOf(d *Draft, g Grading) Key {

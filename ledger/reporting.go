@@ -82,16 +82,11 @@ type completion struct {
 func (l *Ledger) completed(ctx context.Context, e *Entry, r Report) (completion, error) {
 	c := completion{after: r.After, key: e.ResourceKey}
 	merged, err := mergeResource(e.Resource, r.Resource)
-	if at, found := hasMarker(r.After.JSON); found {
-		return c, Invalid("/after"+at, "is the fingerprint of a secret, not its value; say the value itself")
+	if err == nil {
+		err = checkReport(e, r)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return c, err
-	case !e.AppliedAt.IsZero() && !adds(e.Resource, r.Resource):
-		return c, Conflict("report applied", e.ID.String(), "it was reported before with another resource, which stands")
-	case e.Action == ActionDelete && r.After.Known() && !r.After.IsAbsent() || e.Action != ActionDelete && r.After.IsAbsent():
-		return c, Invalid("/after", "does not fit the entry's action, which is %s", e.Action)
 	}
 	full := *e
 	full.Resource = merged
@@ -109,6 +104,20 @@ func (l *Ledger) completed(ctx context.Context, e *Entry, r Report) (completion,
 		c.take(ctx, rem, &full)
 	}
 	return c, l.hideReport(&full, &c)
+}
+
+// checkReport holds a report to what its entry says already.
+func checkReport(e *Entry, r Report) error {
+	at, found := hasMarker(r.After.JSON)
+	switch {
+	case found:
+		return Invalid("/after"+at, "is the fingerprint of a secret, not its value; say the value itself")
+	case !e.AppliedAt.IsZero() && !adds(e.Resource, r.Resource):
+		return Conflict("report applied", e.ID.String(), "it was reported before with another resource, which stands")
+	case e.Action == ActionDelete && r.After.Known() && !r.After.IsAbsent() || e.Action != ActionDelete && r.After.IsAbsent():
+		return Invalid("/after", "does not fit the entry's action, which is %s", e.Action)
+	}
+	return nil
 }
 
 // complete takes over a resource that the report has completed, with what the remediator says of it now. No

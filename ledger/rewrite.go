@@ -118,23 +118,15 @@ func valueEnd(raw []byte) int {
 	for i := 0; i < len(raw); i++ {
 		switch raw[i] {
 		case '"':
-			for i++; i < len(raw) && raw[i] != '"'; i++ {
-				if raw[i] == '\\' {
-					i++
-				}
-			}
+			i = stringEnd(raw, i)
 			if depth == 0 {
 				return min(i+1, len(raw))
 			}
 		case '{', '[':
 			depth++
 		case '}', ']':
-			depth--
-			if depth == 0 {
-				return i + 1
-			}
-			if depth < 0 {
-				return i
+			if depth--; depth <= 0 {
+				return i + depth + 1 // behind it, or before one that closes what is around the value
 			}
 		case ',', ':', ' ', '\t', '\r', '\n':
 			if depth == 0 && i > 0 {
@@ -143,6 +135,16 @@ func valueEnd(raw []byte) int {
 		}
 	}
 	return len(raw)
+}
+
+// stringEnd returns the index of the quote that ends the string which begins at i.
+func stringEnd(raw []byte, i int) int {
+	for i++; i < len(raw) && raw[i] != '"'; i++ {
+		if raw[i] == '\\' {
+			i++
+		}
+	}
+	return i
 }
 
 // leaf returns the text of a string, or the literal of a number, that rest begins with.

@@ -7,7 +7,7 @@ import (
 
 // standIn returns an entry and a look with words in the places of secret values: strings, so that they can
 // stand in a path or a header as well as in a body.
-func (o *opened) standIn(e *Entry, seen Look) (*Entry, Look, error) {
+func (o *opened) standIn(seen Look) (*Entry, Look, error) {
 	stand := *o.entry
 	for _, p := range stand.parts() {
 		if !p.secretIn() {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,8 +15,6 @@ import (
 )
 
 func itoa(i int) string { return strconv.Itoa(i) }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // entryValues are what references of an entry read from.
 func entryValues(e *ledger.Entry, seen ledger.Look) values {
