@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -56,6 +57,7 @@ func (r *canaryRun) post(e entry) (status int, id, body string) {
 		r.Fatal(err)
 	}
 	text := strings.ReplaceAll(string(raw), "PATH", path)
+	r.bodies = append(r.bodies, sha256.Sum256([]byte(text)))
 	status, answer := r.call("POST", "/v1/windows/"+r.window+"/entries", text, "Idempotency-Key", path)
 	var got wire.Entry
 	_ = json.Unmarshal([]byte(answer), &got)

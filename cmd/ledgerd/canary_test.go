@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -51,6 +52,7 @@ type canaryRun struct {
 	window  string
 	command string // the rollback command
 	n       int
+	bodies  [][32]byte // SHA-256 of what was posted: with a guessable secret in it that is as good as the secret
 }
 
 const canaryConfig = `listen: %[1]s
@@ -276,6 +278,11 @@ func (r *canaryRun) judge(drifted string) {
 		}
 	}
 	r.Logf("%d kinds of secrets, %d artefacts, %d bytes", len(r.c), artefacts, size)
+	for name, raw := range r.all {
+		if slices.ContainsFunc(r.bodies, func(sum [32]byte) bool { return bytes.Contains(raw, sum[:]) }) {
+			r.Errorf("the plain hash of a request with secrets stands in %s", name)
+		}
+	}
 	found := strings.Join(r.all.hits(openNote), "\n")
 	for _, where := range []string{"ledger.db", "ledger.db-wal", "backup.db", "/entries", "/journal", "/events", "export-"} {
 		if !strings.Contains(found, where) {
