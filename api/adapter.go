@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -254,12 +255,21 @@ func (a *API) rescue(c echo.Context) {
 	if err, ok := r.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(r)
 	}
-	a.log.ErrorContext(c.Request().Context(), "panic", slog.String("err", fmt.Sprint(r)), slog.String("stack", string(debug.Stack())),
+	a.log.ErrorContext(c.Request().Context(), "panic", slog.String("err", panicText(r)), slog.String("stack", string(debug.Stack())),
 		slog.String("request_id", requestID(c)))
 	if c.Response().Committed {
 		panic(http.ErrAbortHandler)
 	}
 	a.fail(&ledger.Error{Code: ledger.CodeInternal, Op: "handle request", Err: errors.New("it panicked")}, c)
+}
+
+// panicText says what a panic was about. Only what the runtime itself says is shown: any other value may hold
+// what a caller or a third party sent.
+func panicText(v any) string {
+	if err, ok := v.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", v)
 }
 
 // write sends a JSON answer.

@@ -222,7 +222,7 @@ func draftOf(at string, b *wire.EntryDraft) (ledger.Draft, error) {
 		Before: ledger.Image{JSON: b.Before}, After: ledger.Image{JSON: b.After},
 		Undo: recipe(b.Undo), Read: recipe(b.Read), Guard: recipe(b.Guard), Async: recipe(b.Async), Verify: recipe(b.Verify),
 		Capture: b.Capture, State: ledger.EntryState(b.State), OnRollback: ledger.OnRollback(b.OnRollback),
-		Owned: b.Owned, Masked: b.Masked, Volatile: b.Volatile, Unordered: b.Unordered,
+		Owned: b.Owned, Masked: b.Masked, Volatile: b.Volatile, Unordered: b.Unordered, Secret: b.Secret,
 		Reversible: ledger.Reversibility(b.Reversible), Tag: b.Tag, Note: b.Note, Source: b.Source,
 		BeforeRestore: b.BeforeRestore,
 	}
@@ -263,7 +263,7 @@ func entryToWire(e *ledger.Entry) wire.Entry {
 		Verify: e.Verify, Capture: e.Capture, State: string(e.State), Reason: string(e.Reason), Detail: e.Detail,
 		Outcome: string(e.Outcome), PerformWithin: duration(e.Perform), PerformBy: maybeTime(e.PerformBy), OnRollback: string(e.OnRollback),
 		DependsOn: idsToWire(e.DependsOn), Owned: list(e.Owned), Masked: list(e.Masked), Volatile: list(e.Volatile),
-		Unordered: list(e.Unordered), Secret: []string{}, Reversible: string(e.Reversible), Tag: e.Tag, Note: e.Note, Source: e.Source,
+		Unordered: list(e.Unordered), Secret: list(e.Secret), Reversible: string(e.Reversible), Tag: e.Tag, Note: e.Note, Source: e.Source,
 		Late: e.Late, Warnings: list(e.Warnings), Attempts: attemptsToWire(e.Attempts), RecordedBy: e.RecordedBy,
 		RollbackID: maybeID(e.RollbackID), RecordedAt: e.RecordedAt, AppliedAt: maybeTime(e.AppliedAt), UndoneAt: maybeTime(e.UndoneAt),
 		Journal: headToWire(e.Journal), BeforeRestore: e.BeforeRestore, Restore: e.Restore,

@@ -80,7 +80,7 @@ func once[R any](ctx context.Context, a *API, c echo.Context, in *call, run func
 	}
 	defer a.progress.end(*key)
 	var kept *ledger.Reply
-	o := &ledger.Once{Key: *key, RequestHash: sha256.Sum256(in.raw), RenderFunc: func(v any) (ledger.Reply, error) {
+	o := &ledger.Once{Key: *key, RequestHash: a.ledger.HashRequest(in.raw), PlainHash: sha256.Sum256(in.raw), RenderFunc: func(v any) (ledger.Reply, error) {
 		result, ok := v.(R)
 		if !ok {
 			return ledger.Reply{}, fmt.Errorf("render %T: want %T", v, none)

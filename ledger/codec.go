@@ -37,9 +37,32 @@ type draftJSON struct {
 	Tag        string          `json:"tag,omitempty"`
 	Note       string          `json:"note,omitempty"`
 	Source     string          `json:"source,omitempty"`
+	Secret     []string        `json:"secret,omitempty"`
+	Encrypted  []encryptedJSON `json:"encrypted,omitempty"`
 
 	BeforeRestore bool `json:"before_restore,omitempty"`
 	Restore       bool `json:"restore,omitempty"`
+}
+
+type encryptedJSON struct {
+	Field string `json:"field"`
+	Text  []byte `json:"text"` // base64
+}
+
+func encryptedToJSON(list []Encrypted) []encryptedJSON {
+	var out []encryptedJSON
+	for _, e := range list {
+		out = append(out, encryptedJSON(e))
+	}
+	return out
+}
+
+func encryptedOf(list []encryptedJSON) []Encrypted {
+	var out []Encrypted
+	for _, e := range list {
+		out = append(out, Encrypted(e))
+	}
+	return out
 }
 
 // EncodeDraft returns the draft in the ledger's own format. Raw documents stand in it byte for byte.
@@ -51,6 +74,7 @@ func EncodeDraft(d *Draft) (json.RawMessage, error) {
 		DependsOn: d.DependsOn, Owned: d.Owned, Masked: d.Masked, Volatile: d.Volatile, Unordered: d.Unordered,
 		Reversible: d.Reversible, Tag: d.Tag, Note: d.Note, Source: d.Source,
 		BeforeRestore: d.BeforeRestore, Restore: d.Restore,
+		Secret: d.Secret, Encrypted: encryptedToJSON(d.Encrypted),
 	})
 }
 
@@ -67,13 +91,27 @@ func DecodeDraft(raw []byte) (Draft, error) {
 		DependsOn: j.DependsOn, Owned: j.Owned, Masked: j.Masked, Volatile: j.Volatile, Unordered: j.Unordered,
 		Reversible: j.Reversible, Tag: j.Tag, Note: j.Note, Source: j.Source,
 		BeforeRestore: j.BeforeRestore, Restore: j.Restore,
+		Secret: j.Secret, Encrypted: encryptedOf(j.Encrypted),
 	}, nil
 }
 
-// digestDraft returns what two posts of the same entry have in common.
-func digestDraft(d *Draft) ([32]byte, error) {
+// digestDraft returns what two posts of the same entry have in common. The hash of an entry with secrets is
+// keyed: they could be guessed from another.
+func (l *Ledger) digestDraft(d *Draft) ([32]byte, error) {
 	raw, err := EncodeDraft(d)
+	if len(d.Secret) > 0 && l.cipher != nil {
+		return l.cipher.MAC(macPosted, raw), err
+	}
 	return sha256.Sum256(raw), err
+}
+
+// HashRequest returns what [Once] keeps of a request's body. It is keyed where there is a key, as the body may
+// hold secrets that could be guessed from another.
+func (l *Ledger) HashRequest(body []byte) [32]byte {
+	if l.cipher == nil {
+		return sha256.Sum256(body)
+	}
+	return l.cipher.MAC(macRequest, body)
 }
 
 // encode writes compact JSON without escaping HTML, so that raw documents keep their bytes.

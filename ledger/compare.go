@@ -56,7 +56,7 @@ func (s Scope) ownedOf(images ...Image) []string {
 		}
 		v, err := decode(i.JSON)
 		members, isObject := v.(map[string]any)
-		if err != nil || !isObject {
+		if _, hidden := markerIn(v); err != nil || !isObject || hidden {
 			return []string{""}
 		}
 		for m := range members {
@@ -121,6 +121,14 @@ func (d document) equal(p string, a, b any) bool {
 	if d.ignores(p) {
 		return true
 	}
+	if fa, fb, hidden := d.fingerprints(a, b); hidden {
+		return fa == fb
+	}
+	return d.same(p, a, b)
+}
+
+// same is equal for values that are both in plain.
+func (d document) same(p string, a, b any) bool {
 	switch a := a.(type) {
 	case map[string]any:
 		b, ok := b.(map[string]any)
@@ -145,6 +153,21 @@ func (d document) equal(p string, a, b any) bool {
 	default:
 		return a == b
 	}
+}
+
+// fingerprints returns those of two values of which one at least is hidden: entries of one resource may differ
+// in what they call secret.
+func (d document) fingerprints(a, b any) (fa, fb string, hidden bool) {
+	fa, ha := markerIn(a)
+	fb, hb := markerIn(b)
+	switch {
+	case ha == hb || d.scope.fingerprintFunc == nil:
+	case ha:
+		fb = d.scope.fingerprintFunc(b)
+	default:
+		fa = d.scope.fingerprintFunc(a)
+	}
+	return fa, fb, ha || hb
 }
 
 func (d document) equalObjects(p string, a, b map[string]any) bool {

@@ -31,7 +31,8 @@ func ActorOf(ctx context.Context) Actor {
 // in the same transaction as the change, and a later call with the same key gets a [ReplayError].
 type Once struct {
 	Key         ReplyKey
-	RequestHash [32]byte
+	RequestHash [32]byte // of the request's body; see [Ledger.HashRequest]
+	PlainHash   [32]byte // SHA-256 of it, which answers that were kept before there was a key have; zero: not asked
 	// RenderFunc turns the call's result (what the method of Ledger returns first) into the answer that
 	// is kept. It must be pure: a transaction may run it more than once.
 	RenderFunc func(result any) (Reply, error)

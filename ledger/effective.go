@@ -18,7 +18,7 @@ func effective(e *Entry, same []Entry) (eff *Entry, atBaseline func(Look) bool) 
 	if e.Late && olderUndone {
 		late := *e
 		late.Action, late.Before, late.Undo, late.Read, late.Guard = base.Action, base.Before, base.Undo, base.Read, base.Guard
-		late.Async, late.Verify = base.Async, base.Verify
+		late.Async, late.Verify, late.Lender = base.Async, base.Verify, &base.Draft
 		return &late, never
 	}
 	if !lateUndone {

@@ -60,11 +60,14 @@ type Draft struct {
 	// BeforeRestore: it has to be taken back while the upgraded machine still stands, so it goes before the restore of
 	// the window's snapshot where a rollback does that. It says nothing otherwise.
 	BeforeRestore bool
-	Restore       bool     // it is the restore of the window's snapshot; the ledger's own mark
-	Owned         []string // JSON pointers, relative to select; empty: the members of before ∪ after
-	Masked        []string // pointers whose value the third party never shows
-	Volatile      []string // pointers that change by themselves
-	Unordered     []string // pointers to arrays whose order means nothing
+	Restore       bool        // it is the restore of the window's snapshot; the ledger's own mark
+	Owned         []string    // JSON pointers, relative to select; empty: the members of before ∪ after
+	Masked        []string    // pointers whose value the third party never shows
+	Volatile      []string    // pointers that change by themselves
+	Unordered     []string    // pointers to arrays whose order means nothing
+	Secret        []string    // pointers to secret values; see placesOf
+	Encrypted     []Encrypted // those values; in the documents a fingerprint stands in the place of each
+	DataKey       []byte      // what they are encrypted with, wrapped; kept beside the entry and outside its journal
 	Reversible    Reversibility
 	Tag           string
 	Note          string
@@ -87,7 +90,7 @@ type Entry struct {
 	Warnings    []string  // said in the answer to the recording, and kept
 	ResourceKey Key       // see [ResourceKey]; zero: matches nothing
 	RecordedBy  string    // id of the token that recorded it
-	Posted      [32]byte  // SHA-256 of the draft as posted: the same id with another content is a conflict
+	Posted      [32]byte  // hash of the draft as posted, keyed if it has secrets: the same id with another content is a conflict
 	RollbackID  uuid.UUID // the last run that claimed it; zero: none
 	Attempts    []Attempt
 	NowDigest   string    // of what the third party showed when it got stuck; empty: it showed nothing
@@ -95,6 +98,9 @@ type Entry struct {
 	Decision    *Decision // a person's word that the next run acts on; nil: none
 	NotBefore   time.Time // earliest next attempt while undoing; zero: at once
 	Alias       *Alias    // the name that the effect or the undo gave the resource; nil: it kept its name
+
+	// Lender is the entry that Before and the recipes are taken over from; nil: they are its own. Not stored.
+	Lender *Draft
 
 	RecordedAt time.Time
 	AppliedAt  time.Time // zero: not reported as applied

@@ -14,9 +14,10 @@ type Ledger struct {
 	waker   Waker
 	feed    *feed
 	mortal  bool
+	cipher  Cipher // nil: entries with secret fields are refused
 }
 
-// Config is what a Ledger needs. Every field is required, but for RefuseSnapshot.
+// Config is what a Ledger needs. Every field but Cipher and RefuseSnapshot is required.
 type Config struct {
 	Store   Store
 	Systems Systems
@@ -25,6 +26,7 @@ type Config struct {
 	Waker   Waker
 	// RefuseSnapshot refuses windows that name a snapshot: nothing says that it is not restored over this ledger too.
 	RefuseSnapshot bool
+	Cipher         Cipher // for secret fields; nil: entries that have some are refused
 }
 
 // A Waker tells a runner that a rollback is due. Losing a wake-up is harmless: a start and a slow sweep
@@ -36,5 +38,8 @@ type Waker interface {
 
 // New returns a Ledger over its parts.
 func New(c Config) *Ledger {
-	return &Ledger{store: c.Store, systems: c.Systems, clock: c.Clock, log: c.Log, waker: c.Waker, feed: newFeed(), mortal: c.RefuseSnapshot}
+	return &Ledger{
+		store: c.Store, systems: vaulted{c.Systems, c.Cipher}, clock: c.Clock, log: c.Log, waker: c.Waker, feed: newFeed(), cipher: c.Cipher,
+		mortal: c.RefuseSnapshot,
+	}
 }

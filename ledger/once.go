@@ -8,7 +8,7 @@ func (o *Once) against(r *Reply) error {
 	switch {
 	case r == nil:
 		return nil
-	case r.RequestHash != o.RequestHash:
+	case r.RequestHash != o.RequestHash && r.RequestHash != o.PlainHash:
 		return Invalid("Idempotency-Key", "this key was used for another request body; take a new key")
 	}
 	return &ReplayError{Reply: *r}

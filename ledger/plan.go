@@ -302,8 +302,12 @@ func put(doc any, path []string, v any, set bool) any {
 		return v
 	}
 	m, ok := doc.(map[string]any)
+	_, hidden := markerIn(doc)
+	_, other := markerIn(v)
 	switch {
-	case !ok:
+	case hidden && other:
+		return v
+	case !ok || hidden:
 		return doc
 	case len(path) == 1 && !set:
 		delete(m, path[0])

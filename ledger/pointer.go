@@ -31,9 +31,13 @@ func pointerTo(member string) string {
 	return "/" + strings.ReplaceAll(strings.ReplaceAll(member, "~", "~0"), "/", "~1")
 }
 
-// lookup returns the value at a pointer in a decoded document, and whether it is there.
+// lookup returns the value at a pointer in a decoded document, and whether it is there. What lies below a hidden
+// value is that value: nobody can tell more.
 func lookup(v any, p string) (any, bool) {
 	for _, s := range steps(p) {
+		if _, hidden := markerIn(v); hidden {
+			return v, true
+		}
 		switch c := v.(type) {
 		case map[string]any:
 			next, ok := c[s]

@@ -79,18 +79,13 @@ func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft, ea
 		return checkedDraft{}, err
 	}
 	posted.ID, posted.State, posted.OnRollback, posted.Perform = d.ID, d.State, d.OnRollback, d.Perform
-	digest, err := digestDraft(&posted)
+	digest, err := l.digestDraft(&posted)
 	if err != nil {
 		return checkedDraft{}, Invalid("", "a document in the entry is not JSON")
 	}
-	sys, rem, err := l.systems.Find(d.System)
-	switch {
-	case CodeOf(err) == CodeNotFound:
-		return checkedDraft{}, Invalid("/system", "no system of this name is configured; see GET /v1/systems")
-	case err != nil:
+	rem, err := l.remediatorOf(&d)
+	if err != nil {
 		return checkedDraft{}, err
-	case sys.Disabled && d.State == EntryIntended:
-		return checkedDraft{}, Invalid("/system", "this system is disabled in the configuration")
 	}
 	g, err := grade(ctx, rem, &d)
 	if err != nil {
@@ -110,6 +105,11 @@ func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft, ea
 	if d.OnRollback != OnRollbackRetain {
 		c.warnings = append(c.warnings, gradeWarnings(c.draft.Reversible)...)
 	}
+	hiding, err := l.hide(&c.draft)
+	if err != nil {
+		return checkedDraft{}, err
+	}
+	c.warnings = append(c.warnings, hiding...)
 	slices.Sort(c.warnings)
 	c.warnings = slices.Compact(c.warnings)
 	return c, nil
@@ -123,6 +123,23 @@ func grade(ctx context.Context, rem Remediator, d *Draft) (Grading, error) {
 		err = Invalid(g.Denied[0].Field, "%s", g.Denied[0].Msg)
 	}
 	return g, err
+}
+
+// remediatorOf returns the remediator of a draft that may be recorded here.
+func (l *Ledger) remediatorOf(d *Draft) (Remediator, error) {
+	if len(d.Secret) > 0 && l.cipher == nil {
+		return nil, Invalid("/secret", "this server has no key for secret fields")
+	}
+	sys, rem, err := l.systems.Find(d.System)
+	switch {
+	case CodeOf(err) == CodeNotFound:
+		return nil, Invalid("/system", "no system of this name is configured; see GET /v1/systems")
+	case err != nil:
+		return nil, err
+	case sys.Disabled && d.State == EntryIntended:
+		return nil, Invalid("/system", "this system is disabled in the configuration")
+	}
+	return rem, nil
 }
 
 func keyOf(d *Draft, g Grading) Key {
@@ -192,7 +209,7 @@ func capture(ctx context.Context, rem Remediator, e *Entry) (Image, error) {
 	case seen.Now.IsAbsent() && !seen.Proven && e.Action == ActionUpdate:
 		return Image{}, fmt.Errorf("not found")
 	}
-	return seen.Now, nil
+	return seen.revealed(), nil
 }
 
 // recordDraft inserts one checked draft, or finds it here already.

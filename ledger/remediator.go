@@ -111,6 +111,11 @@ type Look struct {
 	Between bool
 	// Lost says why the before-image cannot come back any more (its end is past); empty: it can.
 	Lost string
+
+	// Of an entry with secret fields Now is hidden; these hold what stood there, in memory only.
+	bare   Secret            // Now as it was shown
+	shown  []byte            // Now as it was hidden
+	values map[string]Secret // the values, by fingerprint
 }
 
 // A Scope says which part of an image an entry answers for. Pointers are relative to select.
@@ -119,6 +124,8 @@ type Scope struct {
 	Masked    []string
 	Volatile  []string
 	Unordered []string
+
+	fingerprintFunc func(v any) string // of a decoded value; nil: the entry has no secret fields
 }
 
 // A Request is one call as a person could send it by hand. It holds no credential.

@@ -76,19 +76,18 @@ type completion struct {
 	alias    json.RawMessage // the name that the effect gave the resource; empty: it kept its own
 	warnings []string
 	untrue   []string // warnings of the recording that the report has settled
+	hidden   *Draft   // the entry with what the report brought, its secret values encrypted; nil: it has none
 }
 
 // completed merges a report into its entry and takes the after-image if the entry asked for that.
 func (l *Ledger) completed(ctx context.Context, e *Entry, r Report) (completion, error) {
 	c := completion{after: r.After, key: e.ResourceKey}
 	merged, err := mergeResource(e.Resource, r.Resource)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = checkReport(e, r)
+	}
+	if err != nil {
 		return c, err
-	case !e.AppliedAt.IsZero() && !adds(e.Resource, r.Resource):
-		return c, Conflict("report applied", e.ID.String(), "it was reported before with another resource, which stands")
-	case e.Action == ActionDelete && r.After.Known() && !r.After.IsAbsent() || e.Action != ActionDelete && r.After.IsAbsent():
-		return c, Invalid("/after", "does not fit the entry's action, which is %s", e.Action)
 	}
 	full := *e
 	full.Resource = merged
@@ -106,7 +105,21 @@ func (l *Ledger) completed(ctx context.Context, e *Entry, r Report) (completion,
 		c.take(ctx, rem, &full)
 	}
 	c.rename(rem, e, &full, r.Resource)
-	return c, nil
+	return c, l.hideReport(&full, &c)
+}
+
+// checkReport holds a report to what its entry says already.
+func checkReport(e *Entry, r Report) error {
+	at, found := hasMarker(r.After.JSON)
+	switch {
+	case found:
+		return Invalid("/after"+at, "is the fingerprint of a secret, not its value; say the value itself")
+	case !e.AppliedAt.IsZero() && !adds(e.Resource, r.Resource):
+		return Conflict("report applied", e.ID.String(), "it was reported before with another resource, which stands")
+	case e.Action == ActionDelete && r.After.Known() && !r.After.IsAbsent() || e.Action != ActionDelete && r.After.IsAbsent():
+		return Invalid("/after", "does not fit the entry's action, which is %s", e.Action)
+	}
+	return nil
 }
 
 // complete takes over a resource that the report has completed, with what the remediator says of it now. No
@@ -150,6 +163,11 @@ func (c completion) into(e *Entry) {
 	}
 	if c.after.Known() {
 		e.After = c.after
+	}
+	if h := c.hidden; h != nil {
+		e.Secret, e.Encrypted, e.Before, e.After = h.Secret, h.Encrypted, h.Before, h.After
+		e.Undo, e.Read, e.Guard, e.Async, e.Verify = h.Undo, h.Read, h.Guard, h.Async, h.Verify
+		e.Note, e.Source = h.Note, h.Source
 	}
 	e.Warnings = slices.DeleteFunc(e.Warnings, func(w string) bool { return slices.Contains(c.untrue, w) })
 	for _, w := range c.warnings {

@@ -18,6 +18,9 @@ func (l *Ledger) checkRestore(posted *Draft) (*Draft, error) {
 	if posted == nil {
 		return nil, nil //nolint:nilnil // a window without a restore is no error
 	}
+	if len(posted.Secret) > 0 {
+		return nil, Invalid("/restore/secret", "a restore keeps no secret values: let its command or its system's credential hold them")
+	}
 	d := *posted
 	d.ID, d.Action, d.State, d.OnRollback, d.Restore = NewID(), ActionUpdate, EntryApplied, OnRollbackUndo, true
 	d.Capture, d.BeforeRestore, d.DependsOn = false, false, nil
@@ -109,7 +112,7 @@ func (l *Ledger) prepareRestore(ctx context.Context, windowID uuid.UUID, sel Sel
 	if err != nil {
 		return nil, underRestore(err)
 	}
-	posted, err := digestDraft(&d)
+	posted, err := l.digestDraft(&d)
 	if err != nil {
 		return nil, &Error{Code: CodeInternal, Op: "start rollback", ID: windowID.String(), Err: err}
 	}

@@ -26,14 +26,16 @@ type stand struct {
 	third  *ledgertest.Third
 	now    time.Time
 	window uuid.UUID
+	dir    string // of the database
+	store  *sqlstore.Store
 }
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s := &stand{T: t, third: ledgertest.NewThird(), now: time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)}
+	s := &stand{T: t, third: ledgertest.NewThird(), now: time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC), dir: t.TempDir()}
 	clock := func() time.Time { return s.now }
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: clock, Log: log})
+	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(s.dir, "l.db"), Clock: clock, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +43,9 @@ func newStand(t *testing.T) *stand {
 	if err := store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	s.store = store
 	waker := runner.NewWaker()
-	s.ledger = ledger.New(ledger.Config{Store: store, Systems: s.third, Clock: clock, Log: log, Waker: waker})
+	s.ledger = ledger.New(ledger.Config{Store: store, Systems: s.third, Clock: clock, Log: log, Waker: waker, Cipher: testCipher(t)})
 	w, err := s.ledger.OpenWindow(t.Context(), ledger.WindowDraft{Name: "w"})
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +53,15 @@ func newStand(t *testing.T) *stand {
 	s.window = w.ID
 	return s
 }
+
+func (s *stand) clock() time.Time { return s.now }
+
+func asError(err error, to **ledger.Error) bool { return errors.As(err, to) }
+
+// A noWaker wakes nobody.
+type noWaker struct{}
+
+func (noWaker) Wake(ledger.Rollback) {}
 
 // roll rolls the window back to the end.
 func (s *stand) roll() *ledger.RollbackView {

@@ -185,7 +185,7 @@ type ReplyKey struct {
 
 // A Reply is the first answer to a request with an Idempotency-Key. It is kept at least 24 hours.
 type Reply struct {
-	RequestHash [32]byte // SHA-256 of the request's body
+	RequestHash [32]byte // of the request's body; see [Ledger.HashRequest]
 	Status      int
 	Header      map[string]string
 	Body        []byte

@@ -24,7 +24,7 @@ const (
 
 // normalize fills in defaults and checks what can be checked without the store or a third party.
 func (d *Draft) normalize() error {
-	for _, check := range []func(*Draft) error{checkID, checkTexts, checkChoices, checkImages, checkPointers, checkBeforeRestore} {
+	for _, check := range []func(*Draft) error{checkID, checkTexts, checkChoices, checkImages, checkPointers, checkBeforeRestore, checkSecrets} {
 		if err := check(d); err != nil {
 			return err
 		}
@@ -167,7 +167,7 @@ func checkPointers(d *Draft) error {
 	for _, l := range []struct {
 		name string
 		list []string
-	}{{"/owned", d.Owned}, {"/masked", d.Masked}, {"/volatile", d.Volatile}, {"/unordered", d.Unordered}} {
+	}{{"/owned", d.Owned}, {"/masked", d.Masked}, {"/volatile", d.Volatile}, {"/unordered", d.Unordered}, {"/secret", d.Secret}} {
 		if len(l.list) > maxPointers {
 			return Invalid(l.name, "at most %d pointers", maxPointers)
 		}

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -103,22 +101,4 @@ func deep(doc []byte) bool {
 		}
 	}
 	return false
-}
-
-// maskWords are what third parties show in place of a secret, in small letters and without brackets.
-var maskWords = []string{
-	"redacted", "hidden", "masked", "filtered", "secret", "sensitive", "sensitive value", "secret hidden", "removed", "protected", "not shown",
-}
-
-// IsMask reports whether a string stands in place of a secret: three or more asterisks, bullets or x-es
-// of a mask, or a word like [redacted] in brackets.
-func IsMask(s string) bool {
-	s = strings.TrimSpace(s)
-	if n := len([]rune(s)); n >= 3 && strings.Trim(s, "*•●∗⁎·") == "" {
-		return true
-	}
-	if len(s) < 3 || !strings.ContainsRune("[<({*", rune(s[0])) {
-		return strings.EqualFold(s, "redacted")
-	}
-	return slices.Contains(maskWords, strings.ToLower(strings.Trim(s, "[]<>(){}* ")))
 }

@@ -46,7 +46,7 @@ func checkReference(ref string) string {
 }
 
 // resolve reads the secret behind a reference, now. The error names the reference, never the value.
-func resolve(ref string, getenv func(string) string) (string, error) {
+func resolve(ref string, getenv func(string) string) (ledger.Secret, error) {
 	kind, rest, _ := strings.Cut(ref, ":")
 	var secret string
 	switch kind {
@@ -55,17 +55,17 @@ func resolve(ref string, getenv func(string) string) (string, error) {
 	case "file":
 		raw, err := readSecret(rest)
 		if err != nil {
-			return "", fmt.Errorf("read the credential %s: %w", ref, err)
+			return ledger.Secret{}, fmt.Errorf("read the credential %s: %w", ref, err)
 		}
 		secret = strings.TrimRight(raw, "\r\n")
 	}
 	if secret == "" {
-		return "", fmt.Errorf("the credential %s is empty", ref)
+		return ledger.Secret{}, fmt.Errorf("the credential %s is empty", ref)
 	}
 	if !httpguts.ValidHeaderFieldValue(secret) {
-		return "", fmt.Errorf("the credential %s has a character that no header may have", ref)
+		return ledger.Secret{}, fmt.Errorf("the credential %s has a character that no header may have", ref)
 	}
-	return secret, nil
+	return ledger.NewSecret(secret), nil
 }
 
 func readSecret(path string) (string, error) {
@@ -86,10 +86,11 @@ func (c *Client) authorize(req *http.Request, body []byte, now time.Time) error 
 	if c.credential == "" {
 		return nil
 	}
-	secret, err := resolve(c.credential, c.getenv)
+	credential, err := resolve(c.credential, c.getenv)
 	if err != nil {
 		return err
 	}
+	secret := credential.Reveal() // it goes into the request, and nowhere else
 	switch c.auth.Scheme {
 	case schemeBasic:
 		if !strings.Contains(secret, ":") {

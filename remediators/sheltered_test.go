@@ -17,18 +17,18 @@ import (
 type explosive struct{}
 
 func (explosive) Kinds() []string                             { return []string{"x"} }
-func (explosive) Check(*ledger.Draft) (ledger.Grading, error) { panic("secret") }
+func (explosive) Check(*ledger.Draft) (ledger.Grading, error) { panic("canary-7f3a") }
 func (explosive) Look(context.Context, *ledger.Entry) (ledger.Look, error) {
-	panic(errors.New("secret"))
+	panic(errors.New("canary-7f3a"))
 }
-func (explosive) Preview(*ledger.Entry, ledger.Look) (ledger.Request, error) { panic("secret") }
+func (explosive) Preview(*ledger.Entry, ledger.Look) (ledger.Request, error) { panic("canary-7f3a") }
 func (explosive) Undo(context.Context, *ledger.Entry, ledger.Look) (ledger.Answer, error) {
-	panic("secret")
+	panic("canary-7f3a")
 }
 
-func (explosive) Renamed(*ledger.Draft) json.RawMessage       { panic("secret") }
-func (explosive) Canonical(string, ledger.Image) ledger.Image { panic("secret") }
-func (explosive) Held(context.Context) (int, bool, error)     { panic("secret") }
+func (explosive) Renamed(*ledger.Draft) json.RawMessage       { panic("canary-7f3a") }
+func (explosive) Canonical(string, ledger.Image) ledger.Image { panic("canary-7f3a") }
+func (explosive) Held(context.Context) (int, bool, error)     { panic("canary-7f3a") }
 
 // A remediator that panics ends neither the server nor the run: each call says what is known of it.
 func TestAPanicIsAnError(t *testing.T) {
@@ -67,7 +67,7 @@ func TestAPanicIsAnError(t *testing.T) {
 	if _, _, err := rem.(ledger.Counter).Held(t.Context()); err == nil {
 		t.Error("counted")
 	}
-	if !strings.Contains(log.String(), "a remediator panicked") || strings.Contains(log.String(), "secret") {
+	if !strings.Contains(log.String(), "a remediator panicked") || strings.Contains(log.String(), "canary-7f3a") {
 		t.Errorf("log: %s", log.String())
 	}
 }

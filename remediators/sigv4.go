@@ -10,10 +10,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sideledger/ledger"
 )
 
 // An awsKey is what a sigv4 credential holds.
-type awsKey struct{ id, secret, token string }
+type awsKey struct {
+	id            string
+	secret, token ledger.Secret // token: empty where there is none
+}
 
 // parseAWSKey reads AKID:SECRET or AKID:SECRET:TOKEN. The error repeats nothing.
 func parseAWSKey(s string) (awsKey, error) {
@@ -21,9 +26,9 @@ func parseAWSKey(s string) (awsKey, error) {
 	if len(parts) < 2 || parts[0] == "" || parts[1] == "" {
 		return awsKey{}, errors.New("it is not AKID:SECRET or AKID:SECRET:TOKEN")
 	}
-	k := awsKey{id: parts[0], secret: parts[1]}
+	k := awsKey{id: parts[0], secret: ledger.NewSecret(parts[1])}
 	if len(parts) == 3 {
-		k.token = parts[2]
+		k.token = ledger.NewSecret(parts[2])
 	}
 	return k, nil
 }
@@ -35,8 +40,8 @@ func signV4(req *http.Request, body []byte, key awsKey, region, service string, 
 	stamp, day := now.Format("20060102T150405Z"), now.Format("20060102")
 	payload := sha256.Sum256(body)
 	req.Header.Set("X-Amz-Date", stamp)
-	if key.token != "" {
-		req.Header.Set("X-Amz-Security-Token", key.token)
+	if !key.token.Empty() {
+		req.Header.Set("X-Amz-Security-Token", key.token.Reveal())
 	}
 	if service == "s3" {
 		req.Header.Set("X-Amz-Content-Sha256", hex.EncodeToString(payload[:]))
@@ -48,7 +53,7 @@ func signV4(req *http.Request, body []byte, key awsKey, region, service string, 
 	scope := day + "/" + region + "/" + service + "/aws4_request"
 	hashed := sha256.Sum256([]byte(canonical))
 	toSign := "AWS4-HMAC-SHA256\n" + stamp + "\n" + scope + "\n" + hex.EncodeToString(hashed[:])
-	mac := []byte("AWS4" + key.secret)
+	mac := []byte("AWS4" + key.secret.Reveal())
 	for _, part := range []string{day, region, service, "aws4_request", toSign} {
 		mac = sum256(mac, part)
 	}

@@ -5,13 +5,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sideledger/ledger"
 )
 
 // The vectors are AWS's own: the Signature Version 4 test suite, the IAM example of the signing guide and
 // the S3 example of its authentication page.
 func TestSigV4(t *testing.T) {
-	suite := awsKey{id: "AKIDEXAMPLE", secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
-	s3 := awsKey{id: "AKIAIOSFODNN7EXAMPLE", secret: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
+	suite := awsKey{id: "AKIDEXAMPLE", secret: ledger.NewSecret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")}
+	s3 := awsKey{id: "AKIAIOSFODNN7EXAMPLE", secret: ledger.NewSecret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")}
 	day := time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC)
 	for _, c := range []struct {
 		name, method, url, body, service, want string

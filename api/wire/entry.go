@@ -29,7 +29,7 @@ type EntryDraft struct {
 	Masked        []string        `json:"masked,omitzero"`
 	Volatile      []string        `json:"volatile,omitzero"`
 	Unordered     []string        `json:"unordered,omitzero"`
-	Secret        []string        `json:"secret,omitzero"`     // refused (422) unless empty
+	Secret        []string        `json:"secret,omitzero"`     // kept as ciphertext; see docs/operations.md
 	Reversible    string          `json:"reversible,omitzero"` // empty: as the remediator grades it
 	Tag           string          `json:"tag,omitzero"`
 	Note          string          `json:"note,omitzero"`

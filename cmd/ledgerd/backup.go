@@ -33,6 +33,6 @@ func runBackup(cmd *cobra.Command, e *env, f *configFlags, file string) error {
 	if err := store.Backup(cmd.Context(), file); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintln(e.stderr, "the ledger was copied to "+file)
+	_, _ = fmt.Fprintln(e.stderr, "the ledger was copied to "+file+". Secret fields stand in it as ciphertext; the key is not in it")
 	return nil
 }

@@ -32,6 +32,9 @@ func runCheckConfig(e *env, f *configFlags) error {
 		return err
 	}
 	defer registry.Close()
+	if _, _, _, err := c.loadKeys(e.getenv); err != nil {
+		return err
+	}
 	for _, w := range warnings {
 		_, _ = fmt.Fprintln(e.stdout, "warning: "+w.String())
 	}

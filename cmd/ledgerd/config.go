@@ -27,7 +27,8 @@ type Config struct {
 	// Reserve is how much space is kept on the disk of an embedded ledger for rollbacks, such as 64MiB; 0: none.
 	Reserve string                              `yaml:"reserve"`
 	Systems map[string]remediators.SystemConfig `yaml:"systems"`
-	Mirror  MirrorConfigs                       `yaml:"mirror"` // get every journal record before it is answered; none: none
+	Secrets SecretsConfig                       `yaml:"secrets"` // the key of secret fields
+	Mirror  MirrorConfigs                       `yaml:"mirror"`  // get every journal record before it is answered; none: none
 	// OutsideSnapshot: no snapshot that a window names is restored over this ledger. Without a mirror a window that
 	// names a snapshot is refused unless this is said.
 	OutsideSnapshot bool   `yaml:"outside_snapshot"`
@@ -131,7 +132,7 @@ func (c *Config) validate() error {
 	if _, err = c.reserveBytes(); err != nil {
 		return err
 	}
-	return c.Mirror.validate()
+	return errors.Join(c.Secrets.validate(), c.Mirror.validate())
 }
 
 // reserveBytes reads Reserve.

@@ -39,6 +39,7 @@ var importTable = []importRule{
 		[]string{"ledger", "ledger/journal", "migrations"},
 		[]string{"github.com/google/uuid", "github.com/uptrace/bun", "github.com/jackc/pgx/v5", "modernc.org/sqlite", "golang.org/x/sys"},
 	},
+	{"ledger/secrets", []string{"ledger"}, []string{"github.com/google/uuid", "github.com/tink-crypto/tink-go/v2"}},
 	{"ledger/runner", []string{"ledger", "ledger/journal"}, []string{"github.com/google/uuid", "github.com/riverqueue/river"}},
 	{"ledger/preflight/*", []string{"ledger", "ledger/journal"}, []string{"*"}},
 	{"ledger/watch", []string{"ledger", "ledger/journal"}, []string{"*"}},
@@ -60,7 +61,7 @@ var importTable = []importRule{
 // homes are the modules that live in few folders: "*" in a rule does not reach them.
 var homes = []string{
 	"github.com/uptrace/bun", "github.com/labstack/echo", "github.com/go-resty/resty", "github.com/riverqueue/river",
-	"modernc.org/sqlite", "github.com/jackc/pgx",
+	"modernc.org/sqlite", "github.com/jackc/pgx", "github.com/tink-crypto/tink-go",
 }
 
 // testOnly are the modules that tests alone import.
@@ -111,6 +112,10 @@ func TestImportTable(t *testing.T) {
 		{"ledger", "sideledger/ledger/sqlstore", true, true},
 		{"ledger", "github.com/uptrace/bun", false, false},
 		{"ledger/journal", "github.com/google/uuid", false, false},
+		{"ledger", "github.com/tink-crypto/tink-go/v2/aead", false, false},
+		{"ledger/secrets", "github.com/tink-crypto/tink-go/v2/aead/subtle", false, true},
+		{"ledger/secrets", "sideledger/ledger/sqlstore", false, false},
+		{"remediators", "sideledger/ledger/secrets", false, false},
 		{"ledger/journal", "sideledger/ledger", false, false},
 		{"ledger/sqlstore", "github.com/uptrace/bun/dialect/pgdialect", false, true},
 		{"ledger/sqlstore", "sideledger/api/wire", false, false},

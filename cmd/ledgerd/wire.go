@@ -75,9 +75,13 @@ func openParts(ctx context.Context, e *env, c Config, recovering bool) (*parts, 
 	if err != nil {
 		return nil, err
 	}
+	ring, err := openKeyring(ctx, e, &c, store)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), log: e.log}
 	p.ledger = ledger.New(ledger.Config{
-		Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker,
+		Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker, Cipher: ring,
 		RefuseSnapshot: len(c.Mirror) == 0 && !c.OutsideSnapshot,
 	})
 	return p, nil

@@ -55,6 +55,7 @@ func (e *entryFlags) AddFlags(cmd *cobra.Command) {
 	f.StringArrayVar(&d.Masked, "masked", nil, "JSON `POINTER` to a field that the third party never shows (repeatable)")
 	f.StringArrayVar(&d.Volatile, "volatile", nil, "JSON `POINTER` to a field that changes by itself (repeatable)")
 	f.StringArrayVar(&d.Unordered, "unordered", nil, "JSON `POINTER` to a list whose order means nothing (repeatable)")
+	f.StringArrayVar(&d.Secret, "secret", nil, "JSON `POINTER` to a field whose value is kept as ciphertext and never shown (repeatable)")
 	f.StringVar(&d.Reversible, "reversible", "", "exact, equivalent, compensating, manual or none; default: as the remediator grades it")
 	f.BoolVar(&d.BeforeRestore, "before-restore", false, "take it back while the upgraded machine still stands, before its snapshot is restored")
 	f.StringVar(&d.Tag, "tag", "", "a name to select it by")
@@ -110,6 +111,8 @@ func within(d *wire.EntryDraft) time.Duration {
 // before an entry goes into a file.
 func checkOffline(d *wire.EntryDraft) error {
 	switch {
+	case len(d.Secret) > 0:
+		return errors.New("--secret needs a server that answers: this host has no key, and a secret value is never written into a file in plain. Record it once the ledger can be reached")
 	case d.Capture:
 		return errors.New("--capture needs a server that answers: it takes the image before the command runs. Say --before and --after instead")
 	case len(d.Resource) == 0 || d.Resource[0] != '{':

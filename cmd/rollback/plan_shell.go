@@ -65,6 +65,9 @@ func (p *shellPlan) step(s *wire.PlanStep) error {
 		return p.err
 	}
 	line, problem := p.curl(r)
+	if hidesSecret(line) {
+		problem = "it has secret values in it, which are not shown"
+	}
 	if problem != "" {
 		p.printf("# not printed as a command: %s\necho 'entry %d has to be sent by other means' >&2; exit 1\n", problem, s.Seq)
 		return p.err
@@ -75,6 +78,11 @@ func (p *shellPlan) step(s *wire.PlanStep) error {
 	p.requests++
 	p.printf("%s\n", line)
 	return p.err
+}
+
+// hidesSecret reports whether a fingerprint stands in a command line in the place of a value.
+func hidesSecret(line string) bool {
+	return strings.Contains(line, "$secret:hmac:") || strings.Contains(line, `{"$secret":"hmac:`) || strings.Contains(line, "%24secret%3Ahmac%3A")
 }
 
 // curl returns the command line of a request, or why there is none.

@@ -29,6 +29,19 @@ type report struct {
 	applied wire.AppliedRequest
 	// keep puts it into the spool where the server does not answer: always for a command that has run.
 	keep bool
+	// plain: the entry is known to have no secret fields, so that its after-image may stand in a file.
+	plain bool
+}
+
+// inFile returns the report as it may stand in a file on this host: without an after-image that may hold
+// secret values.
+func (r *report) inFile() (kept report, cut bool) {
+	kept = *r
+	if r.plain || r.applied.After == nil || string(r.applied.After) == "null" {
+		return kept, false
+	}
+	kept.applied.After = nil
+	return kept, true
 }
 
 func (r *report) call(a *app, entry string) (wire.SpoolCall, error) {
@@ -173,7 +186,7 @@ func (r *serverRecorder) report(ctx context.Context, entry string, rep report) (
 	if err != nil {
 		return nil, false, err
 	}
-	if kept, err := r.reportSpooled(ctx, entry, call); kept || err != nil {
+	if kept, err := r.reportSpooled(ctx, entry, rep, call); kept || err != nil {
 		return nil, kept, err
 	}
 	e, err := sendEntry(ctx, r.client, call)
@@ -183,15 +196,37 @@ func (r *serverRecorder) report(ctx context.Context, entry string, rep report) (
 	if !later(err) || !rep.keep && (!r.useSpool || !client.Unreachable(err)) {
 		return nil, false, err
 	}
-	if spoolErr := r.keep(ctx, call); spoolErr != nil {
+	if spoolErr := r.keepReport(ctx, entry, rep, call); spoolErr != nil {
 		return nil, false, errors.Join(err, spoolErr)
 	}
 	r.app.say("the ledger did not take the report (%v): it is in the spool, %s", err, r.spool.file(r.file()))
 	return nil, true, nil
 }
 
+// keepReport puts a report that the server did not take into the spool.
+func (r *serverRecorder) keepReport(ctx context.Context, entry string, rep report, call wire.SpoolCall) error {
+	call, err := r.fitForFile(entry, rep, call)
+	if err != nil {
+		return err
+	}
+	return r.keep(ctx, call)
+}
+
+// fitForFile returns the call of a report as it may stand in a file, and says what was left out.
+func (r *serverRecorder) fitForFile(entry string, rep report, call wire.SpoolCall) (wire.SpoolCall, error) {
+	kept, cut := rep.inFile()
+	if !cut {
+		return call, nil
+	}
+	key := call.Key + "-cut" // another body: another key
+	call, err := kept.call(r.app, entry)
+	call.Key = key
+	r.app.say("its after-image is left out of the spool, as it may hold secret values: once the ledger answers, say `rollback applied %s --after …`", entry)
+	return call, err
+}
+
 // reportSpooled puts a report behind the entry that is still in the spool, and tries to send both.
-func (r *serverRecorder) reportSpooled(ctx context.Context, entry string, call wire.SpoolCall) (bool, error) {
+func (r *serverRecorder) reportSpooled(ctx context.Context, entry string, rep report, call wire.SpoolCall) (bool, error) {
 	if r.spool == nil {
 		return false, nil
 	}
@@ -201,6 +236,16 @@ func (r *serverRecorder) reportSpooled(ctx context.Context, entry string, call w
 		if window, err = r.spool.find(ctx, entry); err != nil || window == "" {
 			return false, err
 		}
+	}
+	if !r.spooled { // of an entry that is itself in the spool it is known that it has no secrets
+		var err error
+		if rep.plain, err = r.spool.hasIntent(ctx, window, entry); err != nil {
+			return false, err
+		}
+	}
+	call, err := r.fitForFile(entry, rep, call)
+	if err != nil {
+		return false, err
 	}
 	call.Server = r.base
 	if err := r.spool.append(context.WithoutCancel(ctx), window, call); err != nil {

@@ -227,6 +227,21 @@ func (s *spool) find(ctx context.Context, entry string) (string, error) {
 	return "", nil
 }
 
+// hasIntent reports whether the file of a window has the recording of an entry itself.
+func (s *spool) hasIntent(ctx context.Context, window, entry string) (bool, error) {
+	f, err := s.open(ctx, s.file(window))
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	got, err := wire.ReadSpool(f)
+	var bad *wire.SpoolError
+	if err != nil && !errors.As(err, &bad) {
+		return false, fmt.Errorf("read %s: %w", f.Name(), err)
+	}
+	return slices.ContainsFunc(got.Calls, func(c wire.SpoolCall) bool { return isIntent(c) && entryOf(c) == entry }), nil
+}
+
 // makeFolder makes a folder for its owner alone and waits until it is on disk.
 func makeFolder(dir string) error {
 	_, err := os.Stat(dir)

@@ -154,11 +154,7 @@ func (w *wrapper) outcome(ctx context.Context, cmd *exec.Cmd, output *tee, waite
 	if waited != nil {
 		w.app.say("the command's output could not be passed on: %v", waited)
 	}
-	taken, err := takeAll(context.WithoutCancel(ctx), w.takes, output, &w.draft)
-	if err != nil {
-		w.app.say("entry %s: %v", w.draft.ID, err)
-	}
-	e, kept, err := w.rec.report(ctx, w.draft.ID, report{applied: taken, keep: true})
+	e, kept, err := w.rec.report(ctx, w.draft.ID, report{applied: w.taken(ctx, output), keep: true, plain: len(w.draft.Secret) == 0})
 	if err != nil && len(w.takes) > 0 && !later(err) {
 		w.app.say("entry %s: the report with what was taken is refused: %v", w.draft.ID, err)
 		e, kept, err = w.rec.report(ctx, w.draft.ID, report{keep: true})
@@ -172,6 +168,18 @@ func (w *wrapper) outcome(ctx context.Context, cmd *exec.Cmd, output *tee, waite
 		w.app.say("entry %s is applied, in a file", w.draft.ID)
 	}
 	return nil
+}
+
+// taken reads what --take names out of the command's output, and says what it could not.
+func (w *wrapper) taken(ctx context.Context, output *tee) wire.AppliedRequest {
+	taken, err := takeAll(context.WithoutCancel(ctx), w.takes, output, &w.draft)
+	switch {
+	case err != nil && len(w.draft.Secret) > 0: // the error may quote the output
+		w.app.say("entry %s: not everything that --take names could be taken from the command's output", w.draft.ID)
+	case err != nil:
+		w.app.say("entry %s: %v", w.draft.ID, err)
+	}
+	return taken
 }
 
 // lateWord says what is unusual about an entry that was reported.

@@ -164,7 +164,7 @@ func (b *batch) isNewer(id uuid.UUID) (bool, error) {
 func call(fn func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("an update panicked: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("an update panicked: %T\n%s", p, debug.Stack()) // its value may hold what was posted
 		}
 	}()
 	return fn()

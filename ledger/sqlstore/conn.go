@@ -171,7 +171,7 @@ var (
 		"name", "ticket", "owner", "opens_at", "ends_at", "buffer_ns", "snapshot", "labels", "restore",
 	}}
 	entryTable = table{"entries", []string{
-		"id", "window_id", "seq", "recorded_by", "recorded_at", "posted",
+		"id", "window_id", "seq", "recorded_by", "recorded_at", "posted", "data_key",
 		"system", "kind", "tag", "state", "on_rollback", "open", "outcome", "reason", "detail", "perform_by", "late", "doubted",
 		"warnings", "resource_key", "resource_ref", "rollback_id", "now_digest", "now_image", "decision", "not_before", "applied_at", "undone_at",
 		"journal_number", "journal_hash", "body", "alias",

@@ -22,7 +22,8 @@ type entryRow struct {
 	Seq        int64     `bun:"seq"`
 	RecordedBy string    `bun:"recorded_by"`
 	RecordedAt int64     `bun:"recorded_at"`
-	Posted     []byte    `bun:"posted"` // hash of the draft as it was posted
+	Posted     []byte    `bun:"posted"`   // hash of the draft as it was posted
+	DataKey    []byte    `bun:"data_key"` // of its secret fields, wrapped; ReplaceDataKey alone changes it
 
 	System        string    `bun:"system"`
 	Kind          string    `bun:"kind"`
@@ -55,11 +56,11 @@ type entryRow struct {
 }
 
 // fixedColumns is how many of a row's first columns never change.
-const fixedColumns = 6
+const fixedColumns = 7
 
 func (r *entryRow) args() []any {
 	return []any{
-		r.ID, r.WindowID, r.Seq, r.RecordedBy, r.RecordedAt, r.Posted,
+		r.ID, r.WindowID, r.Seq, r.RecordedBy, r.RecordedAt, r.Posted, r.DataKey,
 		r.System, r.Kind, r.Tag, r.State, r.OnRollback, r.Open, r.Outcome, r.Reason, r.Detail, r.PerformBy, r.Late, r.Doubted,
 		r.Warnings, r.ResourceKey, r.ResourceRef, r.RollbackID, r.NowDigest, r.NowImage, r.Decision, r.NotBefore, r.AppliedAt, r.UndoneAt,
 		r.JournalNumber, r.JournalHash, r.Body, r.Alias,
@@ -94,7 +95,7 @@ func entryToRow(e *ledger.Entry) (*entryRow, error) {
 	}
 	r := &entryRow{
 		ID: e.ID, WindowID: e.WindowID, Seq: int64(e.Seq), RecordedBy: e.RecordedBy, RecordedAt: micros(e.RecordedAt),
-		Posted: e.Posted[:],
+		Posted: e.Posted[:], DataKey: e.DataKey,
 		System: e.System, Kind: e.Kind, Tag: e.Tag, State: string(e.State), OnRollback: string(e.OnRollback), Open: !e.Closed(),
 		Outcome: string(e.Outcome), Reason: string(e.Reason), Detail: e.Detail, PerformBy: micros(e.PerformBy), Late: e.Late,
 		Doubted: e.Doubted, Warnings: warnings, RollbackID: e.RollbackID, NowDigest: e.NowDigest, NotBefore: micros(e.NotBefore),
@@ -147,6 +148,7 @@ func (r *entryRow) entry() (*ledger.Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the stored entry %s: %w", r.ID, err)
 	}
+	draft.DataKey = r.DataKey
 	e := &ledger.Entry{
 		Draft: draft, WindowID: r.WindowID, Seq: int(r.Seq), State: ledger.EntryState(r.State), Reason: ledger.Reason(r.Reason),
 		Detail: r.Detail, Outcome: ledger.Outcome(r.Outcome), PerformBy: moment(r.PerformBy), Late: r.Late, Doubted: r.Doubted,

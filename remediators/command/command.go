@@ -249,7 +249,23 @@ func (r *Remediator) Preview(e *ledger.Entry, seen ledger.Look) (ledger.Request,
 	if err != nil {
 		return ledger.Request{}, &ledger.CallError{Class: ledger.CallDenied, Detail: detailOf(err), Err: err}
 	}
+	if err := masked(e, rec); err != nil {
+		return ledger.Request{}, err
+	}
 	return ledger.Request{Summary: "run " + strings.Join(c.Argv, " "), Body: input("undo", e, rec, seen), Repeatable: c.Repeatable}, nil
+}
+
+// masked refuses to hand a mask to a command as what it has to write: it would write it. The error is a
+// [ledger.CallError] of class CallDenied that names the place.
+func masked(e *ledger.Entry, rec recipe) error {
+	where, found := remediators.FindMask(e.Before.JSON, "/before")
+	if !found {
+		where, found = remediators.FindMask(rec.args, "/undo/args")
+	}
+	if !found {
+		return nil
+	}
+	return &ledger.CallError{Class: ledger.CallDenied, Detail: "secret_missing: " + where}
 }
 
 // Undo implements [ledger.Remediator].
@@ -257,6 +273,9 @@ func (r *Remediator) Undo(ctx context.Context, e *ledger.Entry, seen ledger.Look
 	rec, c, err := r.parse(e.Undo)
 	if err != nil {
 		return ledger.Answer{}, &ledger.CallError{Class: ledger.CallDenied, Detail: detailOf(err), Err: err}
+	}
+	if err := masked(e, rec); err != nil {
+		return ledger.Answer{}, err
 	}
 	out, err := r.run(ctx, c, c.Argv, input("undo", e, rec, seen), true)
 	if err != nil {

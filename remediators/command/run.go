@@ -50,7 +50,7 @@ func input(op string, e *ledger.Entry, rec recipe, seen ledger.Look) json.RawMes
 type output struct {
 	status  int
 	stdout  []byte
-	secrets []string // values of the variables it was given; cut out of its detail
+	secrets []ledger.Secret // values of the variables it was given; cut out of its detail
 }
 
 // run starts a command in a process group of its own and waits for it. The error is a
@@ -118,12 +118,12 @@ func (r *Remediator) find(name string) string {
 }
 
 // environment is PATH and what the configuration names, nothing else.
-func (r *Remediator) environment(c remediators.CommandConfig) (env, secrets []string) {
+func (r *Remediator) environment(c remediators.CommandConfig) (env []string, secrets []ledger.Secret) {
 	env = []string{"PATH=" + r.getenv("PATH")}
 	for _, name := range c.Env {
 		if v := r.getenv(name); v != "" {
 			env = append(env, name+"="+v)
-			secrets = append(secrets, v)
+			secrets = append(secrets, ledger.NewSecret(v))
 		}
 	}
 	return env, secrets
@@ -175,8 +175,8 @@ func (o output) answer() ledger.Answer {
 // clean makes a command's sentence fit to be shown: one short line, without the values it was given.
 func (o output) clean(s string) string {
 	for _, secret := range o.secrets {
-		if len(secret) >= 4 { // shorter ones stand in any sentence
-			s = strings.ReplaceAll(s, secret, "[redacted]")
+		if len(secret.Reveal()) >= 4 { // shorter ones stand in any sentence
+			s = strings.ReplaceAll(s, secret.Reveal(), secret.String())
 		}
 	}
 	s = strings.Map(func(r rune) rune {

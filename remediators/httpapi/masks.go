@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -27,7 +26,7 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 	if len(sent) == 0 {
 		return nil
 	}
-	if where, found := findMask(sent, ""); found {
+	if where, found := remediators.FindMask(sent, ""); found {
 		return denied("secret_missing: " + where)
 	}
 	kind, _, _ := strings.Cut(rec.undo.contentType, ";")
@@ -40,7 +39,7 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 			continue
 		}
 		if _, there := at(sent, tokens); there {
-			continue // not a mask: findMask has seen it
+			continue // not a mask: FindMask has seen it
 		}
 		if rec.read != nil {
 			if _, there := at(sent, append(slices.Clone(rec.read.selected), tokens...)); there {
@@ -65,45 +64,6 @@ func (s sight) masks(tokens []string) bool {
 		}
 	}
 	return false
-}
-
-// findMask returns the pointer of the first string that is a mask.
-func findMask(raw json.RawMessage, at string) (pointer string, found bool) {
-	raw = bytes.TrimSpace(raw)
-	switch {
-	case len(raw) == 0:
-	case raw[0] == '"':
-		s, _ := text(raw)
-		return at, remediators.IsMask(s)
-	case raw[0] == '{' || raw[0] == '[':
-		dec := json.NewDecoder(bytes.NewReader(raw))
-		dec.UseNumber()
-		var v any
-		if dec.Decode(&v) == nil {
-			return findMaskIn(v, at)
-		}
-	}
-	return "", false
-}
-
-func findMaskIn(v any, at string) (string, bool) {
-	switch v := v.(type) {
-	case string:
-		return at, remediators.IsMask(v)
-	case []any:
-		for i, e := range v {
-			if p, found := findMaskIn(e, at+"/"+itoa(i)); found {
-				return p, true
-			}
-		}
-	case map[string]any:
-		for _, k := range sortedKeys(v) {
-			if p, found := findMaskIn(v[k], at+"/"+escapeToken(k)); found {
-				return p, true
-			}
-		}
-	}
-	return "", false
 }
 
 func denied(why string) error { return &ledger.CallError{Class: ledger.CallDenied, Detail: why} }

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"sideledger/ledger"
 	"sideledger/remediators"
@@ -14,7 +16,7 @@ func (f *fields) pointers(name string) map[string][]string {
 		return nil
 	}
 	out := map[string][]string{}
-	for _, member := range sortedKeys(s.m) {
+	for _, member := range slices.Sorted(maps.Keys(s.m)) {
 		out[member] = s.pointer(member)
 	}
 	return out
@@ -42,7 +44,7 @@ func (u *undoing) consequences(ans ledger.Answer, e *ledger.Entry, reply remedia
 	ans.Residue = append(ans.Residue, u.tell...)
 	doc, why := remediators.Document(reply)
 	old, alias := e.Where(), []byte{}
-	for _, member := range sortedKeys(u.renamed) {
+	for _, member := range slices.Sorted(maps.Keys(u.renamed)) {
 		is, ok := at(doc, u.renamed[member])
 		if _, scalar := text(is); why != "" || !ok || !scalar {
 			ans.Residue = append(ans.Residue, "its answer does not say the new "+member+": whoever uses the old one has to look for it")

@@ -1,0 +1,60 @@
+package remediators
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maskWords are what third parties show in place of a secret, in small letters and without brackets.
+var maskWords = []string{
+	"redacted", "hidden", "masked", "filtered", "secret", "sensitive", "sensitive value", "secret hidden", "removed", "protected", "not shown",
+}
+
+// IsMask reports whether a string stands in place of a secret: three or more asterisks, bullets or x-es
+// of a mask, or a word like [redacted] in brackets.
+func IsMask(s string) bool {
+	s = strings.TrimSpace(s)
+	if n := len([]rune(s)); n >= 3 && strings.Trim(s, "*•●∗⁎·") == "" {
+		return true
+	}
+	if len(s) < 3 || !strings.ContainsRune("[<({*", rune(s[0])) {
+		return strings.EqualFold(s, "redacted")
+	}
+	return slices.Contains(maskWords, strings.ToLower(strings.Trim(s, "[]<>(){}* ")))
+}
+
+// FindMask returns the pointer of the first string of a document that is a mask, at being the pointer of the
+// document itself. Nothing, and what is not JSON, has none.
+func FindMask(raw json.RawMessage, at string) (pointer string, found bool) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if dec.Decode(&v) != nil {
+		return "", false
+	}
+	return findMaskIn(v, at)
+}
+
+func findMaskIn(v any, at string) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return at, IsMask(v)
+	case []any:
+		for i, e := range v {
+			if p, found := findMaskIn(e, at+"/"+strconv.Itoa(i)); found {
+				return p, true
+			}
+		}
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if p, found := findMaskIn(v[k], at+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(k)); found {
+				return p, true
+			}
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,22 @@
+package remediators
+
+import "testing"
+
+func TestMasks(t *testing.T) {
+	for s, want := range map[string]bool{
+		"********": true, "***": true, "•••••": true, " ****\n": true, "[redacted]": true, "<Hidden>": true, "(sensitive value)": true, "REDACTED": true, "**secret**": true,
+		"": false, "**": false, "a***": false, "secret": false, "my [redacted] text": false, "s3cr3t": false, "hidden": false,
+	} {
+		if IsMask(s) != want {
+			t.Errorf("%q: %t", s, !want)
+		}
+	}
+	for doc, want := range map[string]string{
+		`{"a":[1,{"b/c":"***"}]}`: "/x/a/1/b~1c", `"***"`: "/x", `{"a":"b"}`: "", ``: "", `null`: "", `{"a":`: "",
+	} {
+		got, found := FindMask([]byte(doc), "/x")
+		if found != (want != "") || found && got != want {
+			t.Errorf("%s: %q %t, want %q", doc, got, found, want)
+		}
+	}
+}
