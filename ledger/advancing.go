@@ -60,10 +60,8 @@ func (u *unit) change(r *Rollback, e *Entry, c Change, mayOpen bool) (bool, erro
 	case c.Open != nil && e.openedBy(r, c.Open.N):
 		return true, nil // by an earlier call whose answer was lost
 	case c.Open != nil:
-		if !mayOpen || !current || !e.mayUndo() {
-			return false, nil
-		}
-		return true, u.openAttempt(r, e, *c.Open)
+		mayOpen = mayOpen && current && e.mayUndo()
+		return mayOpen, u.openIf(mayOpen, r, e, *c.Open)
 	case c.Close.Attempt != nil && e.openedBy(r, c.Close.Attempt.N):
 		return true, u.closeEntry(e, *c.Close)
 	case !current:
@@ -97,6 +95,13 @@ func (u *unit) voidEntry(r *Rollback, e *Entry, detail string) error {
 	}
 	e.Doubted, e.Detail, e.RollbackID = true, detail, r.ID
 	return u.moveEntry(e, EntryVoid, moved{note: detail})
+}
+
+func (u *unit) openIf(may bool, r *Rollback, e *Entry, a Attempt) error {
+	if !may {
+		return nil
+	}
+	return u.openAttempt(r, e, a)
 }
 
 func (u *unit) openAttempt(r *Rollback, e *Entry, a Attempt) error {

@@ -228,16 +228,21 @@ func (p *planner) judge(e *Entry, s sight) Step {
 	j := JudgeSeen(s.eff, s.seen, s.home)
 	step.Verdict, step.Detail = j.Verdict, j.Detail
 	if j.Verdict == VerdictUndo || j.Verdict == VerdictManual {
-		req, err := s.rem.Preview(s.eff, s.seen)
-		switch {
-		case err != nil:
-			step.Verdict, step.Detail = VerdictBlocked, lookDetail(err)
-		case j.Verdict == VerdictUndo && s.seen.Known && !s.eff.MayResend(req.Repeatable):
-			step.Verdict, step.Detail = VerdictInDoubt, DetailUnanswered
-		}
-		step.Request = req
+		s.preview(&step)
 	}
 	return step
+}
+
+// preview says in a step what would be sent, or why nothing would.
+func (s sight) preview(step *Step) {
+	req, err := s.rem.Preview(s.eff, s.seen)
+	switch {
+	case err != nil:
+		step.Verdict, step.Detail = VerdictBlocked, lookDetail(err)
+	case step.Verdict == VerdictUndo && s.seen.Known && !s.eff.MayResend(req.Repeatable):
+		step.Verdict, step.Detail = VerdictInDoubt, DetailUnanswered
+	}
+	step.Request = req
 }
 
 // asOf returns the entry as the given run sees it: what another run saw or used up is not its own.

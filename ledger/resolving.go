@@ -112,22 +112,32 @@ func (u *unit) goOn(e *Entry, r Resolution) (*Rollback, error) {
 	}
 	next := &Rollback{OnStuck: OnStuckContinue, Reason: r.Reason}
 	if last != nil {
-		next.Select, next.OnStuck = last.Select, last.OnStuck
+		next.OnStuck = last.OnStuck
 	}
 	switch {
 	case last != nil && !last.State.Over() && (last.Select.Has(e) || e.Closed()):
 		return last, nil
 	case last != nil && !last.State.Over():
 		return nil, Conflict(u.op, e.ID.String(), "a rollback that leaves this entry out is %s; wait for its end or cancel it", last.State)
-	case last != nil && last.State == RollbackCancelled:
-		next.Select = Selection{Only: []Term{{ID: e.ID}}}
-	case u.Window().Fenced():
-		next.Select = Selection{}
-	case !next.Select.Has(e):
-		next.Select = Selection{Only: []Term{{ID: e.ID}}}
 	}
+	next.Select = u.selectFor(e, last)
 	next.RestoreSnapshot = last.handsOn(next)
 	return u.newRollback(next)
+}
+
+// selectFor returns what a run covers that a person's word on e starts; see goOn.
+func (u *unit) selectFor(e *Entry, last *Rollback) Selection {
+	alone := Selection{Only: []Term{{ID: e.ID}}}
+	switch {
+	case last != nil && last.State == RollbackCancelled:
+		return alone
+	case last == nil || u.Window().Fenced():
+		return Selection{}
+	case !last.Select.Has(e):
+		return alone
+	default:
+		return last.Select
+	}
 }
 
 // Next says what to type for a stuck entry; empty when there is nothing to decide.

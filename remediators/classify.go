@@ -18,6 +18,8 @@ import (
 func Classify(reply Reply) (ledger.Answer, error) {
 	out := ledger.Answer{Class: ledger.AnswerRefused, Status: reply.Status, RetryAfter: reply.RetryAfter, Detail: "answered " + strconv.Itoa(reply.Status)}
 	switch s := reply.Status; {
+	case retryStatus(reply):
+		out.Class = ledger.AnswerRetry
 	case s < 200:
 		out.Class = ledger.AnswerFailed
 	case s < 300 && reply.BodyErr != nil:
@@ -30,9 +32,6 @@ func Classify(reply Reply) (ledger.Answer, error) {
 		out.Class = ledger.AnswerGone
 	case s == http.StatusConflict, s == http.StatusPreconditionFailed:
 		out.Class = ledger.AnswerConflict
-	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s == http.StatusTooManyRequests,
-		s == http.StatusServiceUnavailable && reply.RetryAfter > 0:
-		out.Class = ledger.AnswerRetry
 	case s == http.StatusBadGateway, s == http.StatusGatewayTimeout:
 		return ledger.Answer{}, &ledger.CallError{
 			Class: ledger.CallAmbiguous, Status: s, RetryAfter: reply.RetryAfter,
@@ -42,6 +41,18 @@ func Classify(reply Reply) (ledger.Answer, error) {
 		out.Class = ledger.AnswerFailed
 	}
 	return out, nil
+}
+
+// retryStatus reports whether an answer says that the call was not executed and may be sent again later.
+func retryStatus(r Reply) bool {
+	switch r.Status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusServiceUnavailable:
+		return r.RetryAfter > 0
+	default:
+		return false
+	}
 }
 
 // Unusable is the error of a read whose answer says nothing about the resource; why may be empty.

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sideledger/ledger"
 )
 
@@ -213,13 +215,26 @@ func TestFreshConnection(t *testing.T) {
 	}
 }
 
-func TestNotSentIsProvable(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// deafAddress returns an address of this machine at which nobody listens, and nobody else can until the test ends.
+func deafAddress(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := "http://" + l.Addr().String()
-	_ = l.Close()
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", bound.(*unix.SockaddrInet4).Port)
+}
+
+func TestNotSentIsProvable(t *testing.T) {
+	nobody := "http://" + deafAddress(t)
 	plain := serve(t, func(http.ResponseWriter, *http.Request) {})
 	selfSigned := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it came through") }))
 	selfSigned.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)

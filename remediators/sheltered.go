@@ -31,7 +31,7 @@ func (s *sheltered) caught(class ledger.CallClass, err *error) {
 
 // say logs a panic with where it happened. Its value may hold what a third party sent, so only its type is kept.
 func (s *sheltered) say(v any) {
-	s.log.Error("a remediator panicked", "system", s.system, "err", fmt.Sprintf("%T", v), "stack", string(debug.Stack())) //nolint:sloglint // no context here
+	s.log.Error("a remediator panicked", "system", s.system, "err", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 }
 
 // Kinds implements [ledger.Remediator].

@@ -21,7 +21,9 @@ func (explosive) Check(*ledger.Draft) (ledger.Grading, error) { panic("canary-7f
 func (explosive) Look(context.Context, *ledger.Entry) (ledger.Look, error) {
 	panic(errors.New("canary-7f3a"))
 }
+
 func (explosive) Preview(*ledger.Entry, ledger.Look) (ledger.Request, error) { panic("canary-7f3a") }
+
 func (explosive) Undo(context.Context, *ledger.Entry, ledger.Look) (ledger.Answer, error) {
 	panic("canary-7f3a")
 }

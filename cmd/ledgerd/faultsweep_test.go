@@ -116,7 +116,7 @@ func newSwept(t *testing.T, binary, thirdURL string, third *counting) *swept {
 		s.first = append(s.first, d)
 	}
 	s.kill()
-	for _, name := range []string{"ledger.db", "ledger.db-wal"} {
+	for _, name := range []string{"ledger.db", "ledger.db-wal", "ledger.db.note-key", "ledger.db.secrets-key"} {
 		if s.template[name], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}

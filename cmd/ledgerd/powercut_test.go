@@ -24,7 +24,7 @@ import (
 )
 
 // powerRounds is how often the power is cut while the server records, and once more while it rolls back.
-var powerRounds = flag.Int("power.rounds", 20, "how often TestPowerCut cuts the power while the server records, and once more while it rolls back")
+var powerRounds = flag.Int("power.rounds", powerDefault, "how often TestPowerCut cuts the power while the server records, and once more while it rolls back")
 
 // A powered is the real ledgerd on a disk that can lose power.
 type powered struct {

@@ -59,7 +59,7 @@ func runRecover(ctx context.Context, e *env, o *recoverOptions) error {
 		return err
 	}
 	defer unlock()
-	p, err := openParts(ctx, e, c, true)
+	p, err := openParts(ctx, e, c, opening{recovering: true})
 	if err != nil {
 		return err
 	}

@@ -273,7 +273,7 @@ func (b *burglar) rechain(w any, n int64, body []byte) {
 func (h *house) verifyFile(file string, with verifyWith) []journal.Damage {
 	h.Helper()
 	e := &env{getenv: os.Getenv, stdout: io.Discard, stderr: io.Discard, log: slog.New(slog.DiscardHandler)}
-	p, err := open(h.Context(), e, Config{Database: "sqlite:" + file})
+	p, err := openParts(h.Context(), e, Config{Database: "sqlite:" + file}, opening{closed: true})
 	if err != nil {
 		h.Fatal(err)
 	}

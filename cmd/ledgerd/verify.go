@@ -48,7 +48,7 @@ func runVerify(ctx context.Context, e *env, o *verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	p, err := open(ctx, e, c)
+	p, err := openParts(ctx, e, c, opening{closed: true})
 	if err != nil {
 		return err
 	}

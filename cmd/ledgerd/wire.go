@@ -58,10 +58,18 @@ func openStore(ctx context.Context, c Config, log *slog.Logger, recovering bool)
 	return store, nil
 }
 
-// open wires the parts over a migrated database. Close them when done.
-func open(ctx context.Context, e *env, c Config) (*parts, error) { return openParts(ctx, e, c, false) }
+// An opening says what a ledger is opened for.
+type opening struct {
+	recovering bool // changes are made in safe mode too
+	closed     bool // its secret fields stay closed: their key need not be here
+}
 
-func openParts(ctx context.Context, e *env, c Config, recovering bool) (*parts, error) {
+// open wires the parts over a migrated database. Close them when done.
+func open(ctx context.Context, e *env, c Config) (*parts, error) {
+	return openParts(ctx, e, c, opening{})
+}
+
+func openParts(ctx context.Context, e *env, c Config, how opening) (*parts, error) {
 	registry, warnings, err := remediators.NewRegistry(remediators.Options{
 		Systems: c.Systems, Factories: factories(), Clock: time.Now, Log: e.log, Getenv: e.getenv,
 	})
@@ -71,17 +79,19 @@ func openParts(ctx context.Context, e *env, c Config, recovering bool) (*parts, 
 	for _, w := range warnings {
 		e.log.WarnContext(ctx, "configuration", slog.String("system", w.System), slog.String("warning", w.String()))
 	}
-	store, err := openStore(ctx, c, e.log, recovering)
+	store, err := openStore(ctx, c, e.log, how.recovering)
 	if err != nil {
 		return nil, err
 	}
-	ring, err := openKeyring(ctx, e, &c, store)
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
+	var cipher ledger.Cipher
+	if !how.closed {
+		if cipher, err = openKeyring(ctx, e, &c, store); err != nil {
+			return nil, errors.Join(err, store.Close())
+		}
 	}
 	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), log: e.log}
 	p.ledger = ledger.New(ledger.Config{
-		Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker, Cipher: ring,
+		Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker, Cipher: cipher,
 		RefuseSnapshot: len(c.Mirror) == 0 && !c.OutsideSnapshot,
 	})
 	return p, nil

@@ -170,3 +170,15 @@ func (f *fake) plays(script ...string) {
 	defer f.mu.Unlock()
 	f.script = script
 }
+
+func (f *fake) makePlan(window string) (int, any) {
+	w := f.window(window)
+	if w == nil {
+		return 404, "not_found"
+	}
+	p := wire.Plan{WindowID: window, ComputedAt: time.Now().UTC(), Steps: f.plan, Counts: map[string]int{}, Fingerprint: "fp-" + strconv.FormatInt(w.Head.Number, 10)}
+	for _, s := range f.plan {
+		p.Counts[s.Verdict]++
+	}
+	return 200, p
+}

@@ -142,19 +142,9 @@ func (m *Mirror) segment(dir fs.FS, name string) error {
 	in := bufio.NewReaderSize(f, 256<<10)
 	var held Damage // a bad line: torn if nothing good follows
 	for n := 1; ; n++ {
-		line, err := readWhole(in)
-		if err != nil && !errors.Is(err, io.EOF) {
+		problem, whole, err := m.next(in)
+		if err != nil {
 			return fmt.Errorf("read mirror segment %s: %w", name, err)
-		}
-		whole := err == nil
-		problem := ""
-		switch {
-		case whole:
-			if problem, err = m.line(line); err != nil {
-				return err
-			}
-		case len(line) > 0:
-			problem = "the line is not whole"
 		}
 		switch {
 		case problem != "" && held.Problem == "":
@@ -169,6 +159,22 @@ func (m *Mirror) segment(dir fs.FS, name string) error {
 			return nil
 		}
 	}
+}
+
+// next reads one line and takes it in; problem says what is wrong with it. Not whole: it is what stands behind the last
+// line feed, which may be nothing.
+func (m *Mirror) next(in *bufio.Reader) (problem string, whole bool, err error) {
+	line, err := readWhole(in)
+	switch {
+	case err == nil:
+		problem, err = m.line(line)
+		return problem, true, err
+	case !errors.Is(err, io.EOF):
+		return "", false, err
+	case len(line) > 0:
+		return "the line is not whole", false, nil
+	}
+	return "", false, nil
 }
 
 // damaged keeps a bad line that a good one follows.

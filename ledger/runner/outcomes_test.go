@@ -166,7 +166,7 @@ func TestOlderEntryAfterALateOneOnItsResource(t *testing.T) {
 	other := b.record(draft("/other", `{"v":1}`, `{"v":2}`))[0]
 	run := b.start(ledger.RollbackRequest{})
 	var late *ledger.Entry
-	b.third.OnUndo = func(n int, at string) (bool, error) {
+	b.third.OnUndo = func(n int, _ string) (bool, error) {
 		if n == 2 { // the newer one is undone; then somebody's forgotten script acts on the same resource
 			b.third.State["/a"] = `{"v":"late"}`
 			late = b.mustRecord(draft("/a", `{"v":"first"}`, `{"v":"late"}`))
