@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // A part is one document of a draft.
@@ -285,4 +287,22 @@ func (l *Ledger) hideReport(full *Entry, c *completion) error {
 		c.after = d.After
 	}
 	return nil
+}
+
+// underID returns a stored draft under another id. Its secret values are encrypted anew, as they are bound to the
+// entry that they stand in.
+func (l *Ledger) underID(d Draft, id uuid.UUID) (Draft, error) {
+	o := opener{cipher: l.cipher}
+	p, err := o.open(&Entry{Draft: d})
+	if err != nil {
+		return d, &Error{Code: CodeUnavailable, Op: "record again", ID: d.ID.String(), Msg: "its secret fields cannot be opened with the keys of this server", Err: err}
+	}
+	if p == nil {
+		d.ID = id
+		return d, nil
+	}
+	again := p.entry.Draft
+	again.ID, again.DataKey = id, nil
+	_, err = l.hide(&again)
+	return again, err
 }

@@ -37,20 +37,24 @@ func (l *Ledger) Relapse(ctx context.Context, lease *Lease, p Relapse) (Advanced
 			e.Late, e.AppliedAt, e.Detail = true, u.now, "the effect turned up after it was judged not to have happened"
 			return out, u.moveEntry(e, EntryApplied, moved{})
 		case e.State == EntryUndone:
-			return out, u.recordAgain(r, e)
+			return out, l.recordAgain(u, r, e)
 		}
 		return out, fmt.Errorf("final look at entry %s: it is %s", e.ID, e.State)
 	})
 }
 
 // recordAgain records the effect of an undone entry anew; a partial run takes the new entry in.
-func (u *unit) recordAgain(r *Rollback, e *Entry) error {
+func (l *Ledger) recordAgain(u *unit, r *Rollback, e *Entry) error {
+	same, err := l.underID(e.Draft, NewID())
+	if err != nil {
+		return err
+	}
 	again := &Entry{
-		Draft: e.Draft, WindowID: e.WindowID, State: EntryApplied, Late: true, ResourceKey: e.ResourceKey,
+		Draft: same, WindowID: e.WindowID, State: EntryApplied, Late: true, ResourceKey: e.ResourceKey,
 		RecordedBy: u.actor.TokenID, RecordedAt: u.now, AppliedAt: u.now,
 		Warnings: []string{"the effect of entry " + e.ID.String() + " turned up again after it was undone"},
 	}
-	again.ID, again.Draft.State, again.Source = NewID(), EntryApplied, "final look"
+	again.Draft.State, again.Source = EntryApplied, "final look"
 	e.Doubted = false
 	if err := u.touchEntry("entry.relapsed", e, moved{}); err != nil {
 		return err
