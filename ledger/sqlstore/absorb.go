@@ -128,6 +128,9 @@ func (b *batch) rebuild(windowID uuid.UUID) (*ledger.Rebuilt, error) {
 
 // replace puts the window's rows in the place of what stands there.
 func (b *batch) replace(windowID uuid.UUID, built *ledger.Rebuilt) error {
+	if err := b.keepDataKeys(windowID, built); err != nil {
+		return err
+	}
 	for _, text := range []string{
 		"DELETE FROM attempts WHERE entry_id IN (SELECT id FROM entries WHERE window_id = ?)",
 		"DELETE FROM entries WHERE window_id = ?", "DELETE FROM rollbacks WHERE window_id = ?",
@@ -160,6 +163,27 @@ func (b *batch) replace(windowID uuid.UUID, built *ledger.Rebuilt) error {
 		err = fmt.Errorf("write window %s: it is not there", windowID)
 	}
 	return err
+}
+
+// keepDataKeys hands the wrapped keys of secret fields on: no journal holds them, so they would go with the rows.
+func (b *batch) keepDataKeys(windowID uuid.UUID, built *ledger.Rebuilt) error {
+	var rows []entryRow
+	err := b.c.db.NewSelect().Model(&rows).Column("id", "data_key").
+		Where("window_id = ?", windowID).Where("data_key IS NOT NULL").Scan(b.ctx)
+	if err != nil {
+		return fmt.Errorf("read data keys: %w", err)
+	}
+	keys := make(map[uuid.UUID][]byte, len(rows))
+	for i := range rows {
+		keys[rows[i].ID] = rows[i].DataKey
+	}
+	for i := range built.Entries {
+		e := &built.Entries[i]
+		if key, ok := keys[e.ID]; ok && len(e.DataKey) == 0 {
+			e.DataKey = key
+		}
+	}
+	return nil
 }
 
 // insertEntries adds the entries and their attempts.

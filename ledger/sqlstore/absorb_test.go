@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"sideledger/ledger"
 	"sideledger/ledger/journal"
@@ -94,6 +95,51 @@ func TestAbsorb(t *testing.T) {
 			}
 			if got := find(t, s, id).Head; got != find(t, old, id).Head {
 				t.Errorf("a refusal changed something: %+v", got)
+			}
+		})
+	}
+}
+
+// The wrapped keys of secret fields stand in no record. A window that is made anew over rows that have some keeps them.
+func TestAbsorbKeepsDataKeys(t *testing.T) {
+	for name, open := range both {
+		t.Run(name, func(t *testing.T) {
+			old, s := open(t), open(t)
+			l := ledger.New(ledger.Config{
+				Store: old, Systems: ledgertest.NewThird(), Clock: ledgertest.NewClock().Now, Log: slog.New(slog.DiscardHandler), Waker: noWaker{},
+			})
+			w, err := l.OpenWindow(t.Context(), ledger.WindowDraft{Name: "w"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			image := ledger.Image{JSON: []byte(`{"v":1}`)}
+			got, err := l.Record(t.Context(), w.ID, []ledger.Draft{{
+				System: "sys", Kind: "k", Action: ledger.ActionUpdate, Resource: []byte(`{"path":"/a"}`), Before: image, After: image, State: ledger.EntryApplied,
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Seal(t.Context(), w.ID, ""); err != nil {
+				t.Fatal(err)
+			}
+			all := records(t, old, w.ID)
+			if err := s.Absorb(t.Context(), w.ID, all[:2]); err != nil {
+				t.Fatal(err)
+			}
+			key := []byte("wrapped")
+			err = s.change(t.Context(), "test", func(ctx context.Context, db bun.IDB) error {
+				_, err := db.NewUpdate().Model((*entryRow)(nil)).Set("data_key = ?", key).Where("id = ?", got[0].Entry.ID).Exec(ctx)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Absorb(t.Context(), w.ID, all[2:]); err != nil {
+				t.Fatal(err)
+			}
+			e, err := s.GetEntry(t.Context(), got[0].Entry.ID)
+			if err != nil || string(e.DataKey) != string(key) {
+				t.Errorf("the key is %q, %v", e.DataKey, err)
 			}
 		})
 	}
