@@ -103,19 +103,23 @@ func Load(ref string, getenv func(string) string) (Key, error) {
 	return k, nil
 }
 
-// WriteKey puts a key into a new file that only its owner can read, whole or not at all, and durably. A file
-// that is there already is never touched: [os.ErrExist].
+// WriteKey puts a key into a new file that only its owner can read, durably, and whole or not at all where the
+// filesystem has links; on another one a crash in the middle may leave a file that is no key, which is said when it
+// is read. A file that is there already is never touched: [os.ErrExist].
 func WriteKey(name string, k Key) error {
 	part, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("write the key: %w", err)
 	}
 	defer func() { _ = os.Remove(part.Name()) }()
-	_, err = part.WriteString(k.Text().Reveal() + "\n")
-	if err := errors.Join(err, part.Sync(), part.Close()); err != nil {
+	if err := fill(part, k); err != nil {
 		return fmt.Errorf("write the key: %w", err)
 	}
-	if err := os.Link(part.Name(), name); err != nil { // a link, unlike a rename, fails where there is a file
+	err = os.Link(part.Name(), name) // a link, unlike a rename, fails where there is a file
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		err = writeNew(name, k)
+	}
+	if err != nil {
 		return fmt.Errorf("write the key: %w", err)
 	}
 	dir, err := os.Open(filepath.Dir(name))
@@ -123,4 +127,19 @@ func WriteKey(name string, k Key) error {
 		return fmt.Errorf("write the key: %w", err)
 	}
 	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// writeNew writes a key where there are no links.
+func writeNew(name string, k Key) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names the file
+	if err != nil {
+		return err
+	}
+	return fill(f, k)
+}
+
+// fill writes a key into a file and closes it, durably.
+func fill(f *os.File, k Key) error {
+	_, err := f.WriteString(k.Text().Reveal() + "\n")
+	return errors.Join(err, f.Sync(), f.Close())
 }
