@@ -30,7 +30,11 @@ func (l *Ledger) Verify(ctx context.Context, windowID uuid.UUID) ([]Checked, err
 	if _, err := l.store.FindWindow(ctx, windowID); err != nil {
 		return nil, err
 	}
-	v := &verifier{ledger: l, byKey: map[Key][]*Entry{}}
+	names, err := l.aliases(ctx, windowID)
+	if err != nil {
+		return nil, err
+	}
+	v := &verifier{ledger: l, names: names, byKey: map[Key][]*Entry{}}
 	if err := v.collect(ctx, windowID); err != nil {
 		return nil, err
 	}
@@ -47,6 +51,7 @@ func (l *Ledger) Verify(ctx context.Context, windowID uuid.UUID) ([]Checked, err
 
 type verifier struct {
 	ledger *Ledger
+	names  aliases
 	list   []*Entry         // what is compared, newest first
 	byKey  map[Key][]*Entry // the same, by resource
 }
@@ -114,7 +119,7 @@ func laidOver(image, over Image, by *Entry) Image {
 
 // check compares one entry with its resource.
 func (v *verifier) check(ctx context.Context, e *Entry) (verdict, detail string) {
-	s := v.ledger.see(ctx, e, uuid.Nil)
+	s := v.ledger.see(ctx, e, v.names, uuid.Nil)
 	if s.err != nil {
 		return CheckUnknown, lookDetail(s.err)
 	}
