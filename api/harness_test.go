@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"sideledger/ledger"
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
+	"sideledger/ledger/sqlstore/sqlstoretest"
 )
 
 // shelf is a third party in memory, with its remediator: a resource {"path": P} holds one document.
@@ -185,15 +185,7 @@ func newBench(t *testing.T, with ...func(*Config)) *bench {
 	t.Helper()
 	b := &bench{T: t, shelf: &shelf{docs: map[string]string{}}, log: &lockedBuffer{}, doc: strictDocument(t)}
 	log := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	var err error
-	b.store, err = sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: time.Now, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.store.Close() })
-	if err := b.store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	b.store = sqlstoretest.Open(t, sqlstore.Config{Log: log})
 	waker := runner.NewWaker()
 	b.ledger = ledger.New(ledger.Config{Store: b.store, Systems: b.shelf, Clock: time.Now, Log: log, Waker: waker})
 	ctx, stop := context.WithCancel(t.Context())
@@ -210,6 +202,7 @@ func newBench(t *testing.T, with ...func(*Config)) *bench {
 	for _, fn := range with {
 		fn(&c)
 	}
+	var err error
 	if b.api, err = New(c); err != nil {
 		t.Fatal(err)
 	}
