@@ -79,5 +79,5 @@ var empty = sync.OnceValues(func() ([]byte, error) {
 	if err := s.Close(); err != nil { // what is in the write-ahead log goes into the file
 		return nil, err
 	}
-	return os.ReadFile(file) //nolint:gosec // a file of our own
+	return os.ReadFile(file)
 })
