@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +75,20 @@ func (b *bench) runUntilDeath(d *deathly, id uuid.UUID) {
 	<-watch
 }
 
+// dieAt works on a run until the store dies at its n-th write, and then, as the next process would, to the end. It
+// reports whether the store died.
+func (b *bench) dieAt(d *deathly, n int, after bool, run uuid.UUID) (died bool) {
+	b.Helper()
+	d.live(n, after)
+	b.runUntilDeath(d, run)
+	d.mu.Lock()
+	died = d.dead
+	d.mu.Unlock()
+	d.live(-1, false)
+	b.finish(run)
+	return died
+}
+
 // scenario records what a crash test rolls back: updates, two changes of one resource, a create, an intent
 // that never happened and one that did.
 func (b *bench) scenario() (undone, void []*ledger.Entry) {
@@ -134,13 +147,7 @@ func TestDeathAtEveryWrite(t *testing.T) {
 				b := newBenchOn(t, d)
 				undone, void := b.scenario()
 				run := b.start(ledger.RollbackRequest{})
-				d.live(n, after)
-				b.runUntilDeath(d, run.ID)
-				d.mu.Lock()
-				fired = d.dead
-				d.mu.Unlock()
-				d.live(-1, false)
-				b.finish(run.ID)
+				fired = b.dieAt(d, n, after, run.ID)
 				b.checkScenario(undone, void)
 			})
 		}
@@ -233,53 +240,6 @@ func TestFiftyTriggersOneRun(t *testing.T) {
 	}
 	if run := b.finish(ids[0]); !run.Complete || len(b.third.Order()) != 3 {
 		t.Errorf("%+v", run)
-	}
-}
-
-// A seal races recorders: every intent that was taken is in the window, every refused one is not.
-func TestSealRace(t *testing.T) {
-	b := newBench(t)
-	for round := range 50 {
-		w, err := b.ledger.OpenWindow(t.Context(), ledger.WindowDraft{Name: "race"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var taken, refused atomic.Int64
-		var wg sync.WaitGroup
-		begin := make(chan struct{})
-		for i := range 200 {
-			wg.Go(func() {
-				<-begin
-				d := draft(fmt.Sprintf("/%d", i), `{"v":1}`, `{"v":2}`)
-				d.State = ledger.EntryIntended
-				_, err := b.ledger.Record(t.Context(), w.ID, []ledger.Draft{d})
-				if err == nil {
-					taken.Add(1)
-				} else if refused.Add(1); ledger.CodeOf(err) != ledger.CodeConflict {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Go(func() {
-			<-begin
-			if _, err := b.ledger.Seal(t.Context(), w.ID, ""); err != nil {
-				t.Error(err)
-			}
-		})
-		close(begin)
-		wg.Wait()
-		list, err := b.ledger.Entries(t.Context(), ledger.EntryQuery{WindowID: w.ID, Limit: 1000})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if int64(len(list)) != taken.Load() || taken.Load()+refused.Load() != 200 {
-			t.Fatalf("round %d: %d taken, %d refused, %d in the window", round, taken.Load(), refused.Load(), len(list))
-		}
-		for i, e := range list {
-			if e.Seq != i+1 {
-				t.Fatalf("round %d: entry %d has number %d", round, i+1, e.Seq)
-			}
-		}
 	}
 }
 

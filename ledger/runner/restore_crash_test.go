@@ -21,13 +21,7 @@ func TestRestoreDeathAtEveryWrite(t *testing.T) {
 				b := newRestoreBench(t, d)
 				b.weekend()
 				run := b.start(withRestore)
-				d.live(n, after)
-				b.runUntilDeath(d, run.ID)
-				d.mu.Lock()
-				fired = d.dead
-				d.mu.Unlock()
-				d.live(-1, false)
-				b.finish(run.ID)
+				fired = b.dieAt(d, n, after, run.ID)
 				b.wantOrder(weekendOrder...)
 				if b.state() != ledger.WindowRolledBack {
 					t.Errorf("window %s", b.state())
