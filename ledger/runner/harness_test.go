@@ -31,7 +31,12 @@ type bench struct {
 
 func openStore(t *testing.T) *sqlstore.Store {
 	t.Helper()
-	s, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: time.Now, Log: quiet()})
+	return openStoreIn(t, t.TempDir())
+}
+
+func openStoreIn(t *testing.T, dir string) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(dir, "l.db"), Clock: time.Now, Log: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
