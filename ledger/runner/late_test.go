@@ -107,8 +107,15 @@ func (w *lateWindow) announce(name, shows, want string) {
 	w.died[e.ID] = want
 }
 
-// post makes the facts of one resource, one after the other at random moments. Now and then the script is slow
-// to tell.
+// dawdle is what a script does now and then between reading, acting and telling.
+func dawdle(rnd *rand.Rand) {
+	if rnd.IntN(4) == 0 {
+		time.Sleep(time.Duration(rnd.IntN(2000)) * time.Millisecond)
+	}
+}
+
+// post makes the facts of one resource, one after the other at random moments. What a script says was there before
+// may be a middle state, or out of date.
 func (w *lateWindow) post(at string, rnd *rand.Rand) {
 	moments := make([]time.Duration, lateFacts)
 	for i := range moments {
@@ -119,10 +126,13 @@ func (w *lateWindow) post(at string, rnd *rand.Rand) {
 	for i, m := range moments {
 		time.Sleep(m - time.Since(begin))
 		after := fmt.Sprintf(`{"v":"late-%d"}`, i)
-		before := w.third.Swap(at, after)
-		if rnd.IntN(4) == 0 {
-			time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond)
+		before := w.third.Get(at)
+		if i > 0 && rnd.IntN(3) == 0 {
+			before = fmt.Sprintf(`{"v":"late-%d"}`, i-1) // as it left it: it did not read
 		}
+		dawdle(rnd)
+		w.third.Set(at, after)
+		dawdle(rnd)
 		state := w.state()
 		got, err := w.ledger.Record(w.Context(), w.window, []ledger.Draft{draft(at, before, after)})
 		if err != nil {
