@@ -34,7 +34,7 @@ type stand struct {
 func newStand(t *testing.T) *stand {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s := &stand{T: t, third: ledgertest.NewThird(), now: time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC), dir: sqlstoretest.Dir(t)}
+	s := &stand{T: t, third: ledgertest.NewThird(), now: time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC), dir: ledgertest.MemoryDir(t)}
 	clock := func() time.Time { return s.now }
 	file := filepath.Join(s.dir, "l.db")
 	sqlstoretest.Write(t, file)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sideledger/ledger/ledgertest"
 	"sideledger/ledger/sqlstore"
 )
 
@@ -18,7 +19,7 @@ import (
 func Open(t testing.TB, c sqlstore.Config) *sqlstore.Store {
 	t.Helper()
 	if c.URL == "" {
-		file := filepath.Join(Dir(t), "l.db")
+		file := filepath.Join(ledgertest.MemoryDir(t), "l.db")
 		Write(t, file)
 		c.URL = "sqlite:" + file
 	}
@@ -34,18 +35,6 @@ func Open(t testing.TB, c sqlstore.Config) *sqlstore.Store {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
-}
-
-// Dir returns a folder that ends with the test; in memory where the machine has such a place, so that a sync costs
-// nothing. What a disk may lose is for other tests.
-func Dir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "sideledger-*") //nolint:usetesting // t.TempDir is on a disk
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 // Write writes an empty SQLite database of the newest schema to a file. It is a copy of one that is made once in a
