@@ -237,7 +237,9 @@ func TestRestoredWithoutMirror(t *testing.T) {
 		if status, _, talk := h.run("recover"); status != exitPerson || !strings.Contains(talk, "nothing was changed") {
 			t.Fatalf("recovered what is lost: %d %s", status, talk)
 		}
-		h.must("recover", "--accept-loss")
+		if status, _, talk := h.run("recover", "--accept-loss"); status != 0 || !strings.Contains(talk, lossWarning) {
+			t.Fatalf("recover ended with %d: %s", status, talk)
+		}
 		h.serve()
 		if h.windows(); h.parts.vigil.Safe() != nil { // the same client, with the same heads
 			t.Fatalf("back in safe mode: %s", h.parts.vigil.Safe().Text())
