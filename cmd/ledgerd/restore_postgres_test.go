@@ -27,17 +27,23 @@ type cluster struct {
 // clusterQuery says which release the cluster's data are of.
 const clusterQuery = "select json_build_object('release', version, 'orders', (select count(*) from orders)) from release"
 
-func newCluster(t *testing.T) *cluster {
+// postgresBin returns the folder of PostgreSQL's programs.
+func postgresBin(t *testing.T) string {
 	t.Helper()
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if err != nil || len(found) == 0 {
 		t.Fatal("PostgreSQL's server is not installed (Debian's package is postgresql)")
 	}
+	return found[len(found)-1]
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "cluster-") //nolint:usetesting // t.TempDir stands in a folder that is root's alone
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{T: t, bin: found[len(found)-1], dir: dir, data: filepath.Join(dir, "data"), backup: filepath.Join(dir, "backup")}
+	c := &cluster{T: t, bin: postgresBin(t), dir: dir, data: filepath.Join(dir, "data"), backup: filepath.Join(dir, "backup")}
 	c.as = c.unprivileged()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
