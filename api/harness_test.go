@@ -30,6 +30,8 @@ type shelf struct {
 	away bool              // the system is not configured any more
 	seen int               // looks that were taken
 	held map[string]chan struct{}
+
+	renames bool // what was deleted comes back under a new name
 }
 
 // take sets whether the system is configured no more.
@@ -96,7 +98,7 @@ func (s *shelf) Look(_ context.Context, e *ledger.Entry) (ledger.Look, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seen++
-	doc, ok := s.docs[pathOf(e.Resource)]
+	doc, ok := s.docs[pathOf(e.Where())]
 	if !ok {
 		return ledger.Look{Known: true, Now: ledger.Absent, Proven: true}, nil
 	}
@@ -105,21 +107,26 @@ func (s *shelf) Look(_ context.Context, e *ledger.Entry) (ledger.Look, error) {
 
 func (s *shelf) Preview(e *ledger.Entry, _ ledger.Look) (ledger.Request, error) {
 	return ledger.Request{
-		Method: "PUT", URL: "http://shelf.test" + pathOf(e.Resource), Header: map[string]string{"Content-Type": "application/json"},
+		Method: "PUT", URL: "http://shelf.test" + pathOf(e.Where()), Header: map[string]string{"Content-Type": "application/json"},
 		Body: e.Before.JSON, Repeatable: true, Credential: ledger.CredentialSlot{Variable: "SHELF_TOKEN", Header: "Authorization", Prefix: "Bearer "},
 	}, nil
 }
 
 func (s *shelf) Undo(ctx context.Context, e *ledger.Entry, _ ledger.Look) (ledger.Answer, error) {
-	s.waitFor(ctx, pathOf(e.Resource))
+	s.waitFor(ctx, pathOf(e.Where()))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.Before.IsAbsent() {
-		delete(s.docs, pathOf(e.Resource))
-	} else {
-		s.docs[pathOf(e.Resource)] = string(e.Before.JSON)
+	answer, at := ledger.Answer{Class: ledger.AnswerAccepted, Status: 200}, pathOf(e.Where())
+	if s.renames && e.Action == ledger.ActionDelete {
+		at += ".new"
+		answer.Alias = []byte(`{"path":"` + at + `"}`)
 	}
-	return ledger.Answer{Class: ledger.AnswerAccepted, Status: 200}, nil
+	if e.Before.IsAbsent() {
+		delete(s.docs, at)
+	} else {
+		s.docs[at] = string(e.Before.JSON)
+	}
+	return answer, nil
 }
 
 func (s *shelf) Held(context.Context) (n int, known bool, err error) { return 0, false, nil }

@@ -140,14 +140,14 @@ func (v *verifier) check(ctx context.Context, e *Entry) (verdict, detail string)
 func compareRecorded(e *Entry, want Image, seen Look) (verdict, detail string) {
 	scope := seen.Scope
 	scope.Owned = seen.Scope.ownedOf(e.Before, e.After)
-	c := Compare(want, want, seen.Now, scope)
+	c := Compare(want, Image{}, seen.Now, scope)
 	switch {
 	case !seen.Known:
 		return CheckUnknown, "it cannot be read back"
 	case !want.Known():
 		return CheckUnknown, "the recorded image is unknown"
-	case c.Blind:
-		return CheckUnknown, "everything that the entry owns is masked or volatile"
+	case c.Blind || len(scope.Owned) == 0 && present(want, seen.Now):
+		return CheckUnknown, "nothing of it can be compared: what the entry owns is empty, masked or volatile"
 	case want.IsAbsent() && seen.Now.IsAbsent() && !seen.Proven && e.Outcome != OutcomeUndone:
 		return CheckUnknown, "not found, without proof that its parent is visible to this credential"
 	case c.Before:
@@ -158,3 +158,6 @@ func compareRecorded(e *Entry, want Image, seen Look) (verdict, detail string) {
 		return CheckDrifted, "the third party shows something else"
 	}
 }
+
+// present reports whether a resource is there, as it should be.
+func present(want, now Image) bool { return !want.IsAbsent() && now.Known() && !now.IsAbsent() }
