@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -271,6 +272,9 @@ func (l *Ledger) hideReport(full *Entry, c *completion) error {
 	}
 	o := opener{cipher: l.cipher}
 	p, err := o.open(full)
+	if err == nil && len(full.DataKey) == 0 { // another one would be kept nowhere
+		err = errors.New("its data key is not in this ledger, which was made again without it")
+	}
 	if err != nil {
 		return &Error{Code: CodeUnavailable, Op: "report applied", ID: full.ID.String(), Msg: "its secret fields cannot be opened with the keys of this server", Err: err}
 	}
