@@ -105,7 +105,7 @@ func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft, ea
 	if d.OnRollback != OnRollbackRetain {
 		c.warnings = append(c.warnings, gradeWarnings(c.draft.Reversible)...)
 	}
-	hiding, err := l.hide(&c.draft)
+	hiding, err := l.hide(&c.draft, c.alias)
 	if err != nil {
 		return checkedDraft{}, err
 	}
