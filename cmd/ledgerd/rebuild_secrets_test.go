@@ -208,6 +208,27 @@ func TestMirrorsWithoutKeys(t *testing.T) {
 	}
 }
 
+// An entry whose data key is lost takes no secret value any more: nothing would ever open it.
+func TestNoValueIsTakenWithoutItsDataKey(t *testing.T) {
+	h := newHouse(t, true)
+	h.serve()
+	d := putDraft("/1")
+	d.State, d.Secret, d.After, d.Before, d.Undo = "intended", []string{"/token"}, nil, json.RawMessage(`{"v":"old"}`), nil
+	e, err := h.client.Record(t.Context(), h.window("w").ID, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.stop()
+	h.editMirror(func(s string) string { return keyLines.ReplaceAllString(s, "") })
+	h.moved()
+	h.must("rebuild", "--from", h.mirror, "--accept-loss")
+	h.serve()
+	_, err = h.client.Applied(t.Context(), e.ID, wire.AppliedRequest{After: json.RawMessage(`{"token":"` + secretIs + `"}`)})
+	if status(err) != http.StatusServiceUnavailable {
+		t.Errorf("taken, or refused otherwise: %v", err)
+	}
+}
+
 // After the start of a server the same mirror has the keys, and is all that a rebuild needs.
 func TestServerBringsKeysToAnOlderMirror(t *testing.T) {
 	h, window := secretHouse(t)
