@@ -257,13 +257,9 @@ func (l *Ledger) hideReport(full *Entry, c *completion) error {
 	if member, i := full.secretName(); i >= 0 {
 		return Invalid("/resource"+pointerTo(member), "is marked secret by the entry; a resource names itself in the open, by something else")
 	}
-	o := opener{cipher: l.cipher}
-	p, err := o.open(full)
-	if err == nil && len(full.DataKey) == 0 { // another one would be kept nowhere
-		err = errors.New("its data key is not in this ledger, which was made again without it")
-	}
+	p, err := l.openStored("report applied", full)
 	if err != nil {
-		return &Error{Code: CodeUnavailable, Op: "report applied", ID: full.ID.String(), Msg: "its secret fields cannot be opened with the keys of this server", Err: err}
+		return err
 	}
 	d := p.entry.Draft
 	if c.after.Known() {
@@ -280,13 +276,25 @@ func (l *Ledger) hideReport(full *Entry, c *completion) error {
 	return nil
 }
 
+// openStored opens a stored entry whose values are to be encrypted anew; nil: it has no secret fields. Codes: unavailable.
+func (l *Ledger) openStored(op string, e *Entry) (*opened, error) {
+	o := opener{cipher: l.cipher}
+	p, err := o.open(e)
+	if err == nil && p != nil && len(e.DataKey) == 0 { // another one would be kept nowhere
+		err = errors.New("its data key is not in this ledger, which was made again without it")
+	}
+	if err != nil {
+		return nil, &Error{Code: CodeUnavailable, Op: op, ID: e.ID.String(), Msg: "its secret fields cannot be opened with the keys of this server", Err: err}
+	}
+	return p, nil
+}
+
 // underID returns a stored draft under another id. Its secret values are encrypted anew, as they are bound to the
 // entry that they stand in.
 func (l *Ledger) underID(d Draft, id uuid.UUID) (Draft, error) {
-	o := opener{cipher: l.cipher}
-	p, err := o.open(&Entry{Draft: d})
+	p, err := l.openStored("record again", &Entry{Draft: d})
 	if err != nil {
-		return d, &Error{Code: CodeUnavailable, Op: "record again", ID: d.ID.String(), Msg: "its secret fields cannot be opened with the keys of this server", Err: err}
+		return d, err
 	}
 	if p == nil {
 		d.ID = id

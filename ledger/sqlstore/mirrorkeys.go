@@ -41,8 +41,10 @@ func (f *feed) startKeys(ctx context.Context, k *sink) error {
 	if err != nil {
 		return err
 	}
-	if k.keys, err = f.store.keyMark(ctx, factKeysOf(k.Name())); err != nil {
-		return err
+	if !k.keysMoved {
+		if k.keys, err = f.store.keyMark(ctx, factKeysOf(k.Name())); err != nil {
+			return err
+		}
 	}
 	if root, err := f.store.RootKey(ctx); err != nil || root == nil {
 		return err // no secret field can have been recorded
@@ -133,7 +135,7 @@ func (f *feed) keysOf(ctx context.Context, added map[uuid.UUID]*entryRow, record
 	}
 	var rows []entryRow
 	err := f.store.read.NewSelect().Model(&rows).Column("id", "data_key").
-		Where("id IN (?)", bun.In(ids)).Where("data_key IS NOT NULL").OrderExpr("id").Scan(ctx)
+		Where("id IN (?)", bun.List(ids)).Where("data_key IS NOT NULL").OrderExpr("id").Scan(ctx)
 	for i := range rows {
 		out = append(out, wrappedKey(rows[i].ID, rows[i].DataKey))
 	}
