@@ -267,11 +267,19 @@ func entryToWire(e *ledger.Entry) wire.Entry {
 		Late: e.Late, Warnings: list(e.Warnings), Attempts: attemptsToWire(e.Attempts), RecordedBy: e.RecordedBy,
 		RollbackID: maybeID(e.RollbackID), RecordedAt: e.RecordedAt, AppliedAt: maybeTime(e.AppliedAt), UndoneAt: maybeTime(e.UndoneAt),
 		Journal: headToWire(e.Journal), BeforeRestore: e.BeforeRestore, Restore: e.Restore,
+		Alias: aliasToWire(e.Alias),
 	}
 	if e.State == ledger.EntryStuck {
 		out.NowDigest, out.Now, out.Next, out.Decision = e.NowDigest, e.Now.JSON, e.Next(), decisionToWire(e.Decision)
 	}
 	return out
+}
+
+func aliasToWire(a *ledger.Alias) *wire.Alias {
+	if a == nil {
+		return nil
+	}
+	return &wire.Alias{Resource: a.Resource, At: a.At}
 }
 
 func attemptsToWire(list []ledger.Attempt) []wire.Attempt {

@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"sideledger/ledger"
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
+	"sideledger/ledger/sqlstore/sqlstoretest"
 )
 
 // shelf is a third party in memory, with its remediator: a resource {"path": P} holds one document.
@@ -30,6 +30,8 @@ type shelf struct {
 	away bool              // the system is not configured any more
 	seen int               // looks that were taken
 	held map[string]chan struct{}
+
+	renames bool // what was deleted comes back under a new name
 }
 
 // take sets whether the system is configured no more.
@@ -96,7 +98,7 @@ func (s *shelf) Look(_ context.Context, e *ledger.Entry) (ledger.Look, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seen++
-	doc, ok := s.docs[pathOf(e.Resource)]
+	doc, ok := s.docs[pathOf(e.Where())]
 	if !ok {
 		return ledger.Look{Known: true, Now: ledger.Absent, Proven: true}, nil
 	}
@@ -105,21 +107,26 @@ func (s *shelf) Look(_ context.Context, e *ledger.Entry) (ledger.Look, error) {
 
 func (s *shelf) Preview(e *ledger.Entry, _ ledger.Look) (ledger.Request, error) {
 	return ledger.Request{
-		Method: "PUT", URL: "http://shelf.test" + pathOf(e.Resource), Header: map[string]string{"Content-Type": "application/json"},
+		Method: "PUT", URL: "http://shelf.test" + pathOf(e.Where()), Header: map[string]string{"Content-Type": "application/json"},
 		Body: e.Before.JSON, Repeatable: true, Credential: ledger.CredentialSlot{Variable: "SHELF_TOKEN", Header: "Authorization", Prefix: "Bearer "},
 	}, nil
 }
 
 func (s *shelf) Undo(ctx context.Context, e *ledger.Entry, _ ledger.Look) (ledger.Answer, error) {
-	s.waitFor(ctx, pathOf(e.Resource))
+	s.waitFor(ctx, pathOf(e.Where()))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.Before.IsAbsent() {
-		delete(s.docs, pathOf(e.Resource))
-	} else {
-		s.docs[pathOf(e.Resource)] = string(e.Before.JSON)
+	answer, at := ledger.Answer{Class: ledger.AnswerAccepted, Status: 200}, pathOf(e.Where())
+	if s.renames && e.Action == ledger.ActionDelete {
+		at += ".new"
+		answer.Alias = []byte(`{"path":"` + at + `"}`)
 	}
-	return ledger.Answer{Class: ledger.AnswerAccepted, Status: 200}, nil
+	if e.Before.IsAbsent() {
+		delete(s.docs, at)
+	} else {
+		s.docs[at] = string(e.Before.JSON)
+	}
+	return answer, nil
 }
 
 func (s *shelf) Held(context.Context) (n int, known bool, err error) { return 0, false, nil }
@@ -185,15 +192,7 @@ func newBench(t *testing.T, with ...func(*Config)) *bench {
 	t.Helper()
 	b := &bench{T: t, shelf: &shelf{docs: map[string]string{}}, log: &lockedBuffer{}, doc: strictDocument(t)}
 	log := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	var err error
-	b.store, err = sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: time.Now, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.store.Close() })
-	if err := b.store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	b.store = sqlstoretest.Open(t, sqlstore.Config{Log: log})
 	waker := runner.NewWaker()
 	b.ledger = ledger.New(ledger.Config{Store: b.store, Systems: b.shelf, Clock: time.Now, Log: log, Waker: waker})
 	ctx, stop := context.WithCancel(t.Context())
@@ -210,6 +209,7 @@ func newBench(t *testing.T, with ...func(*Config)) *bench {
 	for _, fn := range with {
 		fn(&c)
 	}
+	var err error
 	if b.api, err = New(c); err != nil {
 		t.Fatal(err)
 	}

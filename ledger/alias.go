@@ -69,12 +69,16 @@ func (a *Alias) later(seq int, o *Entry) bool {
 	return a == nil || o.Alias.At.After(a.At) || o.Alias.At.Equal(a.At) && o.Seq < seq
 }
 
-// renamed returns the entry under the name that its resource has now.
-func (l *Ledger) renamed(ctx context.Context, e *Entry) (*Entry, error) {
-	list, err := l.aliases(ctx, e.WindowID)
-	if err != nil {
-		return nil, err
-	}
+// aliases returns the window's entries that gave their resource another name. There are few.
+func (l *Ledger) aliases(ctx context.Context, windowID uuid.UUID) (aliases, error) {
+	return l.store.ListEntries(ctx, EntryQuery{WindowID: windowID, Aliased: true, Limit: maxSame})
+}
+
+// aliases are the entries of a window that gave their resource another name.
+type aliases []Entry
+
+// rename returns the entry under the name that its resource has now.
+func (list aliases) rename(e *Entry) *Entry {
 	alias, seq := e.Alias, e.Seq
 	for i := range list {
 		if o := &list[i]; o.ResourceKey == e.ResourceKey && alias.later(seq, o) {
@@ -82,22 +86,25 @@ func (l *Ledger) renamed(ctx context.Context, e *Entry) (*Entry, error) {
 		}
 	}
 	if alias == e.Alias {
-		return e, nil
+		return e
 	}
 	out := *e
 	out.Alias = alias
-	return &out, nil
+	return &out
 }
 
-// aliases returns the window's entries that gave their resource another name. There are few.
-func (l *Ledger) aliases(ctx context.Context, windowID uuid.UUID) ([]Entry, error) {
-	return l.store.ListEntries(ctx, EntryQuery{WindowID: windowID, Aliased: true, Limit: maxSame})
+// A baptism finds the drafts of one batch that name a resource by an alias.
+type baptism struct {
+	ledger   *Ledger
+	windowID uuid.UUID
+	window   aliases        // the window's, once they were asked for
+	asked    bool           // they were
+	batch    []checkedDraft // the drafts before this one that give an alias
 }
 
 // identify finds out whether a draft names a resource by an alias: then it is the same resource as that of
 // the entry which gave the alias, and has its key, so that order, plan and verify treat them as one.
-// earlier are the drafts that stand before it in its batch.
-func (l *Ledger) identify(ctx context.Context, windowID uuid.UUID, rem Remediator, earlier []checkedDraft, c *checkedDraft) error {
+func (b *baptism) identify(ctx context.Context, rem Remediator, c *checkedDraft) error {
 	r, ok := rem.(Renamer)
 	if !ok {
 		return nil
@@ -105,21 +112,34 @@ func (l *Ledger) identify(ctx context.Context, windowID uuid.UUID, rem Remediato
 	if c.draft.State == EntryApplied {
 		c.alias = r.Renamed(&c.draft)
 	}
-	if c.key == (Key{}) {
-		return nil
+	if c.key != (Key{}) {
+		if err := b.find(ctx, c); err != nil {
+			return err
+		}
 	}
-	for _, o := range slices.Backward(earlier) {
+	if len(c.alias) > 0 {
+		b.batch = append(b.batch, *c)
+	}
+	return nil
+}
+
+// find gives a draft the key of the resource that its name is an alias of.
+func (b *baptism) find(ctx context.Context, c *checkedDraft) error {
+	for _, o := range slices.Backward(b.batch) {
 		if o.draft.System == c.draft.System && names(&o.draft, o.alias, c.key) {
 			c.key = o.key
 			return nil
 		}
 	}
-	list, err := l.aliases(ctx, windowID)
-	if err != nil {
-		return err
+	if !b.asked {
+		list, err := b.ledger.aliases(ctx, b.windowID)
+		if err != nil {
+			return err
+		}
+		b.window, b.asked = list, true
 	}
-	for i := range list {
-		if o := &list[i]; o.System == c.draft.System && names(&o.Draft, o.Alias.Resource, c.key) {
+	for i := range b.window {
+		if o := &b.window[i]; o.System == c.draft.System && names(&o.Draft, o.Alias.Resource, c.key) {
 			c.key = o.ResourceKey
 			return nil
 		}

@@ -16,11 +16,15 @@ import (
 type Comparison struct {
 	Before bool
 	After  bool
-	// Blind: the resource is there and both images are known, and everything that the entry owns is masked
-	// or volatile, so that nothing was compared. Before and After are false then.
+	// Blind: the resource is there, and nothing that was compared tells the images apart: what the entry owns is
+	// empty, or all of it is masked or volatile, or the images differ in nothing that is shown while something is
+	// masked. Before and After are false then.
 	Blind  bool
 	Digest string // of what the entry owns of the state now; see [Digest]
 }
+
+// detailBlind says for a person that a comparison was blind.
+const detailBlind = "nothing that can be compared tells before from after: what the entry owns is empty, masked or volatile"
 
 // Compare sets what a resource shows now beside the before- and after-image, over the parts that the
 // entry answers for: owned (by default the members of before ∪ after), less volatile and masked. What
@@ -29,19 +33,73 @@ type Comparison struct {
 func Compare(before, after, now Image, scope Scope) Comparison {
 	owned := scope.ownedOf(before, after)
 	doc := newDocument(now, scope)
-	if before.Known() && after.Known() && !before.IsAbsent() && !after.IsAbsent() && doc.blind(owned) {
-		return Comparison{Blind: true, Digest: doc.digest(owned)}
-	}
-	return Comparison{
+	out := Comparison{
 		Before: doc.shows(before, owned, scope),
 		After:  doc.shows(after, owned, scope),
 		Digest: doc.digest(owned),
 	}
+	images := []document{newDocument(before, scope), newDocument(after, scope)}
+	if doc.blind(owned, images) || out.Before && out.After && doc.veiled(owned, images) {
+		out.Before, out.After, out.Blind = false, false, true
+	}
+	return out
 }
 
-// blind reports whether the resource is there and nothing of it may be compared.
-func (d document) blind(owned []string) bool {
-	return d.known && !d.absent && !slices.ContainsFunc(owned, func(p string) bool { return !d.ignores(p) })
+// blind reports whether the resource is there, as every image that is known says, and nothing of it may be compared.
+// An image of absence is told by the resource being there at all.
+func (d document) blind(owned []string, images []document) bool {
+	if !d.known || d.absent || !slices.ContainsFunc(images, func(i document) bool { return i.known }) {
+		return false
+	}
+	images = slices.DeleteFunc(slices.Clone(images), func(i document) bool { return !i.known })
+	if slices.ContainsFunc(images, func(i document) bool { return i.absent }) {
+		return false
+	}
+	return !slices.ContainsFunc(owned, func(p string) bool {
+		return !d.ignores(p) && slices.ContainsFunc(append(images, d), func(i document) bool { return i.tells(p) })
+	})
+}
+
+// tells reports whether something at pointer p is compared: that it is not there, or a value that is shown.
+func (d document) tells(p string) bool {
+	v, ok := lookup(d.value, p)
+	return !ok || d.shown(p, v)
+}
+
+// shown reports whether anything of the value at pointer p is neither masked nor volatile.
+func (d document) shown(p string, v any) bool {
+	if d.ignores(p) {
+		return false
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for m, e := range v {
+			if d.shown(p+pointerTo(m), e) {
+				return true
+			}
+		}
+		return len(v) == 0
+	case []any:
+		for i, e := range v {
+			if d.shown(p+"/"+strconv.Itoa(i), e) {
+				return true
+			}
+		}
+		return len(v) == 0
+	default:
+		return true
+	}
+}
+
+// veiled reports whether an image holds something masked of what the entry owns: that may be all that it changed.
+func (d document) veiled(owned []string, images []document) bool {
+	return slices.ContainsFunc(d.scope.Masked, func(m string) bool {
+		mine := slices.ContainsFunc(owned, func(p string) bool { return under(m, p) || under(p, m) })
+		return mine && slices.ContainsFunc(images, func(i document) bool {
+			_, ok := lookup(i.value, m)
+			return ok
+		})
+	})
 }
 
 // ownedOf returns the pointers that are compared.

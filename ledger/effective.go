@@ -48,13 +48,20 @@ func baseline(e *Entry, same []Entry) (base *Entry, olderUndone, lateUndone bool
 // Effective returns the entry as a rollback has to see it; see effective. What the resource went through is
 // read for late entries at once, and for others only when atBaseline is asked: that is for a drifted one.
 func (l *Ledger) Effective(ctx context.Context, e *Entry) (eff *Entry, atBaseline func(Look) bool, err error) {
+	names, err := l.aliases(ctx, e.WindowID)
+	if err != nil {
+		return nil, nil, err
+	}
+	return l.effective(ctx, e, names)
+}
+
+// effective is [Ledger.Effective] where the window's aliases are read already.
+func (l *Ledger) effective(ctx context.Context, e *Entry, names aliases) (eff *Entry, atBaseline func(Look) bool, err error) {
 	e = l.canonical(e)
 	if e.ResourceKey == (Key{}) {
 		return e, func(Look) bool { return false }, nil
 	}
-	if e, err = l.renamed(ctx, e); err != nil {
-		return nil, nil, err
-	}
+	e = names.rename(e)
 	if !e.Late {
 		return e, func(seen Look) bool { return l.atBaseline(ctx, e, seen) }, nil
 	}

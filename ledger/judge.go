@@ -79,7 +79,7 @@ func Judge(e *Entry, seen Look) Judgement {
 	j := Judgement{Digest: c.Digest}
 	switch {
 	case c.Blind && !e.overrides(c.Digest):
-		j.Verdict, j.Detail = VerdictBlocked, "everything that the entry owns is masked or volatile: nothing can be compared"
+		j.Verdict, j.Detail = VerdictBlocked, detailBlind
 	case c.Before:
 		j.Verdict, j.Detail = judgeBefore(e, seen)
 	case e.Reversible == ReversibleManual:

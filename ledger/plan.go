@@ -84,7 +84,10 @@ func (l *Ledger) plan(ctx context.Context, windowID uuid.UUID, of planOf, yield 
 // steps makes the steps of a page, but for those that were made before.
 func (p *planner) steps(ctx context.Context, page []Entry, yield func(Step) error) error {
 	page = slices.DeleteFunc(page, func(e Entry) bool { return p.isPlanned(&e) })
-	looks := p.look(ctx, page)
+	looks, err := p.look(ctx, page)
+	if err != nil {
+		return err
+	}
 	for i := range page {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -146,7 +149,11 @@ type sight struct {
 }
 
 // look looks at the entries of a page that need it, some at a time.
-func (p *planner) look(ctx context.Context, page []Entry) []sight {
+func (p *planner) look(ctx context.Context, page []Entry) ([]sight, error) {
+	names, err := p.ledger.aliases(ctx, p.window.ID)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]sight, len(page))
 	lanes := make(chan struct{}, planLanes)
 	var wg sync.WaitGroup
@@ -157,11 +164,11 @@ func (p *planner) look(ctx context.Context, page []Entry) []sight {
 		lanes <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-lanes }()
-			out[i] = p.ledger.see(ctx, &page[i], p.run)
+			out[i] = p.ledger.see(ctx, &page[i], names, p.run)
 		})
 	}
 	wg.Wait()
-	return out
+	return out, nil
 }
 
 // runUnderWay returns the window's rollback that is not over; zero: there is none.
@@ -177,12 +184,12 @@ func (l *Ledger) runUnderWay(ctx context.Context, w *Window) (uuid.UUID, error) 
 }
 
 // see looks at one entry as a rollback has to see it: the run that is given, or a new one (zero).
-func (l *Ledger) see(ctx context.Context, e *Entry, run uuid.UUID) sight {
+func (l *Ledger) see(ctx context.Context, e *Entry, names aliases, run uuid.UUID) sight {
 	_, rem, err := l.systems.Find(e.System)
 	if err != nil {
 		return sight{err: &CallError{Class: CallDenied, Detail: "system " + e.System + " is not configured"}}
 	}
-	eff, home, err := l.Effective(ctx, e)
+	eff, home, err := l.effective(ctx, e, names)
 	if err != nil {
 		return sight{err: err}
 	}

@@ -50,7 +50,11 @@ func (p *planner) planRestore(ctx context.Context, yield func(Step) error) error
 	if err != nil {
 		return err
 	}
-	step := p.step(e, p.look(ctx, []Entry{*e})[0])
+	looks, err := p.look(ctx, []Entry{*e})
+	if err != nil {
+		return err
+	}
+	step := p.step(e, looks[0])
 	if p.restore.holder != 0 {
 		step = Step{Entry: e, Verdict: VerdictBlocked, Detail: "held by entry " + strconv.Itoa(p.restore.holder) + ", which goes before the restore and stays open"}
 	}

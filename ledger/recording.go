@@ -34,8 +34,9 @@ func (l *Ledger) Record(ctx context.Context, windowID uuid.UUID, drafts []Draft)
 		return nil, Invalid("/entries", "want 1 to %d entries", MaxBatch)
 	}
 	list := make([]checkedDraft, 0, len(drafts))
+	known := &baptism{ledger: l, windowID: windowID}
 	for i := range drafts {
-		c, err := l.checkDraft(ctx, windowID, drafts[i], list)
+		c, err := l.checkDraft(ctx, drafts[i], known)
 		if err != nil {
 			return nil, inBatch(err, i, len(drafts))
 		}
@@ -72,8 +73,8 @@ func inBatch(err error, i, n int) error {
 	return &renamed
 }
 
-// checkDraft checks a draft offline and takes the images if it asks for that. earlier stand before it in its batch.
-func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft, earlier []checkedDraft) (checkedDraft, error) {
+// checkDraft checks a draft offline and takes the images if it asks for that.
+func (l *Ledger) checkDraft(ctx context.Context, d Draft, known *baptism) (checkedDraft, error) {
 	posted := d
 	if err := d.normalize(); err != nil {
 		return checkedDraft{}, err
@@ -95,10 +96,10 @@ func (l *Ledger) checkDraft(ctx context.Context, windowID uuid.UUID, d Draft, ea
 	if d.Reversible == "" {
 		c.draft.Reversible = g.Reversible
 	}
-	if err := l.captureDraft(ctx, rem, windowID, &c); err != nil {
+	if err := l.captureDraft(ctx, rem, known.windowID, &c); err != nil {
 		return checkedDraft{}, err
 	}
-	if err := l.identify(ctx, windowID, rem, earlier, &c); err != nil {
+	if err := known.identify(ctx, rem, &c); err != nil {
 		return checkedDraft{}, err
 	}
 	c.warnings = append(c.warnings, c.draft.imageWarnings()...)

@@ -70,7 +70,11 @@ func (l *Ledger) checkSeen(ctx context.Context, e *Entry, r Resolution) error {
 	if r.Seen == "" || e.State != EntryStuck {
 		return nil
 	}
-	s := l.see(ctx, e, uuid.Nil)
+	names, err := l.aliases(ctx, e.WindowID)
+	if err != nil {
+		return err
+	}
+	s := l.see(ctx, e, names, uuid.Nil)
 	if s.err != nil {
 		return &Error{Code: CodeUnavailable, Op: "resolve entry", ID: e.ID.String(), Msg: lookDetail(s.err), Err: s.err}
 	}

@@ -41,11 +41,7 @@ func (l *Ledger) checkRestore(posted *Draft) (*Draft, error) {
 
 // neverCompared reports whether any state at all would be taken for the before-image.
 func (d *Draft) neverCompared() bool {
-	other := d.After
-	if !other.Known() {
-		other = d.Before // [Compare] calls nothing blind that has one image only
-	}
-	return Compare(d.Before, other, d.Before, Scope{Owned: d.Owned, Masked: d.Masked, Volatile: d.Volatile}).Blind
+	return Compare(d.Before, d.After, d.Before, Scope{Owned: d.Owned, Masked: d.Masked, Volatile: d.Volatile}).Blind
 }
 
 // gradeRestore asks the restore's remediator about it, offline.

@@ -17,6 +17,7 @@ import (
 	"sideledger/ledger/ledgertest"
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
+	"sideledger/ledger/sqlstore/sqlstoretest"
 )
 
 // A stand is a ledger on a real store, with a clock that the test moves.
@@ -33,16 +34,11 @@ type stand struct {
 func newStand(t *testing.T) *stand {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s := &stand{T: t, third: ledgertest.NewThird(), now: time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC), dir: t.TempDir()}
+	s := &stand{T: t, third: ledgertest.NewThird(), now: time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC), dir: ledgertest.MemoryDir(t)}
 	clock := func() time.Time { return s.now }
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(s.dir, "l.db"), Clock: clock, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	if err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	file := filepath.Join(s.dir, "l.db")
+	sqlstoretest.Write(t, file)
+	store := sqlstoretest.Open(t, sqlstore.Config{URL: "sqlite:" + file, Clock: clock})
 	s.store = store
 	waker := runner.NewWaker()
 	s.ledger = ledger.New(ledger.Config{Store: store, Systems: s.third, Clock: clock, Log: log, Waker: waker, Cipher: testCipher(t)})

@@ -190,18 +190,19 @@ func (d *Draft) imageWarnings() []string {
 		out = append(out, "after is unknown: a change by somebody else cannot be told from this one, so a person will be asked")
 	}
 	if blindDraft(d) {
-		out = append(out, "everything that the entry owns is masked or volatile: nothing can be compared, and a rollback will be blocked")
+		out = append(out, detailBlind+"; a rollback will be blocked")
 	}
 	return out
 }
 
 // blindDraft reports whether nothing of the entry could ever be compared.
 func blindDraft(d *Draft) bool {
-	if !d.Before.Known() || !d.After.Known() {
-		return false
+	now := d.After
+	if !now.Known() && d.State == EntryApplied {
+		now = d.Before
 	}
 	scope := Scope{Owned: d.Owned, Masked: d.Masked, Volatile: d.Volatile}
-	return Compare(d.Before, d.After, d.After, scope).Blind
+	return Compare(d.Before, d.After, now, scope).Blind
 }
 
 // gradeWarnings says at once what a rollback will not be able to do.

@@ -30,7 +30,11 @@ func (l *Ledger) Verify(ctx context.Context, windowID uuid.UUID) ([]Checked, err
 	if _, err := l.store.FindWindow(ctx, windowID); err != nil {
 		return nil, err
 	}
-	v := &verifier{ledger: l, byKey: map[Key][]*Entry{}}
+	names, err := l.aliases(ctx, windowID)
+	if err != nil {
+		return nil, err
+	}
+	v := &verifier{ledger: l, names: names, byKey: map[Key][]*Entry{}}
 	if err := v.collect(ctx, windowID); err != nil {
 		return nil, err
 	}
@@ -47,6 +51,7 @@ func (l *Ledger) Verify(ctx context.Context, windowID uuid.UUID) ([]Checked, err
 
 type verifier struct {
 	ledger *Ledger
+	names  aliases
 	list   []*Entry         // what is compared, newest first
 	byKey  map[Key][]*Entry // the same, by resource
 }
@@ -114,7 +119,7 @@ func laidOver(image, over Image, by *Entry) Image {
 
 // check compares one entry with its resource.
 func (v *verifier) check(ctx context.Context, e *Entry) (verdict, detail string) {
-	s := v.ledger.see(ctx, e, uuid.Nil)
+	s := v.ledger.see(ctx, e, v.names, uuid.Nil)
 	if s.err != nil {
 		return CheckUnknown, lookDetail(s.err)
 	}
@@ -135,14 +140,14 @@ func (v *verifier) check(ctx context.Context, e *Entry) (verdict, detail string)
 func compareRecorded(e *Entry, want Image, seen Look) (verdict, detail string) {
 	scope := seen.Scope
 	scope.Owned = seen.Scope.ownedOf(e.Before, e.After)
-	c := Compare(want, want, seen.Now, scope)
+	c := Compare(want, Image{}, seen.Now, scope)
 	switch {
 	case !seen.Known:
 		return CheckUnknown, "it cannot be read back"
 	case !want.Known():
 		return CheckUnknown, "the recorded image is unknown"
-	case c.Blind:
-		return CheckUnknown, "everything that the entry owns is masked or volatile"
+	case c.Blind || len(scope.Owned) == 0 && present(want, seen.Now):
+		return CheckUnknown, "nothing of it can be compared: what the entry owns is empty, masked or volatile"
 	case want.IsAbsent() && seen.Now.IsAbsent() && !seen.Proven && e.Outcome != OutcomeUndone:
 		return CheckUnknown, "not found, without proof that its parent is visible to this credential"
 	case c.Before:
@@ -153,3 +158,6 @@ func compareRecorded(e *Entry, want Image, seen Look) (verdict, detail string) {
 		return CheckDrifted, "the third party shows something else"
 	}
 }
+
+// present reports whether a resource is there, as it should be.
+func present(want, now Image) bool { return !want.IsAbsent() && now.Known() && !now.IsAbsent() }

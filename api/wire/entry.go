@@ -63,6 +63,7 @@ type Entry struct {
 	Reason        string          `json:"reason"` // why it is stuck; empty otherwise
 	Detail        string          `json:"detail"` // one sentence for a person about the last move
 	Outcome       string          `json:"outcome"`
+	Alias         *Alias          `json:"alias"` // the name that the effect or the undo gave the resource; null: it kept its name
 	PerformWithin string          `json:"perform_within"`
 	PerformBy     *time.Time      `json:"perform_by"` // null: it was posted as applied
 	OnRollback    string          `json:"on_rollback"`
@@ -93,6 +94,12 @@ type Entry struct {
 	Now       json.RawMessage `json:"now,omitzero"`        // what was seen; null: the resource was not there
 	Next      string          `json:"next,omitzero"`       // the command to type
 	Decision  *Decision       `json:"decision,omitzero"`   // a word that the next run acts on
+}
+
+// An Alias is the name that a resource got after its entry was written. Of several on one resource the latest holds.
+type Alias struct {
+	Resource json.RawMessage `json:"resource"` // the members of the resource that have other values now: {"id": "…"}
+	At       time.Time       `json:"at"`       // when the ledger learned of it
 }
 
 // An Attempt is one call of a remediator for one entry.

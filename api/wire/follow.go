@@ -25,6 +25,7 @@ type RecordEntry struct {
 	Reason   string    `json:"reason"`
 	Detail   string    `json:"detail"`
 	Outcome  string    `json:"outcome"`
+	Alias    *Alias    `json:"alias"` // as in [Entry]
 	Late     bool      `json:"late"`
 	Decision *struct{} `json:"decision"` // nil: no word waits to be acted on
 }
@@ -68,10 +69,12 @@ type JournalReport struct {
 	Problem  string `json:"problem"`   // empty when OK
 }
 
-// A RollbackReport is a run as answered, with the entries that are stuck in it: what `rollback` prints.
+// A RollbackReport is a run as answered, with the entries that are stuck in it and, once it is over, those that came
+// back with a new name or secret, so that somebody has to be told: what `rollback` prints.
 type RollbackReport struct {
 	Rollback
-	Stuck []Entry `json:"stuck"`
+	Stuck       []Entry `json:"stuck"`
+	Compensated []Entry `json:"compensated"`
 }
 
 // A WindowReport is a window as answered, with its last run and what is stuck: what `rollback status`

@@ -33,6 +33,7 @@ type house struct {
 	web    *httptest.Server
 	heads  *keptHeads
 	token  string
+	keeper keeper
 
 	parts  *parts
 	client *client.Client
@@ -78,17 +79,25 @@ func newHouse(t *testing.T, mirrored bool) *house {
 	if mirrored {
 		h.mirror = filepath.Join(t.TempDir(), "mirror")
 	}
+	h.keeper = embedded{h}
 	h.web = httptest.NewServer(h.third)
 	t.Cleanup(h.web.Close)
 	h.configure()
 	return h
 }
 
+// A keeper knows the database that a house's ledger is in.
+type keeper interface {
+	database() string    // as in the configuration
+	backup(to string)    // copies the live ledger into a file
+	restore(from string) // puts such a copy in the ledger's place, as a snapshot of its host would: the database alone
+}
+
 func (h *house) config() string { return filepath.Join(h.dir, "ledgerd.yaml") }
 func (h *house) db() string     { return filepath.Join(h.dir, "ledger.db") }
 
 func (h *house) configure() {
-	text := fmt.Sprintf("database: sqlite:%s\nsystems:\n  sys: {remediator: http, url: %q, allow_private: true, retry: {base: 1ms, cap: 5ms}}\n", h.db(), h.web.URL)
+	text := fmt.Sprintf("database: %s\nsystems:\n  sys: {remediator: http, url: %q, allow_private: true, retry: {base: 1ms, cap: 5ms}}\n", h.keeper.database(), h.web.URL)
 	if h.mirror != "" {
 		text += fmt.Sprintf("mirror: {folder: %q}\n", h.mirror)
 	}

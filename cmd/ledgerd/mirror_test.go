@@ -170,11 +170,11 @@ func TestFork(t *testing.T) {
 	h.serve()
 	w := h.window("w")
 	copied := filepath.Join(t.TempDir(), "copy.db")
-	h.backup(copied)
+	h.keeper.backup(copied)
 	h.effect(w.ID, "/1")
 	h.stop()
 	then := h.mirrorBytes()
-	h.restore(copied)
+	h.keeper.restore(copied)
 	mirror := h.mirror
 	h.mirror, h.heads = "", &keptHeads{} // somebody runs the old copy on, with no mirror and clients that know nothing
 	h.configure()

@@ -35,7 +35,9 @@ func newRecover(e *env) *cobra.Command {
 own host. It takes the missing records from the configured mirrors that can be read and from --from, marks every open entry
 so that it is looked at before anything is sent, lets unfinished rollbacks wait for their resume, takes in the facts that
 were kept aside, and ends the safe mode. What no mirror has is lost: --accept-loss says that you go on without it, and
-that stands in the journal. Two histories of one window (a fork) are never put together: --accept-fork keeps the one that
+that stands in the journal. An effect that was undone in the lost time and has been made again since cannot be told from the
+recorded one: where a look shows the after-image, an undo that is safe to repeat is sent again. So look at the plan of each
+window before its rollback starts or is resumed. Two histories of one window (a fork) are never put together: --accept-fork keeps the one that
 is here. The server must not run. It may be run again after it was interrupted.
 
 Exit status: 0 recovered, or nothing was missing; 1 error; 3 something is lost, and nothing was changed.`,
@@ -110,9 +112,16 @@ func (r *recovery) run(ctx context.Context) error {
 	if err := r.store.LeaveSafe(ctx); err != nil {
 		return err
 	}
+	if len(r.lost) > 0 || len(r.forks) > 0 {
+		_, _ = fmt.Fprintln(r.env.stderr, lossWarning)
+	}
 	_, err := fmt.Fprintln(r.env.stderr, "recovered; the server may be started. Unfinished rollbacks wait for their resume")
 	return err
 }
+
+// lossWarning says what an accepted loss leaves to the operator.
+const lossWarning = "warning: what was undone in the lost time and made again since looks like what is recorded here: its undo is sent again " +
+	"if that is safe to repeat and a look shows the after-image. Read `rollback plan --window ID` before you start or resume a rollback; waive what is to stay"
 
 // read reads the mirrors and compares the ledger with them.
 func (r *recovery) read(ctx context.Context) error {

@@ -27,17 +27,23 @@ type cluster struct {
 // clusterQuery says which release the cluster's data are of.
 const clusterQuery = "select json_build_object('release', version, 'orders', (select count(*) from orders)) from release"
 
-func newCluster(t *testing.T) *cluster {
+// postgresBin returns the folder of PostgreSQL's programs.
+func postgresBin(t *testing.T) string {
 	t.Helper()
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if err != nil || len(found) == 0 {
 		t.Fatal("PostgreSQL's server is not installed (Debian's package is postgresql)")
 	}
+	return found[len(found)-1]
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "cluster-") //nolint:usetesting // t.TempDir stands in a folder that is root's alone
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{T: t, bin: found[len(found)-1], dir: dir, data: filepath.Join(dir, "data"), backup: filepath.Join(dir, "backup")}
+	c := &cluster{T: t, bin: postgresBin(t), dir: dir, data: filepath.Join(dir, "data"), backup: filepath.Join(dir, "backup")}
 	c.as = c.unprivileged()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -110,9 +116,16 @@ func (c *cluster) stop() {
 	}
 }
 
-// A PostgreSQL cluster is upgraded, which fails; one rollback takes back what has to go first, restores the cluster from
-// its base backup, reads that back by a query, and takes back the rest.
-func TestRestorePostgres(t *testing.T) {
+// An upgradedCluster is a cluster whose upgrade failed, with a real ledgerd that can restore it from its base backup.
+type upgradedCluster struct {
+	*cluster
+	server *server
+	third  *witness
+	window string
+}
+
+func newUpgradedCluster(t *testing.T) *upgradedCluster {
+	t.Helper()
 	c := newCluster(t)
 	c.query("create table release (version text); insert into release values ('4.1'); create table orders (id int); insert into orders select generate_series(1, 1000)")
 	c.run("pg_basebackup", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port), "-U", "ledger", "-D", c.backup, "-c", "fast", "--no-sync")
@@ -132,20 +145,70 @@ func TestRestorePostgres(t *testing.T) {
 	s.addSystem("pg", fmt.Sprintf("      cluster: {argv: [%[1]s, undo, %[2]s, %[3]s, %[4]s], read: [%[1]s, read, %[2]s, %[3]s, %[4]s], "+
 		"env: [PGHOST, PGPORT, PGUSER, PGDATABASE, RESTORE_QUERY], timeout: 6h, memory_mib: 8192, repeatable: true}\n", script, c.data, c.backup, c.bin))
 	s.start()
-	window := s.upgrade(third, &wire.Restore{
+	return &upgradedCluster{cluster: c, server: s, third: third, window: s.upgrade(third, &wire.Restore{
 		System: "pg", Kind: "postgres.cluster", Resource: json.RawMessage(`{"cluster":"main"}`), Before: before, Undo: json.RawMessage(`{"command":"cluster"}`),
-	})
-	s.startRestoring(window)
-	e := s.restored(window, third, []string{"/4 4.2", "/2 4.2", "/3 4.1", "/1 4.1"})
-	if e.State != "undone" || e.Outcome != "undone" || len(e.Attempts) != 1 {
-		t.Errorf("the restore is %s %s (%s), %d attempts", e.State, e.Outcome, e.Detail, len(e.Attempts))
+	})}
+}
+
+// check waits for the end of the rollback, and fails unless everything is as before the upgrade.
+func (c *upgradedCluster) check(attempts int) {
+	c.Helper()
+	e := c.server.restored(c.window, c.third, []string{"/4 4.2", "/2 4.2", "/3 4.1", "/1 4.1"})
+	if e.State != "undone" || e.Outcome != "undone" || len(e.Attempts) != attempts {
+		c.Errorf("the restore is %s %s (%s), %d attempts", e.State, e.Outcome, e.Detail, len(e.Attempts))
 	}
 	if got := c.query("select count(*) from orders") + " " + c.query("select count(*) from pg_tables where tablename = 'migrated'"); got != "1000 0" {
-		t.Errorf("orders, and tables of the upgrade: %s", got)
+		c.Errorf("orders, and tables of the upgrade: %s", got)
 	}
 	for i := range 4 {
-		if at := fmt.Sprintf("/%d", i+1); third.state[at] != `{"v":"old"}` {
-			t.Errorf("%s is %s", at, third.state[at])
+		if at := fmt.Sprintf("/%d", i+1); c.third.state[at] != `{"v":"old"}` {
+			c.Errorf("%s is %s", at, c.third.state[at])
 		}
+	}
+}
+
+// A PostgreSQL cluster is upgraded, which fails; one rollback takes back what has to go first, restores the cluster from
+// its base backup, reads that back by a query, and takes back the rest.
+func TestRestorePostgres(t *testing.T) {
+	c := newUpgradedCluster(t)
+	c.server.startRestoring(c.window)
+	c.check(1)
+}
+
+// ledgerd and the restore are killed in the middle, as a power cut does, while the cluster is down and half of it is copied:
+// the next one finds a cluster that does not answer, restores it again from the beginning, and only then undoes the rest.
+func TestRestorePostgresKilledInTheMiddle(t *testing.T) {
+	g := newGatedCopy(t)
+	c := newUpgradedCluster(t)
+	c.server.startRestoring(c.window)
+	g.inTheMiddle()
+	c.server.kill()
+	g.kill()
+	if _, err := os.Stat(filepath.Join(c.data, "postmaster.pid")); err == nil {
+		t.Error("the cluster still runs: the test proves nothing about one that is down")
+	}
+	if got := c.third.seen(); len(got) != 2 {
+		t.Errorf("before the restore: %v", got)
+	}
+	c.server.start()
+	c.check(2)
+	if n := g.began(); n != 2 {
+		t.Errorf("the backup was copied %d times", n)
+	}
+}
+
+// ledgerd alone is killed, and the restore outlives it: the next one waits for its end and does not restore again.
+func TestRestorePostgresOutlivesLedgerd(t *testing.T) {
+	g := newGatedCopy(t)
+	c := newUpgradedCluster(t)
+	c.server.startRestoring(c.window)
+	goOn := g.inTheMiddle()
+	c.server.kill()
+	c.server.start()
+	awaitWaiter(t, c.data+".lock")
+	goOn()
+	c.check(1)
+	if n := g.began(); n != 1 {
+		t.Errorf("the backup was copied %d times", n)
 	}
 }

@@ -119,7 +119,7 @@ func (s *server) restored(window string, third *witness, want []string) wire.Ent
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if !run.Complete || !run.RestoreSnapshot || w.State != "rolled_back" || w.Counts.Undone != 5 {
+	if !run.Complete || !run.RestoreSnapshot || w.State != "rolled_back" || w.Counts.Undone+w.Counts.AlreadyUndone != 5 {
 		s.t.Errorf("run %+v, window %s %+v", run, w.State, w.Counts)
 	}
 	for e, err := range s.client.AllEntries(ctx, window, client.EntryQuery{Desc: true}) {
@@ -134,23 +134,117 @@ func (s *server) restored(window string, third *witness, want []string) wire.Ent
 	return wire.Entry{}
 }
 
-// A tree is a directory that is upgraded, its copy, and a cp that stops in the middle while a gate stands.
+// A gatedCopy is a cp, the first in the PATH, that stops in the middle while its gate stands.
+type gatedCopy struct {
+	*testing.T
+	gate           string
+	copies, holder string // files: one line for each cp that began; the process id of the last one
+}
+
+func newGatedCopy(t *testing.T) *gatedCopy {
+	t.Helper()
+	dir := t.TempDir()
+	g := &gatedCopy{T: t, gate: filepath.Join(dir, "gate"), copies: filepath.Join(dir, "copies"), holder: filepath.Join(dir, "holder")}
+	cp, err := exec.LookPath("cp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow := fmt.Sprintf("#!/bin/sh\necho x >>%[1]s\necho $$ >%[2]s\nmkdir \"$3\"\n[ ! -p %[3]s ] || read gate <%[3]s\nrmdir \"$3\"\nexec %[4]s \"$@\"\n",
+		g.copies, g.holder, g.gate, cp)
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bin", "cp"), []byte(slow), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
+	if err := syscall.Mkfifo(g.gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// inTheMiddle returns once a restore copies; what it returns lets it go on.
+func (g *gatedCopy) inTheMiddle() (goOn func()) {
+	g.Helper()
+	f, err := os.OpenFile(g.gate, os.O_WRONLY, 0) // opens when the other side reads
+	if err != nil {
+		g.Fatal(err)
+	}
+	if err := os.Remove(g.gate); err != nil {
+		g.Fatal(err)
+	}
+	return func() { _ = f.Close() }
+}
+
+// kill ends the restore that copies, with all that it started, as a power cut does.
+func (g *gatedCopy) kill() {
+	g.Helper()
+	raw, err := os.ReadFile(g.holder)
+	if err != nil {
+		g.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(raw)))
+	if err != nil {
+		g.Fatal(err)
+	}
+	group, err := syscall.Getpgid(pid)
+	if err != nil || group == syscall.Getpgrp() {
+		g.Fatalf("the restore's process group is %d: %v", group, err)
+	}
+	if err := syscall.Kill(-group, syscall.SIGKILL); err != nil {
+		g.Fatal(err)
+	}
+}
+
+// began counts the copies that began.
+func (g *gatedCopy) began() int {
+	g.Helper()
+	raw, err := os.ReadFile(g.copies)
+	if err != nil {
+		g.Fatal(err)
+	}
+	return strings.Count(string(raw), "x")
+}
+
+// awaitWaiter returns once somebody waits for the lock in a file.
+func awaitWaiter(t *testing.T, lock string) {
+	t.Helper()
+	info, err := os.Stat(lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inode := fmt.Sprintf(":%d ", info.Sys().(*syscall.Stat_t).Ino)
+	for limit := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		locks, err := os.ReadFile("/proc/locks")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(locks)) {
+			if strings.Contains(line, "-> FLOCK") && strings.Contains(line, inode) {
+				return
+			}
+		}
+		if time.Now().After(limit) {
+			t.Fatal("the next look does not wait for the restore that is still at work")
+		}
+	}
+}
+
+// A tree is a directory that is upgraded, its copy, and a cp that stops in the middle.
 type tree struct {
 	*testing.T
-	server         *server
-	third          *witness
-	window         string
-	live, gate     string
-	copies, holder string // files: one line for each cp that began; the process id of the last one
+	*gatedCopy
+	server *server
+	third  *witness
+	window string
+	live   string
 }
 
 func newTree(t *testing.T) *tree {
 	t.Helper()
 	dir := t.TempDir()
-	w := &tree{
-		T: t, live: filepath.Join(dir, "app"), gate: filepath.Join(dir, "gate"),
-		copies: filepath.Join(dir, "copies"), holder: filepath.Join(dir, "holder"),
-	}
+	w := &tree{T: t, live: filepath.Join(dir, "app")}
 	w.write("version", "4.1")
 	w.write("lib/deep/data", strings.Repeat("data ", 1000))
 	if err := os.Symlink("version", filepath.Join(w.live, "link")); err != nil {
@@ -164,22 +258,7 @@ func newTree(t *testing.T) *tree {
 	}
 	w.write("version", "4.2")
 	w.write("lib/new", "made by the upgrade")
-	cp, err := exec.LookPath("cp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	slow := fmt.Sprintf("#!/bin/sh\necho x >>%[1]s\necho $$ >%[2]s\nmkdir \"$3\"\n[ ! -p %[3]s ] || read gate <%[3]s\nrmdir \"$3\"\nexec %[4]s \"$@\"\n",
-		w.copies, w.holder, w.gate, cp)
-	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "bin", "cp"), []byte(slow), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
-	if err := syscall.Mkfifo(w.gate, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	w.gatedCopy = newGatedCopy(t)
 	w.third = &witness{counting: counting{state: map[string]string{}}, machine: func() string { return w.read("version") }}
 	web := httptest.NewServer(w.third)
 	t.Cleanup(web.Close)
@@ -229,29 +308,12 @@ func sh(t *testing.T, attr *syscall.SysProcAttr, argv ...string) []byte {
 	return out
 }
 
-// inTheMiddle returns once a restore copies; what it returns lets it go on.
-func (w *tree) inTheMiddle() (goOn func()) {
-	w.Helper()
-	f, err := os.OpenFile(w.gate, os.O_WRONLY, 0) // opens when the other side reads
-	if err != nil {
-		w.Fatal(err)
-	}
-	if err := os.Remove(w.gate); err != nil {
-		w.Fatal(err)
-	}
-	return func() { _ = f.Close() }
-}
-
 var treeOrder = []string{"/4 4.2", "/2 4.2", "/3 4.1", "/1 4.1"}
 
 func (w *tree) check(runs int) {
 	w.Helper()
 	e := w.server.restored(w.window, w.third, treeOrder)
-	raw, err := os.ReadFile(w.copies)
-	if err != nil {
-		w.Fatal(err)
-	}
-	if n := strings.Count(string(raw), "x"); n != runs || e.State != "undone" {
+	if n := w.began(); n != runs || e.State != "undone" {
 		w.Errorf("the tree was copied %d times, want %d; the restore is %s %s (%s)", n, runs, e.State, e.Outcome, e.Detail)
 	}
 	if w.read("version") != "4.1" || w.read("link") != "4.1" || w.read("lib/new") != "nothing" {
@@ -266,21 +328,7 @@ func TestRestoreTreeKilledInTheMiddle(t *testing.T) {
 	w.server.startRestoring(w.window)
 	w.inTheMiddle()
 	w.server.kill()
-	raw, err := os.ReadFile(w.holder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(raw)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	group, err := syscall.Getpgid(pid)
-	if err != nil || group == syscall.Getpgrp() {
-		t.Fatalf("the restore's process group is %d: %v", group, err)
-	}
-	if err := syscall.Kill(-group, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	w.kill()
 	if d := cmp.Diff(treeOrder[:2], w.third.seen()); d != "" || w.read("version") != "4.2" {
 		t.Errorf("before the restore (-want +got):\n%s\nthe machine shows %s", d, w.read("version"))
 	}
@@ -295,31 +343,7 @@ func TestRestoreTreeOutlivesLedgerd(t *testing.T) {
 	goOn := w.inTheMiddle()
 	w.server.kill()
 	w.server.start()
-	w.awaitWaiter()
+	awaitWaiter(t, w.live+".lock")
 	goOn()
 	w.check(1)
-}
-
-// awaitWaiter returns once somebody waits for the tree's lock.
-func (w *tree) awaitWaiter() {
-	w.Helper()
-	info, err := os.Stat(w.live + ".lock")
-	if err != nil {
-		w.Fatal(err)
-	}
-	inode := fmt.Sprintf(":%d ", info.Sys().(*syscall.Stat_t).Ino)
-	for limit := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		locks, err := os.ReadFile("/proc/locks")
-		if err != nil {
-			w.Fatal(err)
-		}
-		for line := range strings.Lines(string(locks)) {
-			if strings.Contains(line, "-> FLOCK") && strings.Contains(line, inode) {
-				return
-			}
-		}
-		if time.Now().After(limit) {
-			w.Fatal("the next look does not wait for the restore that is still at work")
-		}
-	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"sideledger/ledger"
+	"sideledger/ledger/ledgertest"
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
 	"sideledger/remediators"
@@ -286,7 +287,7 @@ var sickCases = []struct {
 func TestOneSickOfTen(t *testing.T) {
 	template := simTemplate(t)
 	took := func(sick sickness, windows int) (d time.Duration, calls int) {
-		file := filepath.Join(simDir(t), "l.db")
+		file := filepath.Join(ledgertest.MemoryDir(t), "l.db")
 		if err := os.WriteFile(file, template, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"sideledger/ledger"
+	"sideledger/ledger/ledgertest"
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
 	"sideledger/remediators"
@@ -38,24 +39,13 @@ func TestSimulation(t *testing.T) {
 	for i := range *simSeeds {
 		seed := *simFirst + uint64(i)
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			file := filepath.Join(simDir(t), "l.db")
+			file := filepath.Join(ledgertest.MemoryDir(t), "l.db")
 			if err := os.WriteFile(file, template, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Test(t, func(t *testing.T) { newSim(t, seed, file).weekend() })
 		})
 	}
-}
-
-// simDir is a folder in memory where there is one: durability is tested elsewhere.
-func simDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "sim") //nolint:usetesting // t.TempDir is on a disk
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 // simTemplate returns the bytes of an empty, migrated ledger.

@@ -69,5 +69,5 @@ func (a *app) runConfirm(ctx context.Context, o *confirmOptions) error {
 	if err != nil {
 		return err
 	}
-	return a.showRollback(rb, nil)
+	return a.showRollback(wire.RollbackReport{Rollback: *rb})
 }

@@ -122,6 +122,10 @@ func (f *fake) end(w *wire.Window, rb *wire.Rollback, words []string) {
 	switch words[0] {
 	case "undone":
 		e.Outcome = words[2]
+		if e.Outcome == "compensated" {
+			e.Alias = &wire.Alias{Resource: []byte(`{"id":"new\u001b[2J"}`), At: time.Now().UTC()}
+			e.Detail = `it came back as {"id":"new"}: whoever knows it by its old name has to be told`
+		}
 	case "stuck":
 		e.Reason, e.Detail, e.NowDigest = words[2], "somebody \x1b[2Jelse changed it", "digest-1"
 		e.Now, e.Next = []byte(`{"v":"theirs"}`), "rollback resolve "+e.ID+" --undo --reason '…'"
@@ -141,6 +145,8 @@ func (f *fake) countsOf(window string) wire.Counts {
 			c.Undone++
 		case "undone already_undone":
 			c.AlreadyUndone++
+		case "undone compensated":
+			c.Compensated++
 		case "undone by_hand":
 			c.ByHand++
 		case "waived ":

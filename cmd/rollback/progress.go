@@ -57,7 +57,7 @@ func (p *progress) entry(r *wire.Record) {
 	width := len(fmt.Sprint(p.total))
 	text := fmt.Sprintf("[%0*d/%0*d] %s %s %s  entry %d", width, p.done, width, p.total, p.page.paint(tint, word),
 		clean(r.Entry.System), clean(r.Entry.Kind), r.Entry.Seq)
-	if r.Entry.State == "stuck" && r.Entry.Detail != "" {
+	if r.Entry.Detail != "" && (r.Entry.State == "stuck" || r.Entry.Outcome == "compensated") {
 		text += ": " + clean(r.Entry.Detail)
 	}
 	p.raw(text)

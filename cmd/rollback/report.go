@@ -8,19 +8,22 @@ import (
 	"sideledger/api/wire"
 )
 
-// showRollback shows a run and, once it is over, what is stuck in it.
-func (a *app) showRollback(rb *wire.Rollback, stuck []wire.Entry) error {
-	if stuck == nil {
-		stuck = []wire.Entry{}
+// showRollback shows a run and, once it is over, what is stuck in it and what somebody has to be told.
+func (a *app) showRollback(r wire.RollbackReport) error {
+	for _, list := range []*[]wire.Entry{&r.Stuck, &r.Compensated} {
+		if *list == nil {
+			*list = []wire.Entry{}
+		}
 	}
 	return a.show(view{
-		value: wire.RollbackReport{Rollback: *rb, Stuck: stuck},
-		names: []string{rb.ID},
+		value: r,
+		names: []string{r.ID},
 		text: func(p *page) {
-			p.rollback(rb)
-			p.stuck(stuck)
-			if rb.Over() {
-				p.advice(rb, stuck)
+			p.rollback(&r.Rollback)
+			p.compensated(r.Compensated)
+			p.stuck(r.Stuck)
+			if r.Over() {
+				p.advice(&r.Rollback, r.Stuck)
 			}
 		},
 	})
@@ -81,13 +84,34 @@ func countsText(c wire.Counts) string {
 	return strings.Join(parts, " · ")
 }
 
+// compensated lists what came back with a new name or secret, with what somebody has to be told.
+func (p *page) compensated(entries []wire.Entry) {
+	for i := range entries {
+		e := &entries[i]
+		p.printf("\n%s entry %d  %s  %s  %s  %s\n", p.paint(tintGood, "+ compensated"), e.Seq, clean(e.System), clean(e.Kind),
+			resourceOf(e), p.paint(tintDim, clean(e.ID)))
+		if e.Detail != "" {
+			p.printf("    %s\n", clean(e.Detail))
+		}
+	}
+}
+
+// resourceOf names an entry's resource, and the name that it has got since.
+func resourceOf(e *wire.Entry) string {
+	text := short(describe(e.Resource), 100)
+	if e.Alias != nil {
+		text += ", now " + short(describe(e.Alias.Resource), 100)
+	}
+	return text
+}
+
 // stuck lists stuck entries with what is known of each and what to type next.
 func (p *page) stuck(entries []wire.Entry) {
 	for i := range entries {
 		e := &entries[i]
 		symbol, tint := reasonSymbol(e.Reason)
 		p.printf("\n%s entry %d  %s  %s  %s  %s\n", p.paint(tint, symbol+" "+clean(e.Reason)), e.Seq, clean(e.System), clean(e.Kind),
-			short(describe(e.Resource), 100), p.paint(tintDim, clean(e.ID)))
+			resourceOf(e), p.paint(tintDim, clean(e.ID)))
 		if e.Detail != "" {
 			p.printf("    %s\n", clean(e.Detail))
 		}

@@ -198,6 +198,6 @@ func (a *app) showEntry(e *wire.Entry) error {
 			state += ": " + e.Outcome
 		}
 		p.printf("entry %d  %s  %s  %s  %s  %s\n", e.Seq, p.paint(tintGood, clean(state)), clean(e.System), clean(e.Kind),
-			short(describe(e.Resource), 100), p.paint(tintDim, clean(e.ID)))
+			resourceOf(e), p.paint(tintDim, clean(e.ID)))
 	}})
 }

@@ -203,7 +203,7 @@ func (a *app) undo(ctx context.Context, c *client.Client, o *rollbackOptions, fi
 		return err
 	}
 	if o.detach && !rb.Over() {
-		if err := a.showRollback(rb, nil); err != nil {
+		if err := a.showRollback(wire.RollbackReport{Rollback: *rb}); err != nil {
 			return err
 		}
 		a.say("detached: rollback %s goes on by itself. Follow it:\n  %s", rb.ID, followCommand(o.window))
@@ -244,7 +244,11 @@ func (a *app) followToEnd(ctx context.Context, c *client.Client, rb *wire.Rollba
 	if err != nil {
 		return fmt.Errorf("rollback %s is over, but what is stuck could not be read: %w", rb.ID, err)
 	}
-	if err := a.showRollback(rb, stuck); err != nil {
+	compensated, err := compensatedOf(ctx, c, rb)
+	if err != nil {
+		return fmt.Errorf("rollback %s is over, but what came back under another name could not be read: %w", rb.ID, err)
+	}
+	if err := a.showRollback(wire.RollbackReport{Rollback: *rb, Stuck: stuck, Compensated: compensated}); err != nil {
 		return err
 	}
 	return exitWith(statusOfRollback(rb, stuck))
@@ -252,13 +256,26 @@ func (a *app) followToEnd(ctx context.Context, c *client.Client, rb *wire.Rollba
 
 // stuckOf returns the stuck entries that a run selected, in their order.
 func stuckOf(ctx context.Context, c *client.Client, rb *wire.Rollback) ([]wire.Entry, error) {
+	return entriesOf(ctx, c, rb, "stuck", func(e *wire.Entry) bool { return e.OnRollback != "retain" })
+}
+
+// compensatedOf returns the entries that a run selected and that came back with a new name or secret.
+func compensatedOf(ctx context.Context, c *client.Client, rb *wire.Rollback) ([]wire.Entry, error) {
+	if rb.Counts.Compensated == 0 {
+		return nil, nil
+	}
+	return entriesOf(ctx, c, rb, "undone", func(e *wire.Entry) bool { return e.Outcome == "compensated" })
+}
+
+// entriesOf returns the entries in a state that a run selected and that want accepts, in their order.
+func entriesOf(ctx context.Context, c *client.Client, rb *wire.Rollback, state string, wantFunc func(*wire.Entry) bool) ([]wire.Entry, error) {
 	var out []wire.Entry
-	q := client.EntryQuery{States: []string{"stuck"}, Only: rb.Only, Exclude: rb.Exclude, Desc: true, Limit: 1000}
+	q := client.EntryQuery{States: []string{state}, Only: rb.Only, Exclude: rb.Exclude, Desc: true, Limit: 1000}
 	for e, err := range c.AllEntries(ctx, rb.WindowID, q) {
 		if err != nil {
 			return nil, err
 		}
-		if e.Seq > rb.ToEntry && e.OnRollback != "retain" {
+		if e.Seq > rb.ToEntry && wantFunc(&e) {
 			out = append(out, e)
 		}
 	}

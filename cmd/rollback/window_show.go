@@ -73,7 +73,7 @@ func entryRow(e *wire.Entry) []cell {
 		{clean(e.System), tintNone},
 		{clean(e.Kind), tintNone},
 		{clean(e.Action), tintNone},
-		{short(describe(e.Resource), 60), tintNone},
+		{short(resourceOf(e), 80), tintNone},
 		{clean(e.Source), tintDim},
 	}
 }

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +19,8 @@ const (
 type flight struct {
 	done   chan struct{}      // closed when the call is back
 	cancel context.CancelFunc // ends a look; nil: an undo, which was sent and is let be answered
-	land   func()             // takes the result in, on the walk's goroutine
+	land   func()             // takes the result in, on the walk's goroutine; see bring
+	early  bool               // it is of what goes before the restore of the snapshot
 }
 
 // A sighting is what a look that flew brought.
@@ -33,7 +35,7 @@ type sighting struct {
 // fly makes a call and waits for it, but not for long: flown says that it is still under way and lands later.
 // Closings that wait for company are written meanwhile.
 func (w *walk) fly(ctx context.Context, system string, f flight, callFunc func()) (flown bool, err error) {
-	f.done = make(chan struct{})
+	f.done, f.early = make(chan struct{}), w.early
 	var left atomic.Bool // the walk has gone on without it
 	go func() {
 		callFunc()
@@ -43,12 +45,12 @@ func (w *walk) fly(ctx context.Context, system string, f flight, callFunc func()
 		}
 	}()
 	if w.waitFor(f.done, flushAfter) {
-		f.land()
+		w.bring(&f)
 		return false, nil
 	}
 	err = w.flush(ctx)
 	if err == nil && w.waitFor(f.done, flyAfter-flushAfter) {
-		f.land()
+		w.bring(&f)
 		return false, nil
 	}
 	w.flights[system] = &f
@@ -80,29 +82,39 @@ func (w *walk) waitFor(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
+// bring takes in what a call has brought, as the pass that made it would have.
+func (w *walk) bring(f *flight) {
+	defer func(early bool) { w.early = early }(w.early)
+	w.early = f.early
+	f.land()
+}
+
 // landBack takes in the calls that are back.
 func (w *walk) landBack() {
 	for system, f := range w.flights {
 		select {
 		case <-f.done:
 			delete(w.flights, system)
-			f.land()
+			w.bring(f)
 		default:
 		}
 	}
 }
 
-// landAll ends looks that are under way, waits for the undos, and writes what they brought. The walk is at its end.
+// landAll writes what is not written yet, ends looks that are under way, waits for the undos, and writes what each
+// brought. The walk is at its end, maybe by an error.
 func (w *walk) landAll(ctx context.Context) error {
+	err := w.flush(ctx)
 	for system, f := range w.flights {
 		if f.cancel != nil {
 			f.cancel()
 		}
 		<-f.done
 		delete(w.flights, system)
-		f.land()
+		w.bring(f)
+		err = errors.Join(err, w.flush(ctx))
 	}
-	return w.flush(ctx)
+	return err
 }
 
 // awaitFlight lets an entry wait for the call that is under way at its system.

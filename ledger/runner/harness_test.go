@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"sideledger/ledger/ledgertest"
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
+	"sideledger/ledger/sqlstore/sqlstoretest"
 )
 
 // bench is a ledger on a real store with a third party in memory.
@@ -31,15 +31,7 @@ type bench struct {
 
 func openStore(t *testing.T) *sqlstore.Store {
 	t.Helper()
-	s, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: time.Now, Log: quiet()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return sqlstoretest.Open(t, sqlstore.Config{})
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -45,7 +45,7 @@ func (w *walk) beforeRest(ctx context.Context) (held bool, err error) {
 // restoreNow visits the restore, and reports whether the rest waits for it.
 func (w *walk) restoreNow(ctx context.Context, restore *ledger.Entry) (held bool, err error) {
 	if err := w.visit(ctx, restore); err != nil {
-		return true, w.broken(ctx, err)
+		return true, err
 	}
 	if err := w.flush(ctx); err != nil || w.ends() {
 		return true, err
@@ -58,7 +58,7 @@ func (w *walk) restoreNow(ctx context.Context, restore *ledger.Entry) (held bool
 func (w *walk) visitAll(ctx context.Context, list []ledger.Entry) (ended bool, err error) {
 	for i := range list {
 		if err := w.visit(ctx, &list[i]); err != nil {
-			return true, w.broken(ctx, err)
+			return true, err
 		}
 		if w.ends() {
 			return true, w.flush(ctx)

@@ -97,16 +97,6 @@ func (w *walk) pass(ctx context.Context) error {
 	return nil
 }
 
-// broken ends a pass by an error. What the calls before it brought is written all the same, as far as it can be.
-func (w *walk) broken(ctx context.Context, err error) error {
-	if !errors.Is(err, ledger.ErrFenced) {
-		if err := w.flush(ctx); err != nil {
-			w.runner.Log.WarnContext(ctx, "outcomes could not be written", slog.Any("err", err))
-		}
-	}
-	return err
-}
-
 // turn decides what comes after a pass: the end, a nap, or the next pass.
 func (w *walk) turn(ctx context.Context) (over bool, err error) {
 	switch {

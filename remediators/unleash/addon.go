@@ -181,7 +181,7 @@ func seenAddon(e *ledger.Entry, out ledger.Look, doc json.RawMessage) ledger.Loo
 	out.Scope.Masked = slices.Concat(out.Scope.Masked, maskedParameters(doc))
 	before, after := canonicalAddon(e.Before), canonicalAddon(e.After)
 	c := ledger.Compare(before, after, out.Now, out.Scope)
-	if c.Before && c.After && !same(before.JSON, after.JSON) && e.Action == ledger.ActionUpdate {
+	if c.Blind && !same(before.JSON, after.JSON) && e.Action == ledger.ActionUpdate {
 		return ledger.Look{} // all that it changed is masked
 	}
 	return out

@@ -1,0 +1,18 @@
+package ledgertest
+
+import (
+	"os"
+	"testing"
+)
+
+// MemoryDir returns a folder in memory where there is one, else one on a disk: for tests that write much and are not
+// about durability. It is removed when the test ends.
+func MemoryDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "ledger") //nolint:usetesting // TempDir is on a disk
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
