@@ -11,7 +11,7 @@ VULNCHECK := $(TOOLS)/govulncheck
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help demo test check build bench sim machine fuzz powercut acceptance tools lint format generate clean
+.PHONY: help demo test check build bench sim machine fuzz powercut mutants acceptance tools lint format generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ fuzz: ## every fuzz target for FUZZTIME (20s); what breaks one is kept in testda
 POWER ?= 200
 powercut: ## POWER power cuts (200) while recording and again while rolling back; `make test` has 20. Root, /dev/fuse
 	go test -run 'TestPowerCut|TestFailedSync' -count 1 -timeout 60m -v ./cmd/ledgerd -power.rounds $(POWER)
+
+mutants: ## put known faults back into a copy of the code; a named test must catch each. Root, /dev/fuse
+	@.ci/mutate
 
 acceptance: ## the tests from outside, where ../shared/acceptance is there
 	@.ci/acceptance
