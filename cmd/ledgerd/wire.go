@@ -18,6 +18,7 @@ import (
 	"sideledger/remediators/command"
 	"sideledger/remediators/httpapi"
 	"sideledger/remediators/manual"
+	"sideledger/remediators/powerdns"
 	"sideledger/remediators/unleash"
 )
 
@@ -29,6 +30,7 @@ func factories() map[string]remediators.Factory {
 		"manual":       manual.Factory,
 		"alertmanager": alertmanager.Factory,
 		"unleash":      unleash.Factory,
+		"powerdns":     powerdns.Factory,
 	}
 }
 
