@@ -11,7 +11,7 @@ import (
 
 // A SystemConfig is one third party as the server's configuration file describes it.
 type SystemConfig struct {
-	Remediator   string                   `yaml:"remediator"`    // which plugin: http, alertmanager, unleash, powerdns, command, manual
+	Remediator   string                   `yaml:"remediator"`    // which plugin: http, alertmanager, unleash, powerdns, etcd, command, manual
 	Profile      string                   `yaml:"profile"`       // http only: the profile that describes its kinds; empty: none
 	URL          string                   `yaml:"url"`           // address, with the base path of every call; empty for manual and command
 	Credential   string                   `yaml:"credential"`    // env:NAME or file:/path, read at the moment of use; empty: none

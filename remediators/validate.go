@@ -32,7 +32,7 @@ func (c SystemConfig) Validate(name string) error {
 		add("", "a system's name has letters, digits, '.', '_' and '-', at most 64")
 	}
 	if c.Remediator == "" {
-		add("remediator", "say which plugin serves it: http, alertmanager, unleash, powerdns, command or manual")
+		add("remediator", "say which plugin serves it: http, alertmanager, unleash, powerdns, etcd, command or manual")
 	}
 	if c.URL != "" {
 		if _, msg := parseBase(c.URL); msg != "" {

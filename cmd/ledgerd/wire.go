@@ -16,6 +16,7 @@ import (
 	"sideledger/remediators"
 	"sideledger/remediators/alertmanager"
 	"sideledger/remediators/command"
+	"sideledger/remediators/etcd"
 	"sideledger/remediators/httpapi"
 	"sideledger/remediators/manual"
 	"sideledger/remediators/powerdns"
@@ -31,6 +32,7 @@ func factories() map[string]remediators.Factory {
 		"alertmanager": alertmanager.Factory,
 		"unleash":      unleash.Factory,
 		"powerdns":     powerdns.Factory,
+		"etcd":         etcd.Factory,
 	}
 }
 

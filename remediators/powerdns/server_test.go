@@ -35,7 +35,7 @@ var server = &remediatortest.Shared{ProgramFunc: func(t testing.TB, dir string) 
 	return remediatortest.Program{
 		Name: "/usr/sbin/pdns_server", ReadyFunc: remediatortest.Answers("http://" + api + "/"), Args: []string{
 			"--config-dir=" + dir, "--socket-dir=" + dir, "--daemon=no", "--guardian=no", "--disable-syslog", "--security-poll-suffix=",
-			"--launch=gsqlite3", "--gsqlite3-database=" + database, "--gsqlite3-dnssec=yes", "--local-address=127.0.0.1", "--local-port=" + dnsPort,
+			"--launch=gsqlite3", "--gsqlite3-database=" + database, "--gsqlite3-dnssec=yes", "--gsqlite3-pragma-synchronous=0", "--local-address=127.0.0.1", "--local-port=" + dnsPort,
 			"--webserver=yes", "--webserver-address=127.0.0.1", "--webserver-port=" + apiPort, "--api=yes", "--api-key=" + apiKey,
 			"--dnsupdate=yes", "--allow-dnsupdate-from=127.0.0.0/8",
 		},
