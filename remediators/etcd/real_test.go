@@ -318,8 +318,12 @@ func TestHidden(t *testing.T) {
 	remediatortest.Start(t, p)
 	b := &bench{t: t, Hand: remediatortest.Hand{T: t, URL: url + "/v3"}}
 	for _, c := range [][2]string{
-		{"/auth/user/add", `{"name":"root","password":"pw"}`}, {"/auth/role/add", `{"name":"root"}`}, {"/auth/user/grant", `{"user":"root","role":"root"}`},
-		{"/auth/user/add", `{"name":"us","password":"pw"}`}, {"/auth/role/add", `{"name":"ours"}`}, {"/auth/user/grant", `{"user":"us","role":"ours"}`},
+		{"/auth/user/add", `{"name":"root","password":"pw"}`},
+		{"/auth/role/add", `{"name":"root"}`},
+		{"/auth/user/grant", `{"user":"root","role":"root"}`},
+		{"/auth/user/add", `{"name":"us","password":"pw"}`},
+		{"/auth/role/add", `{"name":"ours"}`},
+		{"/auth/user/grant", `{"user":"us","role":"ours"}`},
 		{"/auth/role/grant", encode(b, map[string]any{"name": "ours", "perm": map[string]any{"permType": "READWRITE", "key": []byte("/ours")}})},
 		{"/auth/enable", `{}`},
 	} {
