@@ -236,18 +236,17 @@ func TestRace(t *testing.T) {
 		b.Record(draft(ledger.ActionCreate, created, "", set(60, `"new"`))),
 		b.Record(draft(ledger.ActionDelete, deleted, set(60, "192.0.2.1"), "")),
 	}
-	b.wire.sever = func() {
-		b.put(n, set(60, "theirs.example.net."))
-		b.put(created, set(60, `"new"`, theirs))
-		b.put(deleted, set(60, "192.0.2.7"))
+	for i, c := range []struct {
+		name   name
+		theirs string
+	}{{n, set(60, "theirs.example.net.")}, {created, set(60, `"new"`, theirs)}, {deleted, set(60, "192.0.2.7")}} {
+		b.wire.sever = func() { b.put(c.name, c.theirs) }
+		b.Rollback(fmt.Sprint(e[i].Seq))
+		b.wantSet(c.name, c.theirs)
+		if got := b.Want(e[i], "stuck drifted"); len(got.Attempts) != 1 || got.Attempts[0].Result != string(ledger.AnswerConflict) {
+			t.Errorf("attempts %+v", got.Attempts)
+		}
 	}
-	b.Rollback()
-	for _, e := range e {
-		b.Want(e, "stuck drifted")
-	}
-	b.wantSet(n, set(60, "theirs.example.net."))
-	b.wantSet(created, set(60, `"new"`, theirs))
-	b.wantSet(deleted, set(60, "192.0.2.7"))
 }
 
 // TestAnswerLost: the look afterwards finds that the undo was carried out, and nothing is sent again.
