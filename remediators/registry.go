@@ -118,9 +118,15 @@ func (r *Registry) bind(name string, c SystemConfig, old *bound) (*bound, error)
 		base, _ := url.Parse(c.URL) // Validate has parsed it
 		b.client = newClient(b.lane, base, c, clientEnv{getenv: r.getenv, dial: r.dial})
 	}
-	var err error
+	var (
+		updater *Updater
+		err     error
+	)
+	if c.DNSUpdate.Address != "" {
+		updater = newUpdater(b.lane, c, clientEnv{getenv: r.getenv, dial: r.dial})
+	}
 	b.remediator, err = factory(Binding{
-		System: b.system, Config: c, Client: b.client, Lane: b.lane, Clock: r.clock, Log: r.log, Getenv: r.getenv,
+		System: b.system, Config: c, Client: b.client, Update: updater, Lane: b.lane, Clock: r.clock, Log: r.log, Getenv: r.getenv,
 	})
 	b.remediator = &sheltered{inner: b.remediator, log: r.log, system: name}
 	var field *FieldError

@@ -17,8 +17,10 @@ import (
 	"sideledger/remediators"
 	"sideledger/remediators/alertmanager"
 	"sideledger/remediators/command"
+	"sideledger/remediators/etcd"
 	"sideledger/remediators/httpapi"
 	"sideledger/remediators/manual"
+	"sideledger/remediators/powerdns"
 	"sideledger/remediators/unleash"
 )
 
@@ -30,6 +32,8 @@ func factories() map[string]remediators.Factory {
 		"manual":       manual.Factory,
 		"alertmanager": alertmanager.Factory,
 		"unleash":      unleash.Factory,
+		"powerdns":     powerdns.Factory,
+		"etcd":         etcd.Factory,
 	}
 }
 
