@@ -76,7 +76,26 @@ func (r *Remediator) prove(ctx context.Context, rd *reading, v values) (bool, er
 	if reply.Status == http.StatusTooManyRequests || reply.Status >= 500 {
 		return false, remediators.Unusable(reply, "the gone_proof answered "+itoa(reply.Status))
 	}
-	return slices.Contains(rd.proof.status, reply.Status), nil
+	if !slices.Contains(rd.proof.status, reply.Status) {
+		return false, nil
+	}
+	return rd.proof.list.lacks(reply, v)
+}
+
+// lacks reports whether the answer holds the list, and the resource is not in it. A nil listing asks for none.
+func (l *listing) lacks(reply remediators.Reply, v values) (bool, error) {
+	if l == nil {
+		return true, nil
+	}
+	doc, why := remediators.Document(reply)
+	if why != "" {
+		return false, remediators.Unusable(reply, "the gone_proof "+why)
+	}
+	_, found, err := l.pick(doc, v)
+	if err != nil {
+		return false, remediators.Unusable(reply, "the gone_proof: "+err.Error())
+	}
+	return !found, nil
 }
 
 // show takes the resource out of a good answer. What the answer itself shows not to be there (no such

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"sideledger/ledger"
 	"sideledger/remediators"
@@ -21,7 +20,7 @@ type sight struct{ before, after, now ledger.Image }
 // A call without a body writes nothing. With one, no string of it may be a mask; and a masked pointer
 // of which a mask is seen (before, after or now) has to stand in the body with a real value. A pointer
 // that the entry itself declares has to stand in a PUT even if no mask was seen, since a PUT replaces the
-// whole document. Merge patches leave alone what they do not name.
+// whole document. Merge patches leave alone what they do not name, and so do calls that say they are partial.
 func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sight) error {
 	if len(sent) == 0 {
 		return nil
@@ -29,8 +28,7 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 	if where, found := remediators.FindMask(sent, ""); found {
 		return denied("secret_missing: " + where)
 	}
-	kind, _, _ := strings.Cut(rec.undo.contentType, ";")
-	if slices.Contains(mergeTypes, strings.ToLower(strings.TrimSpace(kind))) {
+	if rec.undo.partial || slices.Contains(mergeTypes, mediaType(rec.undo.contentType)) {
 		return nil
 	}
 	for _, pointer := range rec.scope.Masked {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"sideledger/ledger"
@@ -37,6 +36,7 @@ type reading struct {
 type proof struct {
 	where  location
 	status []int
+	list   *listing // the answer has to hold a list without the resource; nil: the status is enough
 }
 
 // listing finds one element of a list: the resource has no address of its own.
@@ -59,6 +59,7 @@ type undoing struct {
 	conflict    []int
 	renamed     map[string][]string // member of the resource → where a successful answer says its new value
 	tell        []string            // what somebody has to be told once it worked
+	partial     bool                // what the body does not name stays as it is, masked values too
 }
 
 // predicate is a condition on an answer's body.
@@ -153,7 +154,7 @@ func (p *parser) reading(f *fields) *reading {
 	}
 	if g, ok := f.sub("gone_proof"); ok {
 		g.word("method", "GET", "GET")
-		r.proof = &proof{where: g.location("path"), status: g.statuses("status", 200)}
+		r.proof = &proof{where: g.location("path"), status: g.statuses("status", 200), list: g.listing()}
 		g.end()
 	}
 	if v, ok := f.sub("validator"); ok {
@@ -192,7 +193,7 @@ func (p *parser) undoing(f *fields, action ledger.Action) *undoing {
 		method: f.word("method", "", "PUT", "POST", "PATCH", "DELETE"), where: f.location("path"),
 		headers: f.headers("headers"), contentType: f.text("content_type", ""), body: f.body("body"),
 		success: []int{200, 201, 202, 204}, conflict: []int{409, 412},
-		renamed: f.pointers("renamed"), tell: f.sentences("tell"),
+		renamed: f.pointers("renamed"), tell: f.sentences("tell"), partial: f.flag("partial"),
 	}
 	if action == ledger.ActionCreate {
 		u.gone = []int{404, 410} // an update whose resource is gone is drift, not success
@@ -210,8 +211,8 @@ func (p *parser) undoing(f *fields, action ledger.Action) *undoing {
 		u.conflict = s.statuses("status", 409, 412)
 		s.end()
 	}
-	if !jsonType(u.contentType) {
-		p.fail(f.at("content_type"), "has to be a JSON type: application/json, application/merge-patch+json and the like")
+	if !knownType(u.contentType) {
+		p.fail(f.at("content_type"), "has to be a JSON type (application/json, application/merge-patch+json and the like), %s, text/plain or application/octet-stream", formType)
 	}
 	u.settleOverlap(p, f)
 	f.end()
@@ -302,13 +303,6 @@ func orNull(raw json.RawMessage) json.RawMessage {
 		return json.RawMessage("null")
 	}
 	return raw
-}
-
-// jsonType reports whether a content type is JSON; an empty one is application/json.
-func jsonType(s string) bool {
-	kind, _, _ := strings.Cut(s, ";")
-	kind = strings.ToLower(strings.TrimSpace(kind))
-	return s == "" || kind == "application/json" || strings.HasSuffix(kind, "+json") && !strings.ContainsAny(s, "\r\n\x00")
 }
 
 // quote writes a JSON string without escaping what need not be.

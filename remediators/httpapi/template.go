@@ -9,11 +9,11 @@ import (
 )
 
 // roots are what a reference can begin with.
-var roots = []string{"resource", "before", "after", "now", "validator", "id"}
+var roots = []string{"resource", "before", "after", "now", "validator", "id", rootSecret}
 
 // Errors about references. They repeat neither the reference nor what it found.
 var (
-	errGrammar  = errors.New("has a reference that cannot be read: {{resource.x}}, {{before/a/0}}, {{validator}}, over resource, before, after, now, validator, id")
+	errGrammar  = errors.New("has a reference that cannot be read: {{resource.x}}, {{before/a/0}}, {{validator}}, over resource, before, after, now, validator, id; in a body {{before.x?}} and {{before.x|filter}} too")
 	errMissing  = errors.New("has a reference that finds nothing")
 	errUnknown  = errors.New("has a reference to what is not known yet")
 	errScalar   = errors.New("has a reference to an object, list or null where only text can stand")
@@ -22,23 +22,46 @@ var (
 	errNotHere  = errors.New("has a reference to a whole path ({{+…}}), which stands in paths only")
 	errMember   = errors.New("has a reference in a member's name; references stand in values only")
 	errBodyJSON = errors.New("is not JSON")
+	errOptional = errors.New("has an optional reference ({{…?}}), which is the whole value of a member of a body")
 )
 
 // values are what references read from. An empty document is not known; null is absence.
 type values struct {
 	resource, before, after, now json.RawMessage
 	validator, id                string
+	owned                        [][]string // of an update: what an optional reference to before may restore; empty: everything
+	update                       bool       // an optional reference to before restores only what now shows otherwise
+	// secretFunc returns the secret of the configuration that has this name; nil: not asked for yet.
+	secretFunc func(name string) (string, error)
 }
 
 // A ref is one reference. multi marks {{+…}}: a whole path, escaped segment by segment.
 type ref struct {
-	root  string
-	path  []string
-	multi bool
+	root     string
+	path     []string
+	multi    bool
+	optional bool   // {{…?}}: a member of a body that is left out when there is nothing
+	orNull   bool   // {{…??}}: or null
+	filter   string // {{…|filter}}: see filters; empty: none
 }
 
 // find returns the JSON value behind a reference. errUnknown: nobody can say yet; errMissing: not there.
 func (r ref) find(v values) (json.RawMessage, error) {
+	if r.root == rootSecret {
+		return r.secret(v)
+	}
+	raw, err := r.read(v)
+	if err != nil || r.filter == "" {
+		return raw, err
+	}
+	return filtered(r.filter, raw)
+}
+
+// read is find, less the filter.
+func (r ref) read(v values) (json.RawMessage, error) {
+	if r.optional && r.root == "before" && !v.restores(r.path) {
+		return nil, errMissing // somebody else's, or as it was already
+	}
 	var doc json.RawMessage
 	switch r.root {
 	case "id", "validator":
@@ -116,6 +139,9 @@ func parseText(s string) (tmpl, error) {
 func parseRef(s string) (ref, error) {
 	s = strings.TrimSpace(s)
 	s, multi := strings.CutPrefix(s, "+")
+	s, filter, _ := strings.Cut(s, "|")
+	s, orNull := strings.CutSuffix(s, "??")
+	s, optional := strings.CutSuffix(s, "?")
 	end := strings.IndexAny(s, "./")
 	root, rest := s, ""
 	if end >= 0 {
@@ -124,7 +150,10 @@ func parseRef(s string) (ref, error) {
 	if !slices.Contains(roots, root) || strings.ContainsAny(s, "{}") {
 		return ref{}, errGrammar
 	}
-	r := ref{root: root, multi: multi}
+	r := ref{root: root, multi: multi, optional: optional || orNull, orNull: orNull, filter: strings.TrimSpace(filter)}
+	if !knownFilter(r.filter) || multi && (r.optional || r.filter != "") {
+		return ref{}, errGrammar
+	}
 	if pointer := strings.TrimPrefix(rest, "."); strings.HasPrefix(pointer, "/") {
 		var ok bool
 		if r.path, ok = parsePointer(pointer); !ok {
@@ -136,7 +165,7 @@ func parseRef(s string) (ref, error) {
 			return ref{}, errGrammar
 		}
 	}
-	if len(r.path) > 0 && (root == "validator" || root == "id") {
+	if len(r.path) > 0 && (root == "validator" || root == "id") || root == rootSecret && len(r.path) != 1 {
 		return ref{}, errGrammar
 	}
 	return r, nil
@@ -252,6 +281,7 @@ func (l location) render(v values) (path, query string, err error) {
 type hole struct {
 	from, to int
 	text     tmpl
+	member   int // where the member begins that a reference which finds nothing takes away; -1: none
 }
 
 // A body is a JSON document with references. The zero value is no body.
@@ -266,8 +296,12 @@ func parseBody(raw json.RawMessage) (body, error) {
 		return body{}, errBodyJSON
 	}
 	b := body{raw: raw}
+	name := -1 // where the last member's name begins, while its value has not begun
 	for i := 0; i < len(raw); i++ {
 		if raw[i] != '"' {
+			if strings.IndexByte(" \t\r\n:", raw[i]) < 0 {
+				name = -1
+			}
 			continue
 		}
 		end := stringEnd(raw, i)
@@ -283,7 +317,16 @@ func parseBody(raw json.RawMessage) (body, error) {
 			if err != nil {
 				return body{}, err
 			}
-			b.holes = append(b.holes, hole{i, end, t})
+			h := hole{from: i, to: end, text: t, member: -1}
+			if t.optional() {
+				if h.member = name; name < 0 || len(t) != 1 {
+					return body{}, errOptional
+				}
+			}
+			b.holes = append(b.holes, h)
+		}
+		if name = -1; isMember(raw, end) {
+			name = i
 		}
 		i = end - 1
 	}
@@ -307,32 +350,4 @@ func isMember(raw []byte, end int) bool {
 		}
 	}
 	return false
-}
-
-// render fills the holes: a string that is exactly one reference becomes the value itself, byte for
-// byte; inside a longer string a reference becomes text.
-func (b body) render(v values) (json.RawMessage, error) {
-	if b.raw == nil {
-		return nil, nil
-	}
-	var out []byte
-	from := 0
-	for _, h := range b.holes {
-		out = append(out, b.raw[from:h.from]...)
-		from = h.to
-		if len(h.text) == 1 && h.text[0].ref != nil && !h.text[0].ref.multi {
-			raw, err := h.text[0].ref.find(v)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, raw...)
-			continue
-		}
-		s, err := h.text.render(v, asText)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, quote(s)...)
-	}
-	return append(out, b.raw[from:]...), nil
 }
