@@ -28,8 +28,8 @@ type fitting struct {
 	when     map[string][]json.RawMessage
 }
 
-// check reads the pointers.
-func (f *fitting) check() error {
+// read reads the pointers.
+func (f *fitting) read() error {
 	for _, s := range f.Restores {
 		tokens, ok := parsePointer(s)
 		if !ok {
@@ -91,7 +91,7 @@ func (f *fitting) suits(before ledger.Image) bool {
 		return true
 	}
 	for _, pointer := range f.Shows {
-		tokens, _ := parsePointer(pointer) // check has parsed it
+		tokens, _ := parsePointer(pointer) // read has parsed it
 		if _, there := at(before.JSON, tokens); !there {
 			return false
 		}

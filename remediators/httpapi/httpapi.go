@@ -171,15 +171,22 @@ func (p *prepared) key(d *ledger.Draft) json.RawMessage {
 	return append(out, '}')
 }
 
+// lacks says why there is no undo.
+func (p *prepared) lacks(d *ledger.Draft) string {
+	switch {
+	case p.kind != nil && p.kind.choose(d.Action, d.Resource) != nil:
+		return p.kind.unfit(d)
+	case p.kind != nil && !p.kind.complete(d.Resource, d.Action):
+		return "the resource lacks " + p.kind.lacks(d.Resource, d.Action)
+	default:
+		return "there is no undo"
+	}
+}
+
 func (p *prepared) warn(d *ledger.Draft, g ledger.Grading) []string {
 	var out []string
-	switch {
-	case p.recipe.undo == nil && p.kind != nil && p.kind.choose(d.Action, d.Resource) != nil:
-		out = append(out, "nothing takes this back: "+p.kind.unfit(d))
-	case p.recipe.undo == nil && p.kind != nil && !p.kind.complete(d.Resource, d.Action):
-		out = append(out, "nothing takes this back: the resource lacks "+p.kind.lacks(d.Resource, d.Action))
-	case p.recipe.undo == nil:
-		out = append(out, "nothing takes this back: there is no undo")
+	if p.recipe.undo == nil {
+		out = append(out, "nothing takes this back: "+p.lacks(d))
 	}
 	if !g.CanLook {
 		out = append(out, "it cannot be read back: there is no read; an undo can be accepted, never verified")

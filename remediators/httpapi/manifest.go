@@ -25,8 +25,8 @@ type manifest struct {
 // behinds are the values of behind.
 var behinds = []string{"fixtures", "vendor's mock", "real server"}
 
-// check holds those who say something to saying it in the known words.
-func (m manifest) check() error {
+// settled holds those who say something to saying it in the known words.
+func (m manifest) settled() error {
 	if m.Behind != "" && !slices.Contains(behinds, m.Behind) {
 		return fmt.Errorf("behind is one of %s", strings.Join(behinds, ", "))
 	}

@@ -36,13 +36,8 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 		if !ok {
 			continue
 		}
-		if _, there := at(sent, tokens); there {
+		if rec.names(sent, tokens) {
 			continue // not a mask: FindMask has seen it
-		}
-		if rec.read != nil {
-			if _, there := at(sent, append(slices.Clone(rec.read.selected), tokens...)); there {
-				continue
-			}
 		}
 		must := rec.undo.method == "PUT" && slices.Contains(declared, pointer)
 		if must || seen.masks(tokens) {
@@ -50,6 +45,15 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 		}
 	}
 	return nil
+}
+
+// names reports whether a body has something at a place of the resource.
+func (rec *recipe) names(sent json.RawMessage, tokens []string) bool {
+	_, there := at(sent, tokens)
+	if !there && rec.read != nil {
+		_, there = at(sent, append(slices.Clone(rec.read.selected), tokens...))
+	}
+	return there
 }
 
 // masks reports whether any image shows a mask at the place.

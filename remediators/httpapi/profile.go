@@ -103,7 +103,7 @@ func parseProfile(name string, raw []byte) (*profile, error) {
 	if p.Name != name || p.About == "" || len(p.Kinds) == 0 {
 		return nil, fmt.Errorf("profile %s: it needs name (the file's), about and kinds", name)
 	}
-	if err := p.manifest.check(); err != nil {
+	if err := p.settled(); err != nil {
 		return nil, fmt.Errorf("profile %s: %w", name, err)
 	}
 	for kind, k := range p.Kinds {
@@ -146,26 +146,30 @@ func (k *profileKind) check() error {
 	}
 	for action, list := range k.byAction {
 		for _, v := range list {
-			v.undo = keep(v.Undo)
-			if err != nil {
+			if v.undo = keep(v.Undo); err != nil {
 				return err
 			}
-			rec, err := k.documents(v).parse(action)
-			if err != nil {
-				return err
-			}
-			if !rec.keepsSecrets(false) {
-				return errSecretPlace
-			}
-			if err := v.fitting.check(); err != nil {
+			if err := k.checkWay(action, v); err != nil {
 				return fmt.Errorf("%s: %w", action, err)
-			}
-			if v.undo == nil || !slices.Contains(grades, v.Reversible) {
-				return fmt.Errorf("%s: each way needs undo and reversible", action)
 			}
 		}
 	}
 	return err
+}
+
+// checkWay reads one way to undo an action as if an entry had brought it.
+func (k *profileKind) checkWay(action ledger.Action, v *variant) error {
+	rec, err := k.documents(v).parse(action)
+	if err != nil {
+		return err
+	}
+	if !rec.keepsSecrets(false) {
+		return errSecretPlace
+	}
+	if v.undo == nil || !slices.Contains(grades, v.Reversible) {
+		return errors.New("each way needs undo and reversible")
+	}
+	return v.read()
 }
 
 var grades = []ledger.Reversibility{

@@ -62,27 +62,13 @@ func (r ref) read(v values) (json.RawMessage, error) {
 	if r.optional && r.root == "before" && !v.restores(r.path) {
 		return nil, errMissing // somebody else's, or as it was already
 	}
-	var doc json.RawMessage
-	switch r.root {
-	case "id", "validator":
-		s := v.id
-		if r.root == "validator" {
-			s = v.validator
-		}
-		if s == "" {
-			return nil, errUnknown
-		}
-		raw, err := json.Marshal(s)
-		return raw, err
-	case "resource":
-		doc = v.resource
-	case "before":
-		doc = v.before
-	case "after":
-		doc = v.after
-	case "now":
-		doc = v.now
+	switch {
+	case r.root == "id" && v.id != "":
+		return quote(v.id), nil
+	case r.root == "validator" && v.validator != "":
+		return quote(v.validator), nil
 	}
+	doc := map[string]json.RawMessage{"resource": v.resource, "before": v.before, "after": v.after, "now": v.now}[r.root]
 	if len(doc) == 0 {
 		return nil, errUnknown
 	}
@@ -137,21 +123,18 @@ func parseText(s string) (tmpl, error) {
 
 // parseRef reads root, root.a.b, root/a/b, root./a/b, each with an optional + in front.
 func parseRef(s string) (ref, error) {
-	s = strings.TrimSpace(s)
-	s, multi := strings.CutPrefix(s, "+")
-	s, filter, _ := strings.Cut(s, "|")
-	s, orNull := strings.CutSuffix(s, "??")
-	s, optional := strings.CutSuffix(s, "?")
+	var r ref
+	s, r.multi = strings.CutPrefix(strings.TrimSpace(s), "+")
+	s, r.filter, _ = strings.Cut(s, "|")
+	s, r.orNull = strings.CutSuffix(s, "??")
+	s, r.optional = strings.CutSuffix(s, "?")
+	r.optional, r.filter = r.optional || r.orNull, strings.TrimSpace(r.filter)
 	end := strings.IndexAny(s, "./")
 	root, rest := s, ""
 	if end >= 0 {
 		root, rest = s[:end], s[end:]
 	}
-	if !slices.Contains(roots, root) || strings.ContainsAny(s, "{}") {
-		return ref{}, errGrammar
-	}
-	r := ref{root: root, multi: multi, optional: optional || orNull, orNull: orNull, filter: strings.TrimSpace(filter)}
-	if !knownFilter(r.filter) || multi && (r.optional || r.filter != "") {
+	if r.root = root; !slices.Contains(roots, root) || strings.ContainsAny(s, "{}") {
 		return ref{}, errGrammar
 	}
 	if pointer := strings.TrimPrefix(rest, "."); strings.HasPrefix(pointer, "/") {
@@ -165,10 +148,26 @@ func parseRef(s string) (ref, error) {
 			return ref{}, errGrammar
 		}
 	}
-	if len(r.path) > 0 && (root == "validator" || root == "id") || root == rootSecret && len(r.path) != 1 {
+	if !r.sound() {
 		return ref{}, errGrammar
 	}
 	return r, nil
+}
+
+// sound reports whether the parts of a reference go together.
+func (r ref) sound() bool {
+	switch r.root {
+	case "validator", "id":
+		if len(r.path) > 0 {
+			return false
+		}
+	case rootSecret:
+		if len(r.path) != 1 || r.filter != "" {
+			return false
+		}
+	}
+	plain := !r.optional && r.filter == ""
+	return knownFilter(r.filter) && (!r.multi || plain)
 }
 
 // uses reports whether a reference with this root stands in the text.
@@ -305,24 +304,11 @@ func parseBody(raw json.RawMessage) (body, error) {
 			continue
 		}
 		end := stringEnd(raw, i)
-		var s string
-		if err := json.Unmarshal(raw[i:end], &s); err != nil {
-			return body{}, errBodyJSON
+		h, err := parseHole(raw, hole{from: i, to: end, member: name})
+		if err != nil {
+			return body{}, err
 		}
-		if strings.Contains(s, "{{") {
-			if isMember(raw, end) {
-				return body{}, errMember
-			}
-			t, err := parseText(s)
-			if err != nil {
-				return body{}, err
-			}
-			h := hole{from: i, to: end, text: t, member: -1}
-			if t.optional() {
-				if h.member = name; name < 0 || len(t) != 1 {
-					return body{}, errOptional
-				}
-			}
+		if h.text != nil {
 			b.holes = append(b.holes, h)
 		}
 		if name = -1; isMember(raw, end) {
@@ -331,6 +317,29 @@ func parseBody(raw json.RawMessage) (body, error) {
 		i = end - 1
 	}
 	return b, nil
+}
+
+// parseHole reads the references of one string; without text it has none.
+func parseHole(raw json.RawMessage, h hole) (hole, error) {
+	var s string
+	if err := json.Unmarshal(raw[h.from:h.to], &s); err != nil {
+		return h, errBodyJSON
+	}
+	if !strings.Contains(s, "{{") {
+		return h, nil
+	}
+	if isMember(raw, h.to) {
+		return h, errMember
+	}
+	var err error
+	h.text, err = parseText(s)
+	switch {
+	case !h.text.optional():
+		h.member = -1
+	case h.member < 0 || len(h.text) != 1:
+		err = errOptional
+	}
+	return h, err
 }
 
 // stringEnd returns the index behind the string that begins at i.

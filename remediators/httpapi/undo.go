@@ -49,15 +49,28 @@ func (r *Remediator) ready(e *ledger.Entry, seen ledger.Look, reveal func(name s
 	if s.call, err = build(u.method, u.where, u.headers, v); err != nil {
 		return nil, err
 	}
-	body, err := u.body.render(v)
-	if err != nil {
-		return nil, denied(bodyProblem(err))
-	}
-	if err := p.recipe.checkMasks(e.Masked, body, sight{e.Before, e.After, seen.Now}); err != nil {
+	if err := s.fill(v, e, seen); err != nil {
 		return nil, err
 	}
+	if err := s.guard(v, seen); err != nil {
+		return nil, err
+	}
+	s.call.Fresh = !s.repeatable() || p.recipe.read == nil
+	return s, r.client.Permits(s.call)
+}
+
+// fill puts the body together, and its content type.
+func (s *sending) fill(v values, e *ledger.Entry, seen ledger.Look) error {
+	u := s.recipe.undo
+	body, err := u.body.render(v)
+	if err != nil {
+		return denied(bodyProblem(err))
+	}
+	if err := s.recipe.checkMasks(e.Masked, body, sight{e.Before, e.After, seen.Now}); err != nil {
+		return err
+	}
 	if s.call.Body, err = wire(u.contentType, body); err != nil {
-		return nil, denied("the body " + err.Error())
+		return denied("the body " + err.Error())
 	}
 	if s.call.Body != nil {
 		kind := u.contentType
@@ -66,11 +79,7 @@ func (r *Remediator) ready(e *ledger.Entry, seen ledger.Look, reveal func(name s
 		}
 		s.call.Header["Content-Type"] = kind
 	}
-	if err := s.guard(v, seen); err != nil {
-		return nil, err
-	}
-	s.call.Fresh = !s.repeatable() || p.recipe.read == nil
-	return s, r.client.Permits(s.call)
+	return nil
 }
 
 // bodyProblem says why a body cannot be put together.

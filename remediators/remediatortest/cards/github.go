@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// GitHub: webhooks whose secret reads ******** (and takes that as a new secret), loses its secret with a PATCH of config
+// GitHub has webhooks whose secret reads ******** (and takes that as a new secret), loses its secret with a PATCH of config
 // that leaves it out, and keeps it with a PATCH of /config; files by their blob's SHA.
 func GitHub() Card {
 	c := Card{
@@ -76,7 +76,7 @@ func githubCreate(c *Call, list string) (int, any) {
 }
 
 func githubPatch(c *Call, path string) (int, any) {
-	doc, in := c.docs[path], map[string]any{}
+	doc := c.docs[path]
 	if doc == nil {
 		return 404, message("Not Found")
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Stripe: forms for bodies, a signing secret that is shown once, status for what disabled set, and an Idempotency-Key
+// Stripe has forms for bodies, a signing secret that is shown once, status for what disabled set, and an Idempotency-Key
 // that brings the first answer again.
 func Stripe() Card {
 	const list = "/v1/webhook_endpoints"
