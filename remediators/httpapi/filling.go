@@ -23,7 +23,7 @@ func (v values) restores(path []string) bool {
 	if there && same(was, is) {
 		return false
 	}
-	return len(v.owned) == 0 || slices.ContainsFunc(v.owned, func(own []string) bool {
+	return len(v.mine) == 0 || slices.ContainsFunc(v.mine, func(own []string) bool {
 		n := min(len(own), len(path))
 		return slices.Equal(own[:n], path[:n])
 	})

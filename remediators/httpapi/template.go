@@ -29,7 +29,7 @@ var (
 type values struct {
 	resource, before, after, now json.RawMessage
 	validator, id                string
-	owned                        [][]string // of an update: what an optional reference to before may restore; empty: everything
+	mine                         [][]string // of an update: what an optional reference to before may restore; empty: everything
 	update                       bool       // an optional reference to before restores only what now shows otherwise
 	// secretFunc returns the secret of the configuration that has this name; nil: not asked for yet.
 	secretFunc func(name string) (string, error)

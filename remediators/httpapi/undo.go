@@ -43,7 +43,7 @@ func (r *Remediator) ready(e *ledger.Entry, seen ledger.Look, reveal func(name s
 	v := entryValues(e, seen)
 	v.secretFunc = reveal
 	if e.Action == ledger.ActionUpdate {
-		v.update, v.owned = true, pointersOf(p.recipe.scope.Owned)
+		v.update, v.mine = true, pointersOf(p.recipe.scope.Owned)
 	}
 	s := &sending{recipe: p.recipe}
 	if s.call, err = build(u.method, u.where, u.headers, v); err != nil {
