@@ -114,6 +114,9 @@ func (p *shellPlan) curl(r *wire.PlanRequest) (line, problem string) {
 		}
 		words = append(words, "-H", `'`+strings.ReplaceAll(c.Header+": "+c.Prefix, "'", `'\''`)+`'"$`+c.Variable+`"`)
 	}
+	if binary(r) {
+		return "", "its body is bytes, which the plan shows in base64"
+	}
 	if r.Body != nil {
 		words = append(words, "--data-raw", quote(asSent(r)))
 	}
@@ -123,6 +126,11 @@ func (p *shellPlan) curl(r *wire.PlanRequest) (line, problem string) {
 		return "", "it has control characters"
 	}
 	return line, ""
+}
+
+// binary reports whether a body is shown in base64.
+func binary(r *wire.PlanRequest) bool {
+	return r.Body != nil && strings.HasPrefix(strings.ToLower(r.Headers["Content-Type"]), "application/octet-stream")
 }
 
 // asSent is the body of a request as it is sent: what is not JSON comes as a JSON string.

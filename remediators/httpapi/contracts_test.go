@@ -18,6 +18,7 @@ func contracts() []contract {
 		githubHookContracts("github.repo_hook", "/repos/acme/shop/hooks", `"owner":"acme","repo":"shop"`),
 		githubHookContracts("github.org_hook", "/orgs/acme/hooks", `"org":"acme"`),
 		githubFileContracts(), stripeContracts(),
+		gitlabContracts("gitlab.project_hook", "projects", "project"), gitlabContracts("gitlab.group_hook", "groups", "group"),
 	)
 }
 

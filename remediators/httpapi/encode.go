@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/url"
@@ -12,12 +13,16 @@ import (
 // formType is the content type of a body that is sent as a form: the members of its JSON object.
 const formType = "application/x-www-form-urlencoded"
 
-// plainTypes are content types whose body is one JSON string, sent as the text that it stands for.
-var plainTypes = []string{"text/plain", "application/octet-stream"}
+// A body of these types is one JSON string: the text that is sent, or the bytes in base64.
+const (
+	plainType = "text/plain"
+	bytesType = "application/octet-stream"
+)
 
 var (
 	errForm  = errors.New("is sent as a form, so it has to be an object of values, lists of values and such objects")
 	errPlain = errors.New("is sent as plain text, so it has to be one string")
+	errOctet = errors.New("is sent as bytes, so it has to be one string of base64, or null for none")
 )
 
 // mediaType is a content type without its parameters, in small letters.
@@ -30,7 +35,7 @@ func mediaType(s string) string {
 func knownType(s string) bool {
 	kind := mediaType(s)
 	json := s == "" || kind == "application/json" || strings.HasSuffix(kind, "+json")
-	return (json || kind == formType || slices.Contains(plainTypes, kind)) && !strings.ContainsAny(s, "\r\n\x00")
+	return (json || slices.Contains([]string{formType, plainType, bytesType}, kind)) && !strings.ContainsAny(s, "\r\n\x00")
 }
 
 // wire turns a body as it was put together into the bytes that are sent.
@@ -40,12 +45,18 @@ func wire(contentType string, body json.RawMessage) ([]byte, error) {
 		return nil, nil
 	case kind == formType:
 		return form(body)
-	case slices.Contains(plainTypes, kind):
+	case kind == plainType:
 		var s string
 		if err := json.Unmarshal(body, &s); err != nil {
 			return nil, errPlain
 		}
 		return []byte(s), nil
+	case kind == bytesType:
+		var b []byte // encoding/json reads it from base64
+		if err := json.Unmarshal(body, &b); err != nil {
+			return nil, errOctet
+		}
+		return append([]byte{}, b...), nil
 	}
 	return body, nil
 }
@@ -106,11 +117,13 @@ func formValue(v json.RawMessage, name string, out *[]string) error {
 	return nil
 }
 
-// shown is a body as a preview holds it: JSON, or a JSON string of what is sent.
+// shown is a body as a preview holds it: JSON, or a JSON string of the text that is sent, or of its bytes in base64.
 func shown(contentType string, body []byte) json.RawMessage {
-	kind := mediaType(contentType)
-	if body == nil || kind != formType && !slices.Contains(plainTypes, kind) {
-		return body
+	switch mediaType(contentType) {
+	case formType, plainType:
+		return quote(string(body))
+	case bytesType:
+		return quote(base64.StdEncoding.EncodeToString(body))
 	}
-	return quote(string(body))
+	return body
 }

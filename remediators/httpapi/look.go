@@ -114,7 +114,11 @@ func (rd *reading) show(out ledger.Look, reply remediators.Reply, v values) (led
 		}
 	}
 	if found {
-		doc, found = at(whole, rd.selected)
+		selected, err := rd.pointer(v)
+		if err != nil {
+			return ledger.Look{}, denied("select " + err.Error())
+		}
+		doc, found = at(whole, selected)
 	}
 	out.Validator = rd.validator(reply, whole)
 	if !found || string(doc) == "null" {
@@ -155,7 +159,25 @@ func (l *listing) pick(doc json.RawMessage, v values) (element json.RawMessage, 
 		}
 		element, found = e, true
 	}
+	if more, _ := at(doc, l.more); !found && len(l.more) > 0 && string(more) == "true" {
+		return nil, false, errPart
+	}
 	return element, found, nil
+}
+
+// pointer fills the references of select.
+func (rd *reading) pointer(v values) ([]string, error) {
+	out := slices.Clone(rd.selected)
+	for i, token := range out {
+		t, err := parseText(token)
+		if err == nil {
+			out[i], err = t.render(v, asText)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // build renders one call. The error is a [ledger.CallError] of class CallDenied: what is missing now

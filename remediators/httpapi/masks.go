@@ -28,7 +28,7 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 	if where, found := remediators.FindMask(sent, ""); found {
 		return denied("secret_missing: " + where)
 	}
-	if rec.undo.partial || slices.Contains(mergeTypes, mediaType(rec.undo.contentType)) {
+	if rec.undo.merges() {
 		return nil
 	}
 	for _, pointer := range rec.scope.Masked {
@@ -45,6 +45,11 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 		}
 	}
 	return nil
+}
+
+// merges reports whether what the body does not name stays as it is.
+func (u *undoing) merges() bool {
+	return u.partial || slices.Contains(mergeTypes, mediaType(u.contentType))
 }
 
 // names reports whether a body has something at a place of the resource.

@@ -24,7 +24,7 @@ type reading struct {
 	headers  []header
 	present  []int
 	absent   []int
-	selected []string // pointer into the answer, or into the element that list found
+	selected []string // pointer into the answer, or into the element that list found; tokens may hold references
 	proof    *proof   // nil: a 404 proves nothing
 	// validator: from a header (or trailer), or from the answer.
 	validatorHeader  string
@@ -42,6 +42,7 @@ type proof struct {
 // listing finds one element of a list: the resource has no address of its own.
 type listing struct {
 	items   []string // pointer to the list
+	more    []string // where true says that the list is not whole; nil: it is
 	pointer []string // in each element
 	equals  body
 }
@@ -164,6 +165,11 @@ func (p *parser) reading(f *fields) *reading {
 		}
 		v.end()
 	}
+	for _, token := range r.selected {
+		if _, err := parseText(token); err != nil {
+			p.fail(f.at("select"), "%s", err.Error())
+		}
+	}
 	r.list = f.listing()
 	f.end()
 	return r
@@ -179,7 +185,7 @@ func (f *fields) listing() *listing {
 	if !hasList || !hasMatch {
 		return nil
 	}
-	out := &listing{items: l.pointer("items"), pointer: m.pointer("pointer"), equals: m.body("equals")}
+	out := &listing{items: l.pointer("items"), more: l.pointer("more"), pointer: m.pointer("pointer"), equals: m.body("equals")}
 	if out.equals.raw == nil {
 		f.p.fail(m.at("equals"), "is missing: the value that tells the resource from the others")
 	}

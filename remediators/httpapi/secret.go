@@ -80,6 +80,10 @@ func (rec *recipe) keepsSecrets(posted bool) bool {
 	}
 	if rd := rec.read; rd != nil {
 		add(rd.where, rd.headers)
+		for _, token := range rd.selected {
+			t, _ := parseText(token) // it has been read
+			places = append(places, t)
+		}
 		if rd.proof != nil {
 			add(rd.proof.where, nil)
 		}

@@ -17,6 +17,7 @@ import (
 var (
 	errNoList = errors.New("the answer has no list where read.list says")
 	errTwo    = errors.New("two elements of the list match")
+	errPart   = errors.New("the list is not whole, and what is there of it lacks the resource")
 )
 
 // A sending is an undo that is ready to be sent.
@@ -42,7 +43,7 @@ func (r *Remediator) ready(e *ledger.Entry, seen ledger.Look, reveal func(name s
 	}
 	v := entryValues(e, seen)
 	v.secretFunc = reveal
-	if e.Action == ledger.ActionUpdate {
+	if e.Action == ledger.ActionUpdate && u.merges() {
 		v.update, v.mine = true, pointersOf(p.recipe.scope.Owned)
 	}
 	s := &sending{recipe: p.recipe}
@@ -148,9 +149,16 @@ func (r *Remediator) Preview(e *ledger.Entry, seen ledger.Look) (ledger.Request,
 		return ledger.Request{}, err
 	}
 	return ledger.Request{
-		Method: s.call.Method, URL: r.client.URL(s.call), Header: s.call.Header, Body: shown(s.recipe.undo.contentType, s.call.Body),
+		Method: s.call.Method, URL: r.client.URL(s.call), Header: s.call.Header, Body: s.shown(),
 		Credential: r.client.Slot(), Repeatable: s.repeatable(),
 	}, nil
+}
+
+func (s *sending) shown() json.RawMessage {
+	if s.call.Body == nil {
+		return nil
+	}
+	return shown(s.recipe.undo.contentType, s.call.Body)
 }
 
 // Undo implements [ledger.Remediator].
