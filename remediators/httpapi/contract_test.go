@@ -80,7 +80,7 @@ func systemOf(t testing.TB, profile string) windowtest.Setup {
 		if err := c.Validate(name); err != nil || c.Profile != profile {
 			t.Fatalf("profile %s: its system is not one of it: %v", profile, err)
 		}
-		c.Rate = remediators.RateConfig{}
+		c.Rate, c.Credential = remediators.RateConfig{}, "env:CREDENTIAL"
 		return windowtest.Setup{System: name, Factory: Factory, Config: c}
 	}
 	return windowtest.Setup{}
@@ -344,7 +344,7 @@ func TestContractsOfOneResource(t *testing.T) {
 			if i < 0 {
 				t.Fatal("no update of this kind has a contract")
 			}
-			sc := list[i].set(t)
+			sc := c.set(t)
 			before := sc.look(sc.draft)
 			older := sc.w.Record(sc.effect(list[i]))
 			newer := sc.w.Record(sc.effect(c))

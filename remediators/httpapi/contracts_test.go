@@ -19,6 +19,8 @@ func contracts() []contract {
 		githubHookContracts("github.org_hook", "/orgs/acme/hooks", `"org":"acme"`),
 		githubFileContracts(), stripeContracts(),
 		gitlabContracts("gitlab.project_hook", "projects", "project"), gitlabContracts("gitlab.group_hook", "groups", "group"),
+		giteaContracts("gitea.repo_hook", "/repos/acme/shop/hooks", `"owner":"acme","repo":"shop"`), giteaContracts("gitea.org_hook", "/orgs/acme/hooks", `"org":"acme"`),
+		cloudflareContracts(), consulContracts(), configMapContracts(), cronJobContracts(),
 	)
 }
 
