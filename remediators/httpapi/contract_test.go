@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ type contract struct {
 	effectFunc func(h hand, resource string) string
 	driftFunc  func(h hand, resource string) // somebody else's change after it; nil: there is none that can be told
 	removeFunc func(h hand, resource string) // somebody else removes it; a create and an update have one
-	kept       string                        // below which path the third party keeps such resources
+	kept       string                        // below which path the third party keeps such resources; empty: elsewhere
 	checkFunc  func(t *testing.T, s *cards.Server)
 }
 
@@ -77,9 +78,10 @@ func systemOf(t testing.TB, profile string) windowtest.Setup {
 		t.Fatalf("profile %s: its system is %d systems (%v)", profile, len(systems), err)
 	}
 	for name, c := range systems {
-		if err := c.Validate(name); err != nil || c.Profile != profile {
+		if err := c.Validate(name); err != nil || filepath.Base(c.Profile) != filepath.Base(profile) {
 			t.Fatalf("profile %s: its system is not one of it: %v", profile, err)
 		}
+		c.Profile = profile
 		c.Rate, c.Credential = remediators.RateConfig{}, "env:CREDENTIAL"
 		return windowtest.Setup{System: name, Factory: Factory, Config: c}
 	}
@@ -98,7 +100,15 @@ type scene struct {
 	draft    ledger.Draft
 }
 
-func (c contract) profile() string { return strings.SplitN(c.kind, ".", 2)[0] }
+// profile is the name of the contract's profile, or the path of the example.
+func (c contract) profile() string {
+	name := strings.SplitN(c.kind, ".", 2)[0]
+	if slices.Contains(profileNames(), name) {
+		return name
+	}
+	path, _ := filepath.Abs("../../docs/examples/profile/" + name + ".yaml")
+	return path
+}
 
 func (c contract) title() string {
 	return strings.TrimSuffix(c.kind+"/"+string(c.action)+"/"+c.name, "/")
@@ -182,7 +192,7 @@ func (sc *scene) rollback(e *ledger.Entry) {
 
 // TestContract takes every effect of every profile through a real ledger, against a third party that enforces its card.
 func TestContract(t *testing.T) {
-	for _, c := range contracts() {
+	for _, c := range append(contracts(), exampleContracts()...) {
 		t.Run(c.title(), func(t *testing.T) {
 			t.Parallel()
 			t.Run("undone", c.testUndone)
@@ -216,7 +226,7 @@ func (c contract) testUndone(t *testing.T) {
 	if cmp := ledger.Compare(before, sc.draft.After, now.Now, scope); !cmp.Before {
 		t.Errorf("it shows %s, want %s", now.Now.JSON, before.JSON)
 	}
-	if want := map[ledger.Action]int{ledger.ActionCreate: n - 1, ledger.ActionUpdate: n, ledger.ActionDelete: n + 1}[c.action]; sc.s.Count(c.kept) != want {
+	if want := map[ledger.Action]int{ledger.ActionCreate: n - 1, ledger.ActionUpdate: n, ledger.ActionDelete: n + 1}[c.action]; c.kept != "" && sc.s.Count(c.kept) != want {
 		t.Errorf("%d are kept below %s, want %d", sc.s.Count(c.kept), c.kept, want)
 	}
 	if c.checkFunc != nil {

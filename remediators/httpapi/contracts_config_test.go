@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"testing"
+	"time"
 
 	"sideledger/ledger"
 	"sideledger/remediators/remediatortest"
@@ -125,4 +126,46 @@ func cronJobContracts() []contract {
 		make("suspended with a deadline", `,"startingDeadlineSeconds":60`, "true", false), make("suspended without a deadline", "", "true", true),
 		make("resumed", `,"suspend":true`, "false", false),
 	}
+}
+
+func launchDarklyContracts() []contract {
+	const list = "/api/v2/flags/shop"
+	toggle := func(h hand, on string) {
+		h.Must("PATCH", list+"/bulk", `{"patch":[{"op":"replace","path":"/environments/production/on","value":`+on+`}]}`)
+	}
+	return []contract{{
+		kind: "launchdarkly.toggle", action: ledger.ActionUpdate, card: cards.LaunchDarkly, kept: list, outcome: ledger.OutcomeUndone,
+		seedFunc: func(h hand) string {
+			h.Must("POST", list, `{"key":"bulk"}`)
+			return `{"project":"shop","flag":"bulk","environment":"production"}`
+		},
+		effectFunc: func(h hand, _ string) string { toggle(h, "false"); return "" },
+		driftFunc:  func(h hand, _ string) { toggle(h, `"neither"`) },
+		removeFunc: func(h hand, _ string) { h.Must("DELETE", list+"/bulk", "") },
+	}}
+}
+
+func pagerDutyContracts() []contract {
+	const list = "/maintenance_windows"
+	at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339) }
+	body := func(end time.Duration, description string) string {
+		return `{"maintenance_window":{"type":"maintenance_window","start_time":"` + at(-time.Minute) + `","end_time":"` + at(end) + `","description":"` + description +
+			`","services":[{"id":"PS1","type":"service_reference"}]}}`
+	}
+	r := rest{kind: "pagerduty.maintenance_window", list: list, card: cards.PagerDuty, patch: "PUT", again: ledger.OutcomeCompensated, drift: body(3*time.Hour, "else")}
+	out := []contract{r.create(), r.update("", "", body(2*time.Hour, "longer")), r.deleted("", "")}
+	for i, c := range out {
+		out[i].kept = "" // what has ended is kept
+		make := func(h hand) string {
+			h.Header["From"] = "ops@example.com"
+			window := h.member("maintenance_window", "POST", list, body(time.Hour, "upgrade"))
+			return `{"id":"` + named(window, "id") + `","from":"ops@example.com"}`
+		}
+		if c.action == ledger.ActionCreate {
+			out[i].effectFunc = func(h hand, _ string) string { return make(h) }
+		} else {
+			out[i].seedFunc = make
+		}
+	}
+	return out
 }

@@ -104,6 +104,13 @@ func LimitEpoch(name string) func(h http.Header, w time.Duration) {
 	}
 }
 
+// LimitMillis puts the time into a header as milliseconds of the epoch.
+func LimitMillis(name string) func(h http.Header, w time.Duration) {
+	return func(h http.Header, w time.Duration) {
+		h.Set(name, strconv.FormatInt(time.Now().Add(w).UnixMilli(), 10))
+	}
+}
+
 // LimitSeconds puts the wait into a header in seconds.
 func LimitSeconds(name string) func(h http.Header, w time.Duration) {
 	return func(h http.Header, w time.Duration) { h.Set(name, strconv.Itoa(int(w/time.Second))) }
