@@ -66,8 +66,11 @@ func (p *shellPlan) step(s *wire.PlanStep) error {
 		return p.err
 	}
 	line, problem := p.curl(r)
-	if hidesSecret(line) {
+	switch {
+	case hidesSecret(line):
 		problem = "it has secret values in it, which are not shown"
+	case binary(r):
+		problem = "its body is bytes, which the plan shows in base64"
 	}
 	if problem != "" {
 		p.printf("# not printed as a command: %s\necho 'entry %d has to be sent by other means' >&2; exit 1\n", problem, s.Seq)
@@ -113,9 +116,6 @@ func (p *shellPlan) curl(r *wire.PlanRequest) (line, problem string) {
 			p.printf(": \"${%s:?put the credential of this system into it}\"\n", c.Variable)
 		}
 		words = append(words, "-H", `'`+strings.ReplaceAll(c.Header+": "+c.Prefix, "'", `'\''`)+`'"$`+c.Variable+`"`)
-	}
-	if binary(r) {
-		return "", "its body is bytes, which the plan shows in base64"
 	}
 	if r.Body != nil {
 		words = append(words, "--data-raw", quote(asSent(r)))

@@ -162,8 +162,10 @@ func TestSecretsOfEntries(t *testing.T) {
 		`{"method":"PUT","path":"/a","body":{"s":"{{secret.a}}"}}`, `{"method":"PUT","path":"/{{secret.a}}"}`,
 		`{"method":"PUT","path":"/a","headers":{"X-A":"{{secret.a}}"}}`,
 	} {
-		d := ledger.Draft{System: "sys", Kind: Kind, Action: ledger.ActionUpdate, State: ledger.EntryApplied, Resource: json.RawMessage(`{"a":"a"}`),
-			Before: image(`{"x":1}`), After: image(`{"x":2}`), Undo: json.RawMessage(undo)}
+		d := ledger.Draft{
+			System: "sys", Kind: Kind, Action: ledger.ActionUpdate, State: ledger.EntryApplied, Resource: json.RawMessage(`{"a":"a"}`),
+			Before: image(`{"x":1}`), After: image(`{"x":2}`), Undo: json.RawMessage(undo),
+		}
 		if _, err := rem.Check(&d); ledger.CodeOf(err) != ledger.CodeInvalid {
 			t.Errorf("%s: %v", undo, err)
 		}

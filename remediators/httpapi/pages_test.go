@@ -52,11 +52,11 @@ func checkPage(t *testing.T, name, want string) {
 	t.Helper()
 	file := filepath.Join(pages, name)
 	if *update {
-		if err := os.WriteFile(file, []byte(want), 0o644); err != nil { //nolint:gosec // a page of the documentation
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got, err := os.ReadFile(file); err != nil || string(got) != want { //nolint:gosec // likewise
+	if got, err := os.ReadFile(file); err != nil || string(got) != want {
 		t.Errorf("docs/remediators/%s is not what the profile says (%v); run make generate", name, err)
 	}
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"sideledger/remediators"
 )
@@ -71,28 +72,9 @@ func (r *Remediator) name(name string) (string, error) {
 // keepsSecrets refuses references to secrets anywhere in what an entry brought, and elsewhere than in the body in
 // what a profile brought.
 func (rec *recipe) keepsSecrets(posted bool) bool {
-	var places []tmpl
-	add := func(l location, hs []header) {
-		places = append(places, l.path, l.query)
-		for _, h := range hs {
-			places = append(places, h.value)
-		}
-	}
-	if rd := rec.read; rd != nil {
-		add(rd.where, rd.headers)
-		for _, token := range rd.selected {
-			t, _ := parseText(token) // it has been read
-			places = append(places, t)
-		}
-		if rd.proof != nil {
-			add(rd.proof.where, nil)
-		}
-		if rd.list != nil {
-			places = append(places, rd.list.equals.texts()...)
-		}
-	}
+	places := rec.read.texts()
 	if u := rec.undo; u != nil {
-		add(u.where, u.headers)
+		places = append(places, textsOf(u.where, u.headers)...)
 		if posted {
 			places = append(places, u.body.texts()...)
 		}
@@ -101,14 +83,40 @@ func (rec *recipe) keepsSecrets(posted bool) bool {
 		places = append(places, rec.guard.value)
 	}
 	if a := rec.async; a != nil && a.where != nil {
-		add(*a.where, nil)
+		places = append(places, textsOf(*a.where, nil)...)
 	}
-	for _, t := range places {
-		if t.uses(rootSecret) {
-			return false
+	return !slices.ContainsFunc(places, func(t tmpl) bool { return t.uses(rootSecret) })
+}
+
+// texts are the texts with references in a read; nil has none.
+func (rd *reading) texts() []tmpl {
+	if rd == nil {
+		return nil
+	}
+	out := textsOf(rd.where, rd.headers)
+	for _, token := range rd.selected {
+		t, _ := parseText(token) // it has been read
+		out = append(out, t)
+	}
+	lists := []*listing{rd.list}
+	if rd.proof != nil {
+		out = append(out, textsOf(rd.proof.where, nil)...)
+		lists = append(lists, rd.proof.list)
+	}
+	for _, l := range lists {
+		if l != nil {
+			out = append(out, l.equals.texts()...)
 		}
 	}
-	return true
+	return out
+}
+
+func textsOf(l location, hs []header) []tmpl {
+	out := []tmpl{l.path, l.query}
+	for _, h := range hs {
+		out = append(out, h.value)
+	}
+	return out
 }
 
 // texts are the texts with references in a body.
