@@ -29,6 +29,7 @@ type contract struct {
 
 	outcome ledger.Outcome
 	asked   bool // a person is asked before its undo
+	guarded bool // the undo is conditional: a change between the look and the undo is left alone
 	// hindersDelete: after this update a delete cannot be taken back any more.
 	hindersDelete bool
 
@@ -197,6 +198,7 @@ func TestContract(t *testing.T) {
 			t.Parallel()
 			t.Run("undone", c.testUndone)
 			t.Run("drift", c.testDrift)
+			t.Run("race", c.testRace)
 			t.Run("gone", c.testGone)
 			t.Run("lost answer", c.testLost)
 			t.Run("refused", c.testRefused)
@@ -268,6 +270,28 @@ func (c contract) testDrift(t *testing.T) {
 	sc.w.Want(e, "stuck drifted")
 	if sc.s.Changes() != sent {
 		t.Error("drift was not left alone")
+	}
+}
+
+// testRace changes the resource between the look and the undo.
+func (c contract) testRace(t *testing.T) {
+	if !c.guarded {
+		return // what such a third party keeps is overwritten: there is no condition
+	}
+	sc := c.begin(t)
+	e := &ledger.Entry{Draft: sc.draft, State: ledger.EntryApplied}
+	if c.asked {
+		e.Decision = &ledger.Decision{Kind: ledger.DecideUndo}
+	}
+	seen := sc.look(e.Draft)
+	c.driftFunc(sc.h, sc.resource)
+	others := sc.look(e.Draft)
+	ans, err := sc.rem.Undo(t.Context(), e, seen)
+	if err != nil || ans.Class != ledger.AnswerConflict && ans.Class != ledger.AnswerRefused {
+		t.Errorf("a change in between is answered %+v, %v", ans, err)
+	}
+	if now := sc.look(e.Draft); string(now.Now.JSON) != string(others.Now.JSON) {
+		t.Errorf("a change in between was overwritten: %s, was %s", now.Now.JSON, others.Now.JSON)
 	}
 }
 

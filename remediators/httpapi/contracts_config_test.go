@@ -61,7 +61,7 @@ type namedThing struct {
 func (n namedThing) contracts() []contract {
 	remove := func(h hand, _ string) { h.Must("DELETE", n.path, "") }
 	base := contract{
-		kind: n.kind, card: n.card, kept: n.kept, outcome: ledger.OutcomeUndone, removeFunc: remove,
+		kind: n.kind, guarded: true, card: n.card, kept: n.kept, outcome: ledger.OutcomeUndone, removeFunc: remove,
 		seedFunc:  func(h hand) string { n.create(h); return n.resource },
 		driftFunc: func(h hand, _ string) { n.drift(h) },
 	}
@@ -112,7 +112,7 @@ func cronJobContracts() []contract {
 	}
 	make := func(name, spec, suspend string, asked bool) contract {
 		return contract{
-			kind: "kubernetes.cronjob", action: ledger.ActionUpdate, name: name, card: cards.Kubernetes, kept: list, outcome: ledger.OutcomeUndone, asked: asked,
+			kind: "kubernetes.cronjob", guarded: true, action: ledger.ActionUpdate, name: name, card: cards.Kubernetes, kept: list, outcome: ledger.OutcomeUndone, asked: asked,
 			seedFunc: func(h hand) string {
 				h.Must("POST", list, `{"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"import"},"spec":{"schedule":"0 3 * * *"`+spec+`}}`)
 				return `{"namespace":"shop","name":"import"}`
@@ -134,7 +134,7 @@ func launchDarklyContracts() []contract {
 		h.Must("PATCH", list+"/bulk", `{"patch":[{"op":"replace","path":"/environments/production/on","value":`+on+`}]}`)
 	}
 	return []contract{{
-		kind: "launchdarkly.toggle", action: ledger.ActionUpdate, card: cards.LaunchDarkly, kept: list, outcome: ledger.OutcomeUndone,
+		kind: "launchdarkly.toggle", guarded: true, action: ledger.ActionUpdate, card: cards.LaunchDarkly, kept: list, outcome: ledger.OutcomeUndone,
 		seedFunc: func(h hand) string {
 			h.Must("POST", list, `{"key":"bulk"}`)
 			return `{"project":"shop","flag":"bulk","environment":"production"}`

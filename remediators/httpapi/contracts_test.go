@@ -79,7 +79,7 @@ func githubFileContracts() []contract {
 		return h.Must("PUT", path, `{"message":"m","branch":"main","content":"`+b64(content)+`"`+more+`}`)
 	}
 	base := contract{
-		kind: "github.file", card: cards.GitHub, judge: judgeGitHub, kept: "/repos/acme/shop", outcome: ledger.OutcomeUndone,
+		kind: "github.file", guarded: true, card: cards.GitHub, judge: judgeGitHub, kept: "/repos/acme/shop", outcome: ledger.OutcomeUndone,
 		seedFunc:   func(h hand) string { write(h, old, ""); return resource },
 		driftFunc:  func(h hand, _ string) { write(h, "somebody: else\n", `,"sha":`+sha(h)) },
 		removeFunc: func(h hand, _ string) { h.Must("DELETE", path, `{"message":"m","branch":"main","sha":`+sha(h)+`}`) },

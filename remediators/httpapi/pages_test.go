@@ -137,7 +137,7 @@ func (v *variant) sets() string {
 func table(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString("| kind | create | update | delete | drift | gone | lost answer | behind it |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| kind | create | update | delete | drift | change in between | gone | lost answer | behind it |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	byKind := map[string][]contract{}
 	for _, c := range contracts() {
 		byKind[c.kind] = append(byKind[c.kind], c)
@@ -157,7 +157,7 @@ func table(t *testing.T) string {
 			}
 			return "–"
 		}
-		row = append(row, has(func(c contract) bool { return c.driftFunc != nil }), has(func(c contract) bool { return c.action != ledger.ActionDelete }),
+		row = append(row, has(func(c contract) bool { return c.driftFunc != nil }), has(func(c contract) bool { return c.guarded }), has(func(c contract) bool { return c.action != ledger.ActionDelete }),
 			has(func(contract) bool { return true }), p.Behind)
 		b.WriteString("| " + strings.Join(row, " | ") + " |\n")
 	}
