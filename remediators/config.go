@@ -12,10 +12,11 @@ import (
 // A SystemConfig is one third party as the server's configuration file describes it.
 type SystemConfig struct {
 	Remediator   string                   `yaml:"remediator"`    // which plugin: http, alertmanager, unleash, powerdns, etcd, command, manual
-	Profile      string                   `yaml:"profile"`       // http only: the profile that describes its kinds; empty: none
+	Profile      string                   `yaml:"profile"`       // http only: the profile that describes its kinds, by name or as /path/to/NAME.yaml; empty: none
 	URL          string                   `yaml:"url"`           // address, with the base path of every call; empty for manual and command
 	Credential   string                   `yaml:"credential"`    // env:NAME or file:/path, read at the moment of use; empty: none
 	Auth         AuthConfig               `yaml:"auth"`          // how the credential is presented
+	Secrets      map[string]string        `yaml:"secrets"`       // http only: secrets that an undo writes back, by name; references as credential
 	AllowPrivate bool                     `yaml:"allow_private"` // loopback, private, unique-local and shared addresses may be dialled
 	Allow        []string                 `yaml:"allow"`         // "METHOD /path*", relative to URL; empty: everything below it
 	Retry        RetryConfig              `yaml:"retry"`

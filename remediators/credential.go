@@ -45,8 +45,9 @@ func checkReference(ref string) string {
 	}
 }
 
-// resolve reads the secret behind a reference, now. The error names the reference, never the value.
-func resolve(ref string, getenv func(string) string) (ledger.Secret, error) {
+// Resolve reads the secret behind a reference of the configuration, now: a secret of the third party's that an undo
+// has to send, or a credential. The error names the reference, never the value.
+func Resolve(ref string, getenv func(string) string) (ledger.Secret, error) {
 	kind, rest, _ := strings.Cut(ref, ":")
 	var secret string
 	switch kind {
@@ -86,7 +87,7 @@ func (c *Client) authorize(req *http.Request, body []byte, now time.Time) error 
 	if c.credential == "" {
 		return nil
 	}
-	credential, err := resolve(c.credential, c.getenv)
+	credential, err := Resolve(c.credential, c.getenv)
 	if err != nil {
 		return err
 	}

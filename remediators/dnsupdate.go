@@ -101,7 +101,7 @@ func (u *Updater) sign(update *dns.Msg) (*dns.Msg, map[string]string, error) {
 	if u.config.Key == "" {
 		return out, nil, nil
 	}
-	secret, err := resolve(u.config.Credential, u.getenv)
+	secret, err := Resolve(u.config.Credential, u.getenv)
 	if err != nil {
 		return nil, nil, err
 	}

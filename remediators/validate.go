@@ -3,6 +3,7 @@ package remediators
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -40,6 +41,11 @@ func (c SystemConfig) Validate(name string) error {
 		}
 	}
 	c.validateAuth(add)
+	for _, secret := range slices.Sorted(maps.Keys(c.Secrets)) {
+		if msg := checkReference(c.Secrets[secret]); msg != "" || !systemName.MatchString(secret) {
+			add("secrets", strings.TrimPrefix(msg+"; a name has letters, digits, '.', '_' and '-', at most 64", "; "))
+		}
+	}
 	for _, a := range c.Allow {
 		if _, err := parsePattern(a); err != nil {
 			add("allow", err.Error())

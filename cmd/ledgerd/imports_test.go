@@ -49,6 +49,7 @@ var importTable = []importRule{
 	{"ledger/ledgertest", []string{"ledger", "ledger/journal"}, []string{"github.com/google/uuid", "github.com/google/go-cmp"}},
 	{"remediators", []string{"ledger"}, []string{"*", "github.com/go-resty/resty/v2"}},
 	{"remediators/remediatortest", []string{"ledger", "remediators"}, []string{"*", "github.com/google/go-cmp"}},
+	{"remediators/remediatortest/cards", nil, nil},
 	{
 		"remediators/windowtest",
 		[]string{"ledger", "ledger/runner", "ledger/sqlstore", "remediators", "remediators/remediatortest"},

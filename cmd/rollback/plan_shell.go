@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"regexp"
@@ -65,8 +66,11 @@ func (p *shellPlan) step(s *wire.PlanStep) error {
 		return p.err
 	}
 	line, problem := p.curl(r)
-	if hidesSecret(line) {
+	switch {
+	case hidesSecret(line):
 		problem = "it has secret values in it, which are not shown"
+	case binary(r):
+		problem = "its body is bytes, which the plan shows in base64"
 	}
 	if problem != "" {
 		p.printf("# not printed as a command: %s\necho 'entry %d has to be sent by other means' >&2; exit 1\n", problem, s.Seq)
@@ -80,9 +84,11 @@ func (p *shellPlan) step(s *wire.PlanStep) error {
 	return p.err
 }
 
-// hidesSecret reports whether a fingerprint stands in a command line in the place of a value.
+// hidesSecret reports whether a fingerprint, or the name of a secret of the server's, stands in a command line in the
+// place of a value.
 func hidesSecret(line string) bool {
-	return strings.Contains(line, "$secret:hmac:") || strings.Contains(line, `{"$secret":"hmac:`) || strings.Contains(line, "%24secret%3Ahmac%3A")
+	return strings.Contains(line, "$secret:reference:") || strings.Contains(line, "%24secret%3Areference%3A") ||
+		strings.Contains(line, "$secret:hmac:") || strings.Contains(line, `{"$secret":"hmac:`) || strings.Contains(line, "%24secret%3Ahmac%3A")
 }
 
 // curl returns the command line of a request, or why there is none.
@@ -112,7 +118,7 @@ func (p *shellPlan) curl(r *wire.PlanRequest) (line, problem string) {
 		words = append(words, "-H", `'`+strings.ReplaceAll(c.Header+": "+c.Prefix, "'", `'\''`)+`'"$`+c.Variable+`"`)
 	}
 	if r.Body != nil {
-		words = append(words, "--data-raw", quote(string(r.Body)))
+		words = append(words, "--data-raw", quote(asSent(r)))
 	}
 	words = append(words, "--url", quote(r.URL))
 	line = strings.Join(words, " ")
@@ -120,6 +126,22 @@ func (p *shellPlan) curl(r *wire.PlanRequest) (line, problem string) {
 		return "", "it has control characters"
 	}
 	return line, ""
+}
+
+// binary reports whether a body is shown in base64.
+func binary(r *wire.PlanRequest) bool {
+	return r.Body != nil && strings.HasPrefix(strings.ToLower(r.Headers["Content-Type"]), "application/octet-stream")
+}
+
+// asSent is the body of a request as it is sent: what is not JSON comes as a JSON string.
+func asSent(r *wire.PlanRequest) string {
+	for name, kind := range r.Headers {
+		var text string
+		if strings.EqualFold(name, "Content-Type") && !strings.Contains(kind, "json") && json.Unmarshal(r.Body, &text) == nil {
+			return text
+		}
+	}
+	return string(r.Body)
 }
 
 func (p *shellPlan) end(*wire.Plan) error {

@@ -200,6 +200,21 @@ func TestShellPlanRefuses(t *testing.T) {
 	}
 }
 
+// A body that is no JSON is printed as it is sent, and one that holds the name of a secret is not printed.
+func TestShellPlanBodies(t *testing.T) {
+	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
+	script := shellOf(t, wire.PlanStep{Verdict: "undo", Request: &wire.PlanRequest{Method: "POST", URL: "http://h/", Headers: form, Body: []byte(`"a=b&c[]=d"`)}})
+	if !strings.Contains(script, "--data-raw 'a=b&c[]=d'") {
+		t.Errorf("a form is\n%s", script)
+	}
+	for _, body := range []string{`{"secret":"$secret:reference:hook"}`, `"secret=%24secret%3Areference%3Ahook"`} {
+		script := shellOf(t, wire.PlanStep{Verdict: "undo", Request: &wire.PlanRequest{Method: "POST", URL: "http://h/", Headers: form, Body: []byte(body)}})
+		if strings.Contains(script, "\ncurl") || !strings.Contains(script, "exit 1") {
+			t.Errorf("%s:\n%s", body, script)
+		}
+	}
+}
+
 func FuzzQuote(f *testing.F) {
 	f.Add("it's")
 	f.Fuzz(func(t *testing.T, s string) {

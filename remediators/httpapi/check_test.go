@@ -43,7 +43,7 @@ func TestRecipesAreReadStrictly(t *testing.T) {
 		{undo: `{"method":"PUT","path":"/a","headers":{"host":"x"}}`, field: "/undo/headers/host"},
 		{undo: `{"method":"PUT","path":"/a","headers":{"X-A":"a\r\nb"}}`, field: "/undo/headers/X-A"},
 		{undo: `{"method":"PUT","path":"/a","headers":{"X A":"a"}}`, field: "/undo/headers/X A"},
-		{undo: `{"method":"PUT","path":"/a","content_type":"text/plain"}`, field: "/undo/content_type"},
+		{undo: `{"method":"PUT","path":"/a","content_type":"text/html"}`, field: "/undo/content_type"},
 		{undo: `[]`, field: "/undo"},
 		{read: `{"path":"/a","method":"POST"}`, field: "/read/method"},
 		{read: `{"path":"/a","present":[200],"absent":[200]}`, field: "/read/absent"},

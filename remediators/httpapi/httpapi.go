@@ -19,6 +19,8 @@ type Remediator struct {
 	profile *profile // nil: none
 	clock   ledger.Clock
 	held    *remediators.HeldConfig // nil: nobody asks
+	secrets map[string]string       // references, by name
+	getenv  func(string) string
 }
 
 // Factory makes the remediator of a system with remediator: http. It implements [remediators.Factory].
@@ -29,7 +31,7 @@ func Factory(b remediators.Binding) (ledger.Remediator, error) {
 	if len(b.Config.Commands) > 0 {
 		return nil, remediators.Fieldf("commands", "belong to remediator: command")
 	}
-	r := &Remediator{client: b.Client, clock: b.Clock, held: b.Config.Guard.Held}
+	r := &Remediator{client: b.Client, clock: b.Clock, held: b.Config.Guard.Held, secrets: b.Config.Secrets, getenv: b.Getenv}
 	if r.held != nil {
 		if _, ok := parsePointer(r.held.Pointer); !ok {
 			return nil, remediators.Fieldf("guard.held.pointer", "is no JSON pointer: \"\" or \"/items\"")
@@ -71,7 +73,7 @@ func (r *Remediator) prepare(d *ledger.Draft) (*prepared, error) {
 			return nil, ledger.Invalid("/kind", "is not served by this system; it serves %s", strings.Join(r.Kinds(), ", "))
 		}
 		out.kind = r.profile.kinds[d.Kind]
-		out.variant = out.kind.choose(d.Action, d.Resource)
+		out.variant = out.kind.pick(d)
 		docs = docs.over(out.kind.documents(out.variant))
 	}
 	rec, err := docs.parse(d.Action)
@@ -79,6 +81,9 @@ func (r *Remediator) prepare(d *ledger.Draft) (*prepared, error) {
 		return nil, err
 	}
 	out.recipe = rec
+	if !rec.keepsSecrets(out.kind == nil || given(d.Undo)) {
+		return nil, ledger.Invalid("/undo", "%s", errSecretPlace.Error())
+	}
 	rec.once = out.variant != nil && out.variant.Once && !given(d.Undo)
 	rec.scope = ledger.Scope{Owned: d.Owned, Masked: d.Masked, Volatile: d.Volatile, Unordered: d.Unordered}
 	if k := out.kind; k != nil {
@@ -169,13 +174,22 @@ func (p *prepared) key(d *ledger.Draft) json.RawMessage {
 	return append(out, '}')
 }
 
+// lacks says why there is no undo.
+func (p *prepared) lacks(d *ledger.Draft) string {
+	switch {
+	case p.kind != nil && p.kind.choose(d.Action, d.Resource) != nil:
+		return p.kind.unfit(d)
+	case p.kind != nil && !p.kind.complete(d.Resource, d.Action):
+		return "the resource lacks " + p.kind.lacks(d.Resource, d.Action)
+	default:
+		return "there is no undo"
+	}
+}
+
 func (p *prepared) warn(d *ledger.Draft, g ledger.Grading) []string {
 	var out []string
-	switch {
-	case p.recipe.undo == nil && p.kind != nil && !p.kind.complete(d.Resource, d.Action):
-		out = append(out, "nothing takes this back: the resource lacks "+p.kind.lacks(d.Resource, d.Action))
-	case p.recipe.undo == nil:
-		out = append(out, "nothing takes this back: there is no undo")
+	if p.recipe.undo == nil {
+		out = append(out, "nothing takes this back: "+p.lacks(d))
 	}
 	if !g.CanLook {
 		out = append(out, "it cannot be read back: there is no read; an undo can be accepted, never verified")
@@ -184,6 +198,7 @@ func (p *prepared) warn(d *ledger.Draft, g ledger.Grading) []string {
 	}
 	if p.variant != nil && !given(d.Undo) {
 		out = append(out, p.variant.Warnings...)
+		out = append(out, p.variant.effects()...)
 	}
 	return out
 }

@@ -76,7 +76,26 @@ func (r *Remediator) prove(ctx context.Context, rd *reading, v values) (bool, er
 	if reply.Status == http.StatusTooManyRequests || reply.Status >= 500 {
 		return false, remediators.Unusable(reply, "the gone_proof answered "+itoa(reply.Status))
 	}
-	return slices.Contains(rd.proof.status, reply.Status), nil
+	if !slices.Contains(rd.proof.status, reply.Status) {
+		return false, nil
+	}
+	return rd.proof.list.lacks(reply, v)
+}
+
+// lacks reports whether the answer holds the list, and the resource is not in it. A nil listing asks for none.
+func (l *listing) lacks(reply remediators.Reply, v values) (bool, error) {
+	if l == nil {
+		return true, nil
+	}
+	doc, why := remediators.Document(reply)
+	if why != "" {
+		return false, remediators.Unusable(reply, "the gone_proof "+why)
+	}
+	_, found, err := l.pick(doc, v)
+	if err != nil {
+		return false, remediators.Unusable(reply, "the gone_proof: "+err.Error())
+	}
+	return !found, nil
 }
 
 // show takes the resource out of a good answer. What the answer itself shows not to be there (no such
@@ -95,7 +114,11 @@ func (rd *reading) show(out ledger.Look, reply remediators.Reply, v values) (led
 		}
 	}
 	if found {
-		doc, found = at(whole, rd.selected)
+		selected, err := rd.pointer(v)
+		if err != nil {
+			return ledger.Look{}, denied("select " + err.Error())
+		}
+		doc, found = at(whole, selected)
 	}
 	out.Validator = rd.validator(reply, whole)
 	if !found || string(doc) == "null" {
@@ -136,7 +159,25 @@ func (l *listing) pick(doc json.RawMessage, v values) (element json.RawMessage, 
 		}
 		element, found = e, true
 	}
+	if more, _ := at(doc, l.more); !found && len(l.more) > 0 && string(more) == "true" {
+		return nil, false, errPart
+	}
 	return element, found, nil
+}
+
+// pointer fills the references of select.
+func (rd *reading) pointer(v values) ([]string, error) {
+	out := slices.Clone(rd.selected)
+	for i, token := range out {
+		t, err := parseText(token)
+		if err == nil {
+			out[i], err = t.render(v, asText)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // build renders one call. The error is a [ledger.CallError] of class CallDenied: what is missing now

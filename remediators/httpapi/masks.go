@@ -3,7 +3,6 @@ package httpapi
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"sideledger/ledger"
 	"sideledger/remediators"
@@ -21,7 +20,7 @@ type sight struct{ before, after, now ledger.Image }
 // A call without a body writes nothing. With one, no string of it may be a mask; and a masked pointer
 // of which a mask is seen (before, after or now) has to stand in the body with a real value. A pointer
 // that the entry itself declares has to stand in a PUT even if no mask was seen, since a PUT replaces the
-// whole document. Merge patches leave alone what they do not name.
+// whole document. Merge patches leave alone what they do not name, and so do calls that say they are partial.
 func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sight) error {
 	if len(sent) == 0 {
 		return nil
@@ -29,8 +28,7 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 	if where, found := remediators.FindMask(sent, ""); found {
 		return denied("secret_missing: " + where)
 	}
-	kind, _, _ := strings.Cut(rec.undo.contentType, ";")
-	if slices.Contains(mergeTypes, strings.ToLower(strings.TrimSpace(kind))) {
+	if rec.undo.merges() {
 		return nil
 	}
 	for _, pointer := range rec.scope.Masked {
@@ -38,13 +36,8 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 		if !ok {
 			continue
 		}
-		if _, there := at(sent, tokens); there {
+		if rec.names(sent, tokens) {
 			continue // not a mask: FindMask has seen it
-		}
-		if rec.read != nil {
-			if _, there := at(sent, append(slices.Clone(rec.read.selected), tokens...)); there {
-				continue
-			}
 		}
 		must := rec.undo.method == "PUT" && slices.Contains(declared, pointer)
 		if must || seen.masks(tokens) {
@@ -52,6 +45,20 @@ func (rec *recipe) checkMasks(declared []string, sent json.RawMessage, seen sigh
 		}
 	}
 	return nil
+}
+
+// merges reports whether what the body does not name stays as it is.
+func (u *undoing) merges() bool {
+	return u.partial || slices.Contains(mergeTypes, mediaType(u.contentType))
+}
+
+// names reports whether a body has something at a place of the resource.
+func (rec *recipe) names(sent json.RawMessage, tokens []string) bool {
+	_, there := at(sent, tokens)
+	if !there && rec.read != nil {
+		_, there = at(sent, append(slices.Clone(rec.read.selected), tokens...))
+	}
+	return there
 }
 
 // masks reports whether any image shows a mask at the place.

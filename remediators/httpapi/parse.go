@@ -103,6 +103,15 @@ func (f *fields) duration(name string, standard, most time.Duration) time.Durati
 	return d
 }
 
+// flag is true or false, and false if it is not there.
+func (f *fields) flag(name string) bool {
+	raw := f.raw(name)
+	if raw != nil && string(raw) != "true" && string(raw) != "false" {
+		f.p.fail(f.at(name), "has to be true or false")
+	}
+	return string(raw) == "true"
+}
+
 // pointer is a JSON pointer (RFC 6901); "" is the whole document.
 func (f *fields) pointer(name string) []string {
 	tokens, ok := parsePointer(f.text(name, ""))

@@ -41,6 +41,9 @@ func (b body) probe(v values) (root string, err error) {
 		} else {
 			r, e = h.text.probe(v, asText)
 		}
+		if h.member >= 0 && errors.Is(e, errMissing) {
+			continue // the member is left out
+		}
 		if e != nil && (err == nil || errors.Is(err, errUnknown)) {
 			root, err = r, e
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,7 +24,10 @@ type profile struct {
 	Name  string                  `yaml:"name"`  // also the file's
 	About string                  `yaml:"about"` // what it is, which versions it was tried with
 	Kinds map[string]*profileKind `yaml:"kinds"` // names begin with the profile's
-	kinds map[string]*profileKind // as Kinds, checked
+	// Headers are those of every call of every kind; a call's own win.
+	Headers  map[string]any `yaml:"headers"`
+	manifest `yaml:",inline"`
+	kinds    map[string]*profileKind // as Kinds, checked
 }
 
 // A profileKind is what the profile says for one kind: the fields that an entry of the kind leaves out.
@@ -60,6 +64,7 @@ type variant struct {
 	Unguarded  bool                 `yaml:"unguarded"` // the call goes to another address than the read: the validator says nothing about it
 	Once       bool                 `yaml:"once"`      // sent twice it does more than once, whatever its method promises, unless it is guarded
 	Warnings   []string             `yaml:"warnings"`
+	fitting    `yaml:",inline"`
 	undo       json.RawMessage
 }
 
@@ -73,10 +78,13 @@ func profileNames() []string {
 	return names
 }
 
-// loadProfile reads one profile strictly.
+// loadProfile reads one profile strictly: one of ours by its name, one of the operator's by its path.
 func loadProfile(name string) (*profile, error) {
+	if filepath.IsAbs(name) {
+		return readProfile(name)
+	}
 	if !slices.Contains(profileNames(), name) {
-		return nil, fmt.Errorf("there is no profile of this name; there are: %s", strings.Join(profileNames(), ", "))
+		return nil, fmt.Errorf("there is no profile of this name; there are: %s; one of your own is /path/to/NAME.yaml", strings.Join(profileNames(), ", "))
 	}
 	raw, err := profileFiles.ReadFile(path.Join("profiles", name+".yaml"))
 	if err != nil {
@@ -95,6 +103,9 @@ func parseProfile(name string, raw []byte) (*profile, error) {
 	if p.Name != name || p.About == "" || len(p.Kinds) == 0 {
 		return nil, fmt.Errorf("profile %s: it needs name (the file's), about and kinds", name)
 	}
+	if err := p.settled(); err != nil {
+		return nil, fmt.Errorf("profile %s: %w", name, err)
+	}
 	for kind, k := range p.Kinds {
 		if k.hollow() {
 			return nil, fmt.Errorf("profile %s: kind %s, or a way to undo in it, says nothing", name, kind)
@@ -102,6 +113,7 @@ func parseProfile(name string, raw []byte) (*profile, error) {
 		if !strings.HasPrefix(kind, name+".") {
 			return nil, fmt.Errorf("profile %s: kind %s does not begin with the profile's name", name, kind)
 		}
+		k.addHeaders(p.Headers)
 		if err := k.check(); err != nil {
 			return nil, fmt.Errorf("profile %s: %s: %w", name, kind, err)
 		}
@@ -134,19 +146,30 @@ func (k *profileKind) check() error {
 	}
 	for action, list := range k.byAction {
 		for _, v := range list {
-			v.undo = keep(v.Undo)
-			if err != nil {
+			if v.undo = keep(v.Undo); err != nil {
 				return err
 			}
-			if _, err := k.documents(v).parse(action); err != nil {
-				return err
-			}
-			if v.undo == nil || !slices.Contains(grades, v.Reversible) {
-				return fmt.Errorf("%s: each way needs undo and reversible", action)
+			if err := k.checkWay(action, v); err != nil {
+				return fmt.Errorf("%s: %w", action, err)
 			}
 		}
 	}
 	return err
+}
+
+// checkWay reads one way to undo an action as if an entry had brought it.
+func (k *profileKind) checkWay(action ledger.Action, v *variant) error {
+	rec, err := k.documents(v).parse(action)
+	if err != nil {
+		return err
+	}
+	if !rec.keepsSecrets(false) {
+		return errSecretPlace
+	}
+	if v.undo == nil || !slices.Contains(grades, v.Reversible) {
+		return errors.New("each way needs undo and reversible")
+	}
+	return v.read()
 }
 
 var grades = []ledger.Reversibility{

@@ -19,8 +19,9 @@ func TestEveryProfileIsSound(t *testing.T) {
 			continue
 		}
 		for kind, k := range p.kinds {
+			some := len(k.Update) > 0 && len(k.Create) == 0 && len(k.Delete) == 0 // a switch is changed, and that is all
 			for _, action := range []ledger.Action{ledger.ActionCreate, ledger.ActionUpdate, ledger.ActionDelete} {
-				if len(k.byAction[action]) == 0 {
+				if len(k.byAction[action]) == 0 && !some {
 					t.Errorf("%s: says nothing of %s", kind, action)
 				}
 			}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"sideledger/ledger"
@@ -25,7 +24,7 @@ type reading struct {
 	headers  []header
 	present  []int
 	absent   []int
-	selected []string // pointer into the answer, or into the element that list found
+	selected []string // pointer into the answer, or into the element that list found; tokens may hold references
 	proof    *proof   // nil: a 404 proves nothing
 	// validator: from a header (or trailer), or from the answer.
 	validatorHeader  string
@@ -37,11 +36,13 @@ type reading struct {
 type proof struct {
 	where  location
 	status []int
+	list   *listing // the answer has to hold a list without the resource; nil: the status is enough
 }
 
 // listing finds one element of a list: the resource has no address of its own.
 type listing struct {
 	items   []string // pointer to the list
+	more    []string // where true says that the list is not whole; nil: it is
 	pointer []string // in each element
 	equals  body
 }
@@ -59,6 +60,7 @@ type undoing struct {
 	conflict    []int
 	renamed     map[string][]string // member of the resource → where a successful answer says its new value
 	tell        []string            // what somebody has to be told once it worked
+	partial     bool                // what the body does not name stays as it is, masked values too
 }
 
 // predicate is a condition on an answer's body.
@@ -153,7 +155,7 @@ func (p *parser) reading(f *fields) *reading {
 	}
 	if g, ok := f.sub("gone_proof"); ok {
 		g.word("method", "GET", "GET")
-		r.proof = &proof{where: g.location("path"), status: g.statuses("status", 200)}
+		r.proof = &proof{where: g.location("path"), status: g.statuses("status", 200), list: g.listing()}
 		g.end()
 	}
 	if v, ok := f.sub("validator"); ok {
@@ -162,6 +164,11 @@ func (p *parser) reading(f *fields) *reading {
 			p.fail(v.path, "has either header or pointer")
 		}
 		v.end()
+	}
+	for _, token := range r.selected {
+		if _, err := parseText(token); err != nil {
+			p.fail(f.at("select"), "%s", err.Error())
+		}
 	}
 	r.list = f.listing()
 	f.end()
@@ -178,7 +185,7 @@ func (f *fields) listing() *listing {
 	if !hasList || !hasMatch {
 		return nil
 	}
-	out := &listing{items: l.pointer("items"), pointer: m.pointer("pointer"), equals: m.body("equals")}
+	out := &listing{items: l.pointer("items"), more: l.pointer("more"), pointer: m.pointer("pointer"), equals: m.body("equals")}
 	if out.equals.raw == nil {
 		f.p.fail(m.at("equals"), "is missing: the value that tells the resource from the others")
 	}
@@ -192,7 +199,7 @@ func (p *parser) undoing(f *fields, action ledger.Action) *undoing {
 		method: f.word("method", "", "PUT", "POST", "PATCH", "DELETE"), where: f.location("path"),
 		headers: f.headers("headers"), contentType: f.text("content_type", ""), body: f.body("body"),
 		success: []int{200, 201, 202, 204}, conflict: []int{409, 412},
-		renamed: f.pointers("renamed"), tell: f.sentences("tell"),
+		renamed: f.pointers("renamed"), tell: f.sentences("tell"), partial: f.flag("partial"),
 	}
 	if action == ledger.ActionCreate {
 		u.gone = []int{404, 410} // an update whose resource is gone is drift, not success
@@ -210,8 +217,8 @@ func (p *parser) undoing(f *fields, action ledger.Action) *undoing {
 		u.conflict = s.statuses("status", 409, 412)
 		s.end()
 	}
-	if !jsonType(u.contentType) {
-		p.fail(f.at("content_type"), "has to be a JSON type: application/json, application/merge-patch+json and the like")
+	if !knownType(u.contentType) {
+		p.fail(f.at("content_type"), "has to be a JSON type (application/json, application/merge-patch+json and the like), %s, text/plain or application/octet-stream", formType)
 	}
 	u.settleOverlap(p, f)
 	f.end()
@@ -302,13 +309,6 @@ func orNull(raw json.RawMessage) json.RawMessage {
 		return json.RawMessage("null")
 	}
 	return raw
-}
-
-// jsonType reports whether a content type is JSON; an empty one is application/json.
-func jsonType(s string) bool {
-	kind, _, _ := strings.Cut(s, ";")
-	kind = strings.ToLower(strings.TrimSpace(kind))
-	return s == "" || kind == "application/json" || strings.HasSuffix(kind, "+json") && !strings.ContainsAny(s, "\r\n\x00")
 }
 
 // quote writes a JSON string without escaping what need not be.

@@ -9,11 +9,11 @@ import (
 )
 
 // roots are what a reference can begin with.
-var roots = []string{"resource", "before", "after", "now", "validator", "id"}
+var roots = []string{"resource", "before", "after", "now", "validator", "id", rootSecret}
 
 // Errors about references. They repeat neither the reference nor what it found.
 var (
-	errGrammar  = errors.New("has a reference that cannot be read: {{resource.x}}, {{before/a/0}}, {{validator}}, over resource, before, after, now, validator, id")
+	errGrammar  = errors.New("has a reference that cannot be read: {{resource.x}}, {{before/a/0}}, {{validator}}, over resource, before, after, now, validator, id; in a body {{before.x?}} and {{before.x|filter}} too")
 	errMissing  = errors.New("has a reference that finds nothing")
 	errUnknown  = errors.New("has a reference to what is not known yet")
 	errScalar   = errors.New("has a reference to an object, list or null where only text can stand")
@@ -22,44 +22,53 @@ var (
 	errNotHere  = errors.New("has a reference to a whole path ({{+…}}), which stands in paths only")
 	errMember   = errors.New("has a reference in a member's name; references stand in values only")
 	errBodyJSON = errors.New("is not JSON")
+	errOptional = errors.New("has an optional reference ({{…?}}), which is the whole value of a member of a body")
 )
 
 // values are what references read from. An empty document is not known; null is absence.
 type values struct {
 	resource, before, after, now json.RawMessage
 	validator, id                string
+	mine                         [][]string // of an update: what an optional reference to before may restore; empty: everything
+	update                       bool       // an optional reference to before restores only what now shows otherwise
+	// secretFunc returns the secret of the configuration that has this name; nil: not asked for yet.
+	secretFunc func(name string) (string, error)
 }
 
 // A ref is one reference. multi marks {{+…}}: a whole path, escaped segment by segment.
 type ref struct {
-	root  string
-	path  []string
-	multi bool
+	root     string
+	path     []string
+	multi    bool
+	optional bool   // {{…?}}: a member of a body that is left out when there is nothing
+	orNull   bool   // {{…??}}: or null
+	filter   string // {{…|filter}}: see filters; empty: none
 }
 
 // find returns the JSON value behind a reference. errUnknown: nobody can say yet; errMissing: not there.
 func (r ref) find(v values) (json.RawMessage, error) {
-	var doc json.RawMessage
-	switch r.root {
-	case "id", "validator":
-		s := v.id
-		if r.root == "validator" {
-			s = v.validator
-		}
-		if s == "" {
-			return nil, errUnknown
-		}
-		raw, err := json.Marshal(s)
-		return raw, err
-	case "resource":
-		doc = v.resource
-	case "before":
-		doc = v.before
-	case "after":
-		doc = v.after
-	case "now":
-		doc = v.now
+	if r.root == rootSecret {
+		return r.secret(v)
 	}
+	raw, err := r.read(v)
+	if err != nil || r.filter == "" {
+		return raw, err
+	}
+	return filtered(r.filter, raw)
+}
+
+// read is find, less the filter.
+func (r ref) read(v values) (json.RawMessage, error) {
+	if r.optional && r.root == "before" && !v.restores(r.path) {
+		return nil, errMissing // somebody else's, or as it was already
+	}
+	switch {
+	case r.root == "id" && v.id != "":
+		return quote(v.id), nil
+	case r.root == "validator" && v.validator != "":
+		return quote(v.validator), nil
+	}
+	doc := map[string]json.RawMessage{"resource": v.resource, "before": v.before, "after": v.after, "now": v.now}[r.root]
 	if len(doc) == 0 {
 		return nil, errUnknown
 	}
@@ -114,17 +123,20 @@ func parseText(s string) (tmpl, error) {
 
 // parseRef reads root, root.a.b, root/a/b, root./a/b, each with an optional + in front.
 func parseRef(s string) (ref, error) {
-	s = strings.TrimSpace(s)
-	s, multi := strings.CutPrefix(s, "+")
+	var r ref
+	s, r.multi = strings.CutPrefix(strings.TrimSpace(s), "+")
+	s, r.filter, _ = strings.Cut(s, "|")
+	s, r.orNull = strings.CutSuffix(s, "??")
+	s, r.optional = strings.CutSuffix(s, "?")
+	r.optional, r.filter = r.optional || r.orNull, strings.TrimSpace(r.filter)
 	end := strings.IndexAny(s, "./")
 	root, rest := s, ""
 	if end >= 0 {
 		root, rest = s[:end], s[end:]
 	}
-	if !slices.Contains(roots, root) || strings.ContainsAny(s, "{}") {
+	if r.root = root; !slices.Contains(roots, root) || strings.ContainsAny(s, "{}") {
 		return ref{}, errGrammar
 	}
-	r := ref{root: root, multi: multi}
 	if pointer := strings.TrimPrefix(rest, "."); strings.HasPrefix(pointer, "/") {
 		var ok bool
 		if r.path, ok = parsePointer(pointer); !ok {
@@ -136,10 +148,26 @@ func parseRef(s string) (ref, error) {
 			return ref{}, errGrammar
 		}
 	}
-	if len(r.path) > 0 && (root == "validator" || root == "id") {
+	if !r.sound() {
 		return ref{}, errGrammar
 	}
 	return r, nil
+}
+
+// sound reports whether the parts of a reference go together.
+func (r ref) sound() bool {
+	switch r.root {
+	case "validator", "id":
+		if len(r.path) > 0 {
+			return false
+		}
+	case rootSecret:
+		if len(r.path) != 1 || r.filter != "" {
+			return false
+		}
+	}
+	plain := !r.optional && r.filter == ""
+	return knownFilter(r.filter) && (!r.multi || plain)
 }
 
 // uses reports whether a reference with this root stands in the text.
@@ -252,6 +280,7 @@ func (l location) render(v values) (path, query string, err error) {
 type hole struct {
 	from, to int
 	text     tmpl
+	member   int // where the member begins that a reference which finds nothing takes away; -1: none
 }
 
 // A body is a JSON document with references. The zero value is no body.
@@ -266,28 +295,51 @@ func parseBody(raw json.RawMessage) (body, error) {
 		return body{}, errBodyJSON
 	}
 	b := body{raw: raw}
+	name := -1 // where the last member's name begins, while its value has not begun
 	for i := 0; i < len(raw); i++ {
 		if raw[i] != '"' {
+			if strings.IndexByte(" \t\r\n:", raw[i]) < 0 {
+				name = -1
+			}
 			continue
 		}
 		end := stringEnd(raw, i)
-		var s string
-		if err := json.Unmarshal(raw[i:end], &s); err != nil {
-			return body{}, errBodyJSON
+		h, err := parseHole(raw, hole{from: i, to: end, member: name})
+		if err != nil {
+			return body{}, err
 		}
-		if strings.Contains(s, "{{") {
-			if isMember(raw, end) {
-				return body{}, errMember
-			}
-			t, err := parseText(s)
-			if err != nil {
-				return body{}, err
-			}
-			b.holes = append(b.holes, hole{i, end, t})
+		if h.text != nil {
+			b.holes = append(b.holes, h)
+		}
+		if name = -1; isMember(raw, end) {
+			name = i
 		}
 		i = end - 1
 	}
 	return b, nil
+}
+
+// parseHole reads the references of one string; without text it has none.
+func parseHole(raw json.RawMessage, h hole) (hole, error) {
+	var s string
+	if err := json.Unmarshal(raw[h.from:h.to], &s); err != nil {
+		return h, errBodyJSON
+	}
+	if !strings.Contains(s, "{{") {
+		return h, nil
+	}
+	if isMember(raw, h.to) {
+		return h, errMember
+	}
+	var err error
+	h.text, err = parseText(s)
+	switch {
+	case !h.text.optional():
+		h.member = -1
+	case h.member < 0 || len(h.text) != 1:
+		err = errOptional
+	}
+	return h, err
 }
 
 // stringEnd returns the index behind the string that begins at i.
@@ -307,32 +359,4 @@ func isMember(raw []byte, end int) bool {
 		}
 	}
 	return false
-}
-
-// render fills the holes: a string that is exactly one reference becomes the value itself, byte for
-// byte; inside a longer string a reference becomes text.
-func (b body) render(v values) (json.RawMessage, error) {
-	if b.raw == nil {
-		return nil, nil
-	}
-	var out []byte
-	from := 0
-	for _, h := range b.holes {
-		out = append(out, b.raw[from:h.from]...)
-		from = h.to
-		if len(h.text) == 1 && h.text[0].ref != nil && !h.text[0].ref.multi {
-			raw, err := h.text[0].ref.find(v)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, raw...)
-			continue
-		}
-		s, err := h.text.render(v, asText)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, quote(s)...)
-	}
-	return append(out, b.raw[from:]...), nil
 }

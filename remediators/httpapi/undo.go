@@ -17,6 +17,7 @@ import (
 var (
 	errNoList = errors.New("the answer has no list where read.list says")
 	errTwo    = errors.New("two elements of the list match")
+	errPart   = errors.New("the list is not whole, and what is there of it lacks the resource")
 )
 
 // A sending is an undo that is ready to be sent.
@@ -27,7 +28,8 @@ type sending struct {
 }
 
 // ready builds the undo from what was seen. The error is a [ledger.CallError] of class CallDenied.
-func (r *Remediator) ready(e *ledger.Entry, seen ledger.Look) (*sending, error) {
+// reveal resolves a secret of the configuration by its name, or names it for a preview.
+func (r *Remediator) ready(e *ledger.Entry, seen ledger.Look, reveal func(name string) (string, error)) (*sending, error) {
 	p, err := r.prepare(&e.Draft)
 	if err != nil {
 		return nil, &ledger.CallError{Class: ledger.CallDenied, Detail: "its recipe cannot be read", Err: err}
@@ -36,16 +38,40 @@ func (r *Remediator) ready(e *ledger.Entry, seen ledger.Look) (*sending, error) 
 	if u == nil {
 		return nil, denied("nothing takes this back: there is no undo")
 	}
+	if why := p.asks(e); why != "" {
+		return nil, denied(why)
+	}
 	v := entryValues(e, seen)
+	v.secretFunc = reveal
+	if e.Action == ledger.ActionUpdate && u.merges() {
+		v.update, v.mine = true, pointersOf(p.recipe.scope.Owned)
+	}
 	s := &sending{recipe: p.recipe}
 	if s.call, err = build(u.method, u.where, u.headers, v); err != nil {
 		return nil, err
 	}
-	if s.call.Body, err = u.body.render(v); err != nil {
-		return nil, denied("the body " + err.Error())
-	}
-	if err := p.recipe.checkMasks(e.Masked, s.call.Body, sight{e.Before, e.After, seen.Now}); err != nil {
+	if err := s.fill(v, e, seen); err != nil {
 		return nil, err
+	}
+	if err := s.guard(v, seen); err != nil {
+		return nil, err
+	}
+	s.call.Fresh = !s.repeatable() || p.recipe.read == nil
+	return s, r.client.Permits(s.call)
+}
+
+// fill puts the body together, and its content type.
+func (s *sending) fill(v values, e *ledger.Entry, seen ledger.Look) error {
+	u := s.recipe.undo
+	body, err := u.body.render(v)
+	if err != nil {
+		return denied(bodyProblem(err))
+	}
+	if err := s.recipe.checkMasks(e.Masked, body, sight{e.Before, e.After, seen.Now}); err != nil {
+		return err
+	}
+	if s.call.Body, err = wire(u.contentType, body); err != nil {
+		return denied("the body " + err.Error())
 	}
 	if s.call.Body != nil {
 		kind := u.contentType
@@ -54,11 +80,25 @@ func (r *Remediator) ready(e *ledger.Entry, seen ledger.Look) (*sending, error) 
 		}
 		s.call.Header["Content-Type"] = kind
 	}
-	if err := s.guard(v, seen); err != nil {
-		return nil, err
+	return nil
+}
+
+// bodyProblem says why a body cannot be put together.
+func bodyProblem(err error) string {
+	var secret *secretError
+	if errors.As(err, &secret) {
+		return secret.why
 	}
-	s.call.Fresh = !s.repeatable() || p.recipe.read == nil
-	return s, r.client.Permits(s.call)
+	return "the body " + err.Error()
+}
+
+// pointersOf splits pointers that have been checked.
+func pointersOf(list []string) (out [][]string) {
+	for _, s := range list {
+		tokens, _ := parsePointer(s)
+		out = append(out, tokens)
+	}
+	return out
 }
 
 // guard makes the call conditional. A resource that is not there has no validator: a PUT that brings it
@@ -104,19 +144,26 @@ func (s *sending) repeatable() bool {
 
 // Preview implements [ledger.Remediator].
 func (r *Remediator) Preview(e *ledger.Entry, seen ledger.Look) (ledger.Request, error) {
-	s, err := r.ready(e, seen)
+	s, err := r.ready(e, seen, r.name)
 	if err != nil {
 		return ledger.Request{}, err
 	}
 	return ledger.Request{
-		Method: s.call.Method, URL: r.client.URL(s.call), Header: s.call.Header, Body: json.RawMessage(s.call.Body),
+		Method: s.call.Method, URL: r.client.URL(s.call), Header: s.call.Header, Body: s.shown(),
 		Credential: r.client.Slot(), Repeatable: s.repeatable(),
 	}, nil
 }
 
+func (s *sending) shown() json.RawMessage {
+	if s.call.Body == nil {
+		return nil
+	}
+	return shown(s.recipe.undo.contentType, s.call.Body)
+}
+
 // Undo implements [ledger.Remediator].
 func (r *Remediator) Undo(ctx context.Context, e *ledger.Entry, seen ledger.Look) (ledger.Answer, error) {
-	s, err := r.ready(e, seen)
+	s, err := r.ready(e, seen, r.reveal)
 	if err != nil {
 		return ledger.Answer{}, err
 	}

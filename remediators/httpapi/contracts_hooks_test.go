@@ -1,0 +1,93 @@
+package httpapi
+
+import (
+	"fmt"
+	"testing"
+
+	"sideledger/ledger"
+	"sideledger/remediators/remediatortest"
+	"sideledger/remediators/remediatortest/cards"
+)
+
+// rest are the contracts of things in one list, which a JSON API makes, changes and removes.
+type rest struct {
+	kind, list string
+	card       func() cards.Card
+	created    string         // the body that makes one
+	resource   string         // of the thing with an id: `{"project":"acme/shop","id":%s`, open at its end
+	patch      string         // the method that changes one
+	drift      string         // somebody else's change
+	again      ledger.Outcome // of a delete
+	keptBelow  string
+	checkFunc  func(t *testing.T, s *cards.Server)
+}
+
+func (r rest) base(more string) contract {
+	one := func(resource string) string { return r.list + "/" + named(resource, "id") }
+	kept := r.keptBelow
+	if kept == "" {
+		kept = r.list
+	}
+	return contract{
+		kind: r.kind, card: r.card, kept: kept, outcome: ledger.OutcomeUndone, checkFunc: r.checkFunc,
+		seedFunc: func(h hand) string {
+			return fmt.Sprintf(r.resource, h.member("id", "POST", r.list, r.created)) + more + "}"
+		},
+		driftFunc:  func(h hand, res string) { h.Must(r.patch, one(res), r.drift) },
+		removeFunc: func(h hand, res string) { h.Must("DELETE", one(res), "") },
+	}
+}
+
+func (r rest) create() contract {
+	c := r.base("")
+	c.action, c.checkFunc = ledger.ActionCreate, nil
+	seed := c.seedFunc
+	c.seedFunc = func(hand) string { return "" }
+	c.effectFunc = func(h hand, _ string) string { return seed(h) }
+	return c
+}
+
+func (r rest) update(name, more, body string) contract {
+	c := r.base(more)
+	c.action, c.name = ledger.ActionUpdate, name
+	c.effectFunc = func(h hand, res string) string { return h.Must(r.patch, r.list+"/"+named(res, "id"), body) }
+	return c
+}
+
+func (r rest) deleted(name, more string) contract {
+	c := r.base(more)
+	c.action, c.name, c.outcome, c.driftFunc = ledger.ActionDelete, name, r.again, nil
+	c.effectFunc = func(h hand, res string) string { c.removeFunc(h, res); return "" }
+	return c
+}
+
+func gitlabContracts(kind, owners, owner string) []contract {
+	list := "/" + owners + "/acme%2Fshop/hooks"
+	token := `,"token":"` + remediatortest.Secret + `"`
+	r := rest{
+		kind: kind, list: list, card: cards.GitLab, patch: "PUT", again: ledger.OutcomeCompensated,
+		created:  `{"url":"https://old.example.com/in","merge_requests_events":true,"name":"deploy"` + token + `}`,
+		resource: `{"` + owner + `":"acme/shop","id":%s`, drift: `{"url":"https://old.example.com/in","name":"else"}`,
+		checkFunc: func(t *testing.T, s *cards.Server) { hasToken(t, s, list, remediatortest.Secret) },
+	}
+	bare := r
+	bare.created = `{"url":"https://old.example.com/in","merge_requests_events":true,"name":"deploy"}`
+	bare.checkFunc = func(t *testing.T, s *cards.Server) { hasToken(t, s, list, nil) }
+	return []contract{
+		r.create(),
+		r.update("events", `,"token":"deploy-hook"`, `{"url":"https://old.example.com/in","push_events":false,"name":"new"}`),
+		r.update("address", `,"token":"deploy-hook"`, `{"url":"https://new.example.com/in","push_events":false,"token":"new"}`),
+		bare.update("address without token", `,"without_token":true`, `{"url":"https://new.example.com/in"}`),
+		r.deleted("", `,"token":"deploy-hook"`), bare.deleted("without token", `,"without_token":true`),
+	}
+}
+
+// hasToken fails unless every hook has this token.
+func hasToken(t *testing.T, s *cards.Server, list string, want any) {
+	t.Helper()
+	for id := range 300 {
+		if doc := s.Kept(fmt.Sprint(list, "/", id)); doc != nil && doc["token"] != want {
+			t.Errorf("hook %d has the token %v", id, doc["token"])
+		}
+	}
+}
