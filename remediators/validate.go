@@ -45,6 +45,7 @@ func (c SystemConfig) Validate(name string) error {
 			add("allow", err.Error())
 		}
 	}
+	c.effectPatterns(add)
 	c.validateLimits(add)
 	c.Guard.validate(add)
 	return errors.Join(bad...)

@@ -41,6 +41,7 @@ type profileKind struct {
 	Create    []*variant      `yaml:"create"` // how each action is undone; the first that fits
 	Update    []*variant      `yaml:"update"`
 	Delete    []*variant      `yaml:"delete"`
+	Effects   []*effect       `yaml:"effects"` // calls that make an entry of this kind
 	docs      documents       // read, guard, async, verify as JSON
 	members   []string        // all that a resource may have
 	byAction  map[ledger.Action][]*variant
@@ -112,7 +113,7 @@ func parseProfile(name string, raw []byte) (*profile, error) {
 
 // hollow reports whether null stands where a kind or a way to undo should.
 func (k *profileKind) hollow() bool {
-	return k == nil || slices.Contains(slices.Concat(k.Create, k.Update, k.Delete), nil)
+	return k == nil || slices.Contains(slices.Concat(k.Create, k.Update, k.Delete), nil) || slices.Contains(k.Effects, nil)
 }
 
 // check turns the parts into JSON and reads them as if an entry had brought them.
@@ -145,6 +146,9 @@ func (k *profileKind) check() error {
 				return fmt.Errorf("%s: each way needs undo and reversible", action)
 			}
 		}
+	}
+	for _, x := range k.Effects {
+		err = errors.Join(err, x.check(k))
 	}
 	return err
 }

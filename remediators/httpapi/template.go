@@ -9,11 +9,11 @@ import (
 )
 
 // roots are what a reference can begin with.
-var roots = []string{"resource", "before", "after", "now", "validator", "id"}
+var roots = []string{"resource", "before", "after", "now", "validator", "id", "restore"}
 
 // Errors about references. They repeat neither the reference nor what it found.
 var (
-	errGrammar  = errors.New("has a reference that cannot be read: {{resource.x}}, {{before/a/0}}, {{validator}}, over resource, before, after, now, validator, id")
+	errGrammar  = errors.New("has a reference that cannot be read: {{resource.x}}, {{before/a/0}}, {{validator}}, over resource, before, after, now, validator, id, restore")
 	errMissing  = errors.New("has a reference that finds nothing")
 	errUnknown  = errors.New("has a reference to what is not known yet")
 	errScalar   = errors.New("has a reference to an object, list or null where only text can stand")
@@ -28,6 +28,7 @@ var (
 type values struct {
 	resource, before, after, now json.RawMessage
 	validator, id                string
+	owned                        []string // pointers to what the entry answers for; empty: all
 }
 
 // A ref is one reference. multi marks {{+…}}: a whole path, escaped segment by segment.
@@ -59,6 +60,8 @@ func (r ref) find(v values) (json.RawMessage, error) {
 		doc = v.after
 	case "now":
 		doc = v.now
+	case "restore":
+		return v.restore()
 	}
 	if len(doc) == 0 {
 		return nil, errUnknown
@@ -136,7 +139,7 @@ func parseRef(s string) (ref, error) {
 			return ref{}, errGrammar
 		}
 	}
-	if len(r.path) > 0 && (root == "validator" || root == "id") {
+	if len(r.path) > 0 && (root == "validator" || root == "id" || root == "restore") {
 		return ref{}, errGrammar
 	}
 	return r, nil

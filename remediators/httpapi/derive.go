@@ -1,0 +1,179 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"sideledger/ledger"
+	"sideledger/remediators"
+)
+
+// A match is an effect of a profile that fits a call.
+type match struct {
+	kind    string
+	effect  *effect
+	members map[string]json.RawMessage // of the resource
+}
+
+// Derive implements [remediators.Deriver].
+func (r *Remediator) Derive(ctx context.Context, c ledger.EffectCall, d *ledger.Draft) (ledger.Derived, error) {
+	m, err := r.match(c, d)
+	if m == nil || err != nil {
+		return ledger.Derived{}, err
+	}
+	x := m.effect
+	d.Kind = m.kind
+	if d.Resource, err = joinResource(d.Resource, m.members); err != nil {
+		return ledger.Derived{}, err
+	}
+	given := d.Action
+	if d.Action = x.Action; x.Action == actionSet {
+		d.Action = ledger.ActionUpdate
+	}
+	if x.looks() {
+		if err := r.deriveByLook(ctx, c, x, d); err != nil {
+			return ledger.Derived{}, err
+		}
+	}
+	if given != "" && given != d.Action {
+		return ledger.Derived{}, ledger.Invalid("/entry/action", "this call is another action, says the system's profile: %s", d.Action)
+	}
+	out := ledger.Derived{Names: x.Answer}
+	if x.location != nil {
+		out.LocationFunc = func(location string) (json.RawMessage, bool) { return r.located(x.location, location) }
+	}
+	return out, nil
+}
+
+// match finds the effect that fits a call closest; nil: none does. Two kinds that fit as close are the caller's choice.
+func (r *Remediator) match(c ledger.EffectCall, d *ledger.Draft) (*match, error) {
+	if r.profile == nil {
+		return nil, nil
+	}
+	var best *match
+	lacks, tie := "", false
+	for _, kind := range slices.Sorted(maps.Keys(r.profile.kinds)) {
+		if d.Kind != "" && d.Kind != kind {
+			continue
+		}
+		for _, x := range r.profile.kinds[kind].Effects {
+			members, fits, why := x.resource(c)
+			switch {
+			case !fits:
+			case why != "":
+				lacks = why
+			case best == nil || x.path.literal > best.effect.path.literal:
+				best, tie = &match{kind, x, members}, false
+			case x.path.literal == best.effect.path.literal && kind != best.kind:
+				tie = true
+			}
+		}
+	}
+	switch {
+	case tie:
+		return nil, ledger.Invalid("/entry/kind", "more than one kind of the system's profile fits this call: say which")
+	case best == nil && lacks != "" && (d.Kind == "" || d.Action == "" || len(d.Resource) == 0):
+		return nil, ledger.Invalid("/call", "the call cannot be undone as it stands: %s", lacks)
+	}
+	return best, nil
+}
+
+// joinResource adds what a call says of a resource to what the caller says, which must not differ.
+func joinResource(said json.RawMessage, members map[string]json.RawMessage) (json.RawMessage, error) {
+	out := map[string]json.RawMessage{}
+	if len(said) > 0 && json.Unmarshal(said, &out) != nil {
+		return nil, ledger.Invalid("/entry/resource", "want an object")
+	}
+	for name, v := range members {
+		if old, ok := out[name]; ok && string(old) != "null" && !sameText(old, v) {
+			return nil, ledger.Invalid("/entry/resource", "names another resource than the call")
+		}
+		out[name] = v
+	}
+	return json.Marshal(out)
+}
+
+func sameText(a, b json.RawMessage) bool {
+	x, ok1 := text(a)
+	y, ok2 := text(b)
+	return ok1 && ok2 && x == y
+}
+
+// deriveByLook reads the resource for what the call alone does not say: whether it is there, which of its members a
+// merge patch changes, and where it stands.
+func (r *Remediator) deriveByLook(ctx context.Context, c ledger.EffectCall, x *effect, d *ledger.Draft) error {
+	seen, err := r.Look(ctx, &ledger.Entry{Draft: *d})
+	if err != nil {
+		return ledger.Conflict("derive entry", d.ID.String(), "the resource cannot be read, so the call is not made: %s", detail(err))
+	}
+	if x.Action == actionSet && seen.Now.IsAbsent() {
+		d.Action = ledger.ActionCreate
+	}
+	if x.Merge && len(d.Owned) == 0 {
+		if d.Owned, err = mergedMembers(c.Body, seen.Now.JSON); err != nil {
+			return err
+		}
+	}
+	if x.place == nil {
+		return nil
+	}
+	found, ok := x.place.find(seen.Validator)
+	if !ok {
+		return nil // what is missing then is said by name
+	}
+	var more map[string]json.RawMessage
+	if err := json.Unmarshal(d.Resource, &more); err != nil {
+		return err
+	}
+	for name, s := range found {
+		if _, said := more[name]; !said {
+			more[name] = quote(s)
+		}
+	}
+	d.Resource, err = json.Marshal(more)
+	return err
+}
+
+// mergedMembers lists the members that a merge patch changes, as JSON pointers: down to what is no object in the
+// patch, or not there in the resource.
+func mergedMembers(patch, now json.RawMessage) ([]string, error) {
+	var out []string
+	var walk func(at string, patch, now json.RawMessage)
+	walk = func(at string, patch, now json.RawMessage) {
+		var p, n map[string]json.RawMessage
+		if json.Unmarshal(patch, &p) != nil || p == nil || at != "" && (json.Unmarshal(now, &n) != nil || n == nil) {
+			out = append(out, at)
+			return
+		}
+		_ = json.Unmarshal(now, &n) // of the whole resource: what is no object has no members
+		for _, name := range slices.Sorted(maps.Keys(p)) {
+			walk(at+"/"+escapeToken(name), p[name], n[name])
+		}
+	}
+	if walk("", patch, now); len(out) == 0 || out[0] == "" {
+		return nil, ledger.Invalid("/call/body", "want a merge patch: a JSON object with what it changes")
+	}
+	return out, nil
+}
+
+// located takes the members of the resource out of a Location header, which may be an address or a path.
+func (r *Remediator) located(p *placed, location string) (json.RawMessage, bool) {
+	path, _, ok := r.client.Relative(location)
+	if !ok {
+		return nil, false
+	}
+	found, ok := p.find(path)
+	if !ok {
+		return nil, false
+	}
+	members := map[string]json.RawMessage{}
+	for name, s := range found {
+		members[name] = quote(s)
+	}
+	raw, err := json.Marshal(members)
+	return raw, err == nil
+}
+
+var _ remediators.Deriver = (*Remediator)(nil)
