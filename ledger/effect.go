@@ -144,10 +144,14 @@ func intentOnce(o *Once) *Once {
 	return &out
 }
 
-// effectedBefore turns the replay of an intent into its entry as it is now. Another error, or none, stays.
+// effectedBefore turns the replay of an intent into the first answer of its call or, where the call was never reported
+// on, into its entry as it is now. Another error, or none, stays.
 func (l *Ledger) effectedBefore(ctx context.Context, err error) (*Effected, error) {
 	var replay *ReplayError
 	if !errors.As(err, &replay) {
+		return nil, err
+	}
+	if err := l.Answered(ctx, onceOf(ctx)); err != nil {
 		return nil, err
 	}
 	id, err := uuid.ParseBytes(replay.Reply.Body)

@@ -143,7 +143,7 @@ func (e *effecting) applied(ctx context.Context, out *Effected) func(context.Con
 		out.Detail = "the effect is there, and its resource has no name: " + err.Error()
 	}
 	r.Resource = name
-	if !e.entry.Capture && e.looks && e.entry.Action != ActionDelete {
+	if e.looks && e.entry.Action != ActionDelete {
 		r.After = e.after(ctx, name)
 	}
 	return func(ctx context.Context) (*Entry, error) {
@@ -165,7 +165,9 @@ func (out *Effected) reported(e *Entry) {
 	}
 }
 
-// after reads the after-image of a resource that has got its name with the answer; not known where that fails.
+// after reads the after-image of a resource, under the name that the answer may have given it. It is not known where
+// that fails, or where the third party still shows what was there before although the call asked for something else:
+// then what was asked for stays the after-image.
 func (e *effecting) after(ctx context.Context, name json.RawMessage) Image {
 	_, rem, err := e.ledger.systems.Find(e.entry.System)
 	full := *e.entry
@@ -174,11 +176,14 @@ func (e *effecting) after(ctx context.Context, name json.RawMessage) Image {
 		return Image{}
 	}
 	full.Resource = merged
-	image, err := capture(ctx, rem, &full)
-	if err != nil || image.IsAbsent() {
+	seen, err := rem.Look(ctx, &full)
+	if err != nil || !seen.Known || seen.Now.IsAbsent() {
 		return Image{}
 	}
-	return image
+	if c := Compare(full.Before, full.After, seen.Now, seen.Scope); full.After.Known() && c.Before && !c.After {
+		return Image{}
+	}
+	return seen.revealed()
 }
 
 // named finds the members of the resource that the third party chose.
