@@ -143,7 +143,10 @@ func (e *effecting) applied(ctx context.Context, out *Effected) func(context.Con
 		out.Detail = "the effect is there, and its resource has no name: " + err.Error()
 	}
 	r.Resource = name
-	if e.looks && e.entry.Action != ActionDelete {
+	switch {
+	case e.entry.Action == ActionDelete:
+		r.After = Absent
+	case e.looks:
 		r.After = e.after(ctx, name)
 	}
 	return func(ctx context.Context) (*Entry, error) {
@@ -151,7 +154,7 @@ func (e *effecting) applied(ctx context.Context, out *Effected) func(context.Con
 		if code := CodeOf(err); code == CodeInvalid || code == CodeConflict {
 			e.ledger.log.WarnContext(ctx, "report refused", slog.String("entry_id", e.entry.ID.String()), slog.Any("err", err))
 			out.Detail = "the effect is there, and the name or image that the third party gave it was refused"
-			entry, err = e.ledger.Applied(ctx, e.entry.ID, Report{})
+			return e.ledger.Applied(ctx, e.entry.ID, Report{})
 		}
 		return entry, err
 	}
@@ -177,6 +180,9 @@ func (e *effecting) after(ctx context.Context, name json.RawMessage) Image {
 	}
 	full.Resource = merged
 	seen, err := rem.Look(ctx, &full)
+	for try := 1; try < reportTries && unanswered(err) && sleep(ctx, reportPause<<try); try++ {
+		seen, err = rem.Look(ctx, &full) // some third parties start anew when they are changed
+	}
 	if err != nil || !seen.Known || seen.Now.IsAbsent() {
 		return Image{}
 	}
@@ -184,6 +190,12 @@ func (e *effecting) after(ctx context.Context, name json.RawMessage) Image {
 		return Image{}
 	}
 	return seen.revealed()
+}
+
+// unanswered reports whether a read got no answer, so that it may be made again.
+func unanswered(err error) bool {
+	var call *CallError
+	return asCall(err, &call) && (call.Class == CallAmbiguous || call.Class == CallNotSent)
 }
 
 // named finds the members of the resource that the third party chose.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
@@ -32,11 +33,13 @@ func (r *Remediator) Derive(ctx context.Context, c ledger.EffectCall, d *ledger.
 	if d.Action = x.Action; x.Action == actionSet {
 		d.Action = ledger.ActionUpdate
 	}
+	var now json.RawMessage
 	if x.looks() {
-		if err := r.deriveByLook(ctx, c, x, d); err != nil {
+		if now, err = r.deriveByLook(ctx, c, x, d); err != nil {
 			return ledger.Derived{}, err
 		}
 	}
+	d.After = x.expected(c.Body, now)
 	if given != "" && given != d.Action {
 		return ledger.Derived{}, ledger.Invalid("/entry/action", "this call is another action, says the system's profile: %s", d.Action)
 	}
@@ -102,30 +105,31 @@ func sameText(a, b json.RawMessage) bool {
 }
 
 // deriveByLook reads the resource for what the call alone does not say: whether it is there, which of its members a
-// merge patch changes, and where it stands.
-func (r *Remediator) deriveByLook(ctx context.Context, c ledger.EffectCall, x *effect, d *ledger.Draft) error {
+// merge patch changes, and where it stands. It returns what is there.
+func (r *Remediator) deriveByLook(ctx context.Context, c ledger.EffectCall, x *effect, d *ledger.Draft) (now json.RawMessage, err error) {
 	seen, err := r.Look(ctx, &ledger.Entry{Draft: *d})
 	if err != nil {
-		return ledger.Conflict("derive entry", d.ID.String(), "the resource cannot be read, so the call is not made: %s", detail(err))
+		return nil, ledger.Conflict("derive entry", d.ID.String(), "the resource cannot be read, so the call is not made: %s", detail(err))
 	}
+	now = seen.Now.JSON
 	if x.Action == actionSet && seen.Now.IsAbsent() {
 		d.Action = ledger.ActionCreate
 	}
 	if x.Merge && len(d.Owned) == 0 {
-		if d.Owned, err = mergedMembers(c.Body, seen.Now.JSON); err != nil {
-			return err
+		if d.Owned, err = mergedMembers(c.Body, now); err != nil {
+			return nil, err
 		}
 	}
 	if x.place == nil {
-		return nil
+		return now, nil
 	}
 	found, ok := x.place.find(seen.Validator)
 	if !ok {
-		return nil // what is missing then is said by name
+		return now, nil // what is missing then is said by name
 	}
 	var more map[string]json.RawMessage
 	if err := json.Unmarshal(d.Resource, &more); err != nil {
-		return err
+		return nil, err
 	}
 	for name, s := range found {
 		if _, said := more[name]; !said {
@@ -133,7 +137,29 @@ func (r *Remediator) deriveByLook(ctx context.Context, c ledger.EffectCall, x *e
 		}
 	}
 	d.Resource, err = json.Marshal(more)
-	return err
+	return now, err
+}
+
+// expected is what the resource is once the call has been made, from what the call asks for; not known where that does
+// not tell.
+func (x *effect) expected(body []byte, now json.RawMessage) ledger.Image {
+	doc, why := remediators.Document(remediators.Reply{Body: body})
+	if why != "" || len(body) == 0 || string(doc) == "null" {
+		return ledger.Image{}
+	}
+	list, isList := bytes.CutSuffix(now, []byte("]"))
+	switch {
+	case x.Append && isList && string(list) == "[":
+		return ledger.Image{JSON: slices.Concat(list, doc, []byte("]"))}
+	case x.Append && isList:
+		return ledger.Image{JSON: slices.Concat(list, []byte(","), doc, []byte("]"))}
+	case x.Whole:
+		return ledger.Image{JSON: doc}
+	case x.Merge && len(now) > 0 && string(now) != "null":
+		return ledger.Image{JSON: mergePatch(now, doc)}
+	default:
+		return ledger.Image{}
+	}
 }
 
 // mergedMembers lists the members that a merge patch changes, as JSON pointers: down to what is no object in the
@@ -156,6 +182,32 @@ func mergedMembers(patch, now json.RawMessage) ([]string, error) {
 		return nil, ledger.Invalid("/call/body", "want a merge patch: a JSON object with what it changes")
 	}
 	return out, nil
+}
+
+// mergePatch applies a merge patch (RFC 7396, section 2).
+func mergePatch(now, patch json.RawMessage) json.RawMessage {
+	var p, n map[string]json.RawMessage
+	if json.Unmarshal(patch, &p) != nil || p == nil {
+		return patch
+	}
+	if json.Unmarshal(now, &n) != nil || n == nil {
+		n = map[string]json.RawMessage{}
+	}
+	for name, v := range p {
+		if string(v) == "null" {
+			delete(n, name)
+			continue
+		}
+		n[name] = mergePatch(n[name], v)
+	}
+	out := []byte("{")
+	for i, name := range slices.Sorted(maps.Keys(n)) {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, quote(name)...), ':'), n[name]...)
+	}
+	return append(out, '}')
 }
 
 // located takes the members of the resource out of a Location header, which may be an address or a path.

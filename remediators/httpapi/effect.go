@@ -29,6 +29,10 @@ type effect struct {
 	Validator string            `yaml:"validator"`
 	// Merge: the body is a merge patch (RFC 7396), so that the entry owns the members that stand in it.
 	Merge bool `yaml:"merge"`
+	// Whole: the body is what the resource is afterwards. It lets a look settle a call whose answer was lost.
+	Whole bool `yaml:"whole"`
+	// Append: where a list is, the body becomes its last element.
+	Append bool `yaml:"append"`
 
 	method   string
 	path     *placed
@@ -55,6 +59,9 @@ func parsePlaced(s string, whole bool) (*placed, error) {
 			break
 		}
 		name, several := s[at[4]:at[5]], at[2] != at[3]
+		if _, twice := out.multi[name]; twice {
+			return nil, fmt.Errorf("has a duplicate {%s}", name)
+		}
 		if out.multi[name] = several; several {
 			fmt.Fprintf(&b, "%s(?P<%s>(?:/[^/]+)+)", regexp.QuoteMeta(s[:at[0]]), name)
 		} else {
@@ -132,8 +139,12 @@ func (x *effect) checkMembers(k *profileKind) error {
 		return fmt.Errorf("effect %q: action is create, update, delete or set", x.Call)
 	case chosen && x.Action != ledger.ActionCreate:
 		return fmt.Errorf("effect %q: answer and location name what a create has made", x.Call)
-	case x.Merge && x.Action != ledger.ActionUpdate:
-		return fmt.Errorf("effect %q: merge is an update", x.Call)
+	case x.Merge && (x.Action != ledger.ActionUpdate || x.Whole):
+		return fmt.Errorf("effect %q: merge is an update, and not whole", x.Call)
+	case x.Append && x.Action != actionSet:
+		return fmt.Errorf("effect %q: append goes with set, since a look has to tell", x.Call)
+	case x.Whole && x.Action == ledger.ActionDelete:
+		return fmt.Errorf("effect %q: a delete leaves nothing", x.Call)
 	}
 	for _, name := range x.members() {
 		if !slices.Contains(k.members, name) {
@@ -160,7 +171,7 @@ func (x *effect) members() []string {
 	var out []string
 	for _, p := range []*placed{x.path, x.location, x.place} {
 		if p != nil {
-			out = append(out, slices.DeleteFunc(p.re.SubexpNames(), func(s string) bool { return s == "" })...)
+			out = append(out, slices.DeleteFunc(slices.Clone(p.re.SubexpNames()), func(s string) bool { return s == "" })...)
 		}
 	}
 	for _, m := range []map[string]string{x.Query, x.Body, x.Answer} {
