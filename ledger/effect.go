@@ -231,22 +231,30 @@ func (e *effecting) prepare(ctx context.Context, d *Draft) error {
 	if d.Note == "" {
 		d.Note = e.call.Method + " " + e.call.Path + " through the ledger"
 	}
+	if d.Action == ActionCreate && !d.Before.Known() {
+		d.Before = Absent
+	}
 	rem, err := e.ledger.remediatorOf(d)
 	if err != nil {
 		return err
-	}
-	if d.Action == ActionCreate && !d.Before.Known() {
-		d.Before = Absent
 	}
 	g, err := rem.Check(d)
 	if err != nil {
 		return atEntry(err)
 	}
+	return e.graded(d, g)
+}
+
+// graded takes in what the remediator says of the entry: how its images are taken, and that it can be undone, unless
+// the caller says that it cannot.
+func (e *effecting) graded(d *Draft, g Grading) error {
 	e.looks = g.CanLook
-	if d.Capture = g.CanLook && (!d.Before.Known() || d.Before.IsAbsent() && !e.derived.any()); !d.Capture && !d.Before.Known() {
+	unnamed := d.Before.IsAbsent() && e.derived.any()
+	d.Capture = e.looks && !unnamed && (!d.Before.Known() || d.Before.IsAbsent())
+	switch {
+	case !d.Capture && !d.Before.Known():
 		return Invalid("/entry/read", "is missing: without it the before-image cannot be taken. Give read, or before")
-	}
-	if g.Reversible == ReversibleNone && d.Reversible == "" && d.OnRollback != OnRollbackRetain {
+	case g.Reversible == ReversibleNone && d.Reversible == "" && d.OnRollback != OnRollbackRetain:
 		return Invalid("/entry/undo", "is missing: %s. Complete resource or give undo, or say reversible: none", firstOf(g.Warnings, "nothing takes this back"))
 	}
 	return nil
@@ -387,14 +395,11 @@ func (e *effecting) lookAgain(ctx context.Context, status int) effectVerdict {
 		return effectUnknown
 	}
 	c := Compare(e.entry.Before, Image{}, seen.Now, seen.Scope)
-	switch accepted := status == http.StatusAccepted; {
-	case c.Blind:
-		return effectUnknown
-	case accepted && !c.Before:
-		return effectLanded
-	case !accepted && c.Before:
-		return effectNothing
-	default:
-		return effectUnknown
+	if accepted := status == http.StatusAccepted; c.Blind || accepted == c.Before {
+		return effectUnknown // begun and not to be seen, or refused and there
 	}
+	if c.Before {
+		return effectNothing
+	}
+	return effectLanded
 }

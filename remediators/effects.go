@@ -54,8 +54,10 @@ func (c *Client) admits(e ledger.EffectCall) error {
 	}
 	call := callOf(e)
 	if !slices.ContainsFunc(c.effects, func(p pattern) bool { return p.allows(e.Method, e.Path) }) {
-		return &ledger.Error{Code: ledger.CodeForbidden, Op: "admit call", Field: "/call/path",
-			Msg: "this call is not in the system's list of effects (systems.NAME.effects in the server's configuration)"}
+		return &ledger.Error{
+			Code: ledger.CodeForbidden, Op: "admit call", Field: "/call/path",
+			Msg: "this call is not in the system's list of effects (systems.NAME.effects in the server's configuration)",
+		}
 	}
 	if err := c.Permits(call); err != nil {
 		return ledger.Invalid("/call", "%s", denialOf(err))

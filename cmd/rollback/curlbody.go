@@ -119,10 +119,14 @@ func (p curlPiece) encoded(stdin io.Reader) ([]byte, error) {
 	return append([]byte(name), escaped(content)...), nil
 }
 
-// escaped is what curl makes of text: all but unreserved characters (RFC 3986) as %XX.
+// escaped is what curl makes of text: all but unreserved characters (RFC 3986) as %XX, and a space as a plus sign.
 func escaped(b []byte) []byte {
 	var out []byte
 	for _, c := range b {
+		if c == ' ' {
+			out = append(out, '+')
+			continue
+		}
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
 			out = append(out, c)
 			continue

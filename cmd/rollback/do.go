@@ -52,8 +52,8 @@ type doOptions struct {
 func (o *doOptions) AddFlags(cmd *cobra.Command) {
 	o.entryFlags.AddFlags(cmd)
 	f := cmd.Flags()
-	for _, name := range []string{"after", "capture", "state"} {
-		_ = f.MarkHidden(name) // the server takes the images, and makes the call itself
+	for _, name := range notForDo {
+		_ = f.MarkHidden(name)
 	}
 	f.StringArrayVarP(&o.headers, "header", "H", nil, "header of the call, as `'NAME: VALUE'` (repeatable); the credential is the system's own")
 	f.StringVarP(&o.data, "data", "d", "", "`BODY` of the call, @FILE, or @- for stdin")
@@ -112,16 +112,8 @@ func (a *app) runDo(ctx context.Context, cmd *cobra.Command, o *doOptions, args 
 
 // request reads the call and what is said of its entry.
 func (o *doOptions) request(a *app, cmd *cobra.Command, args []string) (r wire.EffectRequest, window string, err error) {
-	if len(args) != 2 || !strings.HasPrefix(args[1], "/") {
-		return r, "", fmt.Errorf("want METHOD and PATH, as in PATCH /id/shop\nsee `%s --help`", cmd.CommandPath())
-	}
-	for _, name := range []string{"after", "capture", "state"} {
-		if cmd.Flags().Changed(name) {
-			return r, "", fmt.Errorf("--%s is not for `do`: the server makes the call and takes the images", name)
-		}
-	}
-	if o.draft.System == "" {
-		return r, "", errors.New("--system is required: the third party, as the server knows it")
+	if err := o.check(cmd, args); err != nil {
+		return r, "", err
 	}
 	if window, err = a.windowOr(o.window, cmd.Flags().Changed("window")); err != nil {
 		return r, "", err
@@ -139,18 +131,38 @@ func (o *doOptions) request(a *app, cmd *cobra.Command, args []string) (r wire.E
 	if r.Call.Names, err = readNames(o.names); err != nil {
 		return r, "", err
 	}
-	if cmd.Flags().Changed("data") {
-		body, err := readData(a.stdin, o.data, in.read != "")
-		if err != nil {
-			return r, "", err
-		}
-		putBody(&r.Call, body)
-		if _, said := r.Call.Headers["Content-Type"]; !said {
-			r.Call.Headers["Content-Type"] = "application/json"
-		}
+	if !cmd.Flags().Changed("data") {
+		return r, window, nil
+	}
+	body, err := readData(a.stdin, o.data, in.read != "")
+	if err != nil {
+		return r, "", err
+	}
+	putBody(&r.Call, body)
+	if _, said := r.Call.Headers["Content-Type"]; !said {
+		r.Call.Headers["Content-Type"] = "application/json"
 	}
 	return r, window, nil
 }
+
+// check holds the command line to what a call needs and takes.
+func (o *doOptions) check(cmd *cobra.Command, args []string) error {
+	if len(args) != 2 || !strings.HasPrefix(args[1], "/") {
+		return fmt.Errorf("want METHOD and PATH, as in PATCH /id/shop\nsee `%s --help`", cmd.CommandPath())
+	}
+	for _, name := range notForDo {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s is not for `do`: the server makes the call and takes the images", name)
+		}
+	}
+	if o.draft.System == "" {
+		return errors.New("--system is required: the third party, as the server knows it")
+	}
+	return nil
+}
+
+// notForDo are entry flags about what the server does itself.
+var notForDo = []string{"after", "capture", "state"}
 
 func effectEntry(d *wire.EntryDraft) wire.EffectEntry {
 	return wire.EffectEntry{

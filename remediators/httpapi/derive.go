@@ -61,27 +61,46 @@ func (r *Remediator) match(c ledger.EffectCall, d *ledger.Draft) (*match, error)
 		if d.Kind != "" && d.Kind != kind {
 			continue
 		}
-		for _, x := range r.profile.kinds[kind].Effects {
-			members, fits, why := x.resource(c)
-			switch {
-			case !fits:
-			case why != "":
-				lacks = why
-			case best == nil || x.path.literal > best.effect.path.literal:
-				best, tie = &match{kind, x, members}, false
-			case x.path.literal == best.effect.path.literal && kind != best.kind:
-				tie = true
-			}
+		m, why := r.profile.kinds[kind].match(kind, c)
+		if why != "" {
+			lacks = why
+		}
+		switch {
+		case m == nil:
+		case best == nil || m.closer(best):
+			best, tie = m, false
+		case !best.closer(m):
+			tie = true
 		}
 	}
+	said := d.Kind != "" && d.Action != "" && len(d.Resource) > 0
 	switch {
 	case tie:
 		return nil, ledger.Invalid("/entry/kind", "more than one kind of the system's profile fits this call: say which")
-	case best == nil && lacks != "" && (d.Kind == "" || d.Action == "" || len(d.Resource) == 0):
+	case best == nil && lacks != "" && !said:
 		return nil, ledger.Invalid("/call", "the call cannot be undone as it stands: %s", lacks)
 	}
 	return best, nil
 }
+
+// match finds the kind's effect that fits a call closest, the first of those that fit as close; nil: none does. why
+// says what a call that would fit lacks.
+func (k *profileKind) match(kind string, c ledger.EffectCall) (best *match, why string) {
+	for _, x := range k.Effects {
+		members, fits, lacks := x.resource(c)
+		if lacks != "" {
+			why = lacks
+			continue
+		}
+		if m := (&match{kind, x, members}); fits && (best == nil || m.closer(best)) {
+			best = m
+		}
+	}
+	return best, why
+}
+
+// closer reports whether more of the call's path stands in m's pattern than in o's.
+func (m *match) closer(o *match) bool { return m.effect.path.literal > o.effect.path.literal }
 
 // joinResource adds what a call says of a resource to what the caller says, which must not differ.
 func joinResource(said json.RawMessage, members map[string]json.RawMessage) (json.RawMessage, error) {
@@ -147,12 +166,9 @@ func (x *effect) expected(body []byte, now json.RawMessage) ledger.Image {
 	if why != "" || len(body) == 0 || string(doc) == "null" {
 		return ledger.Image{}
 	}
-	list, isList := bytes.CutSuffix(now, []byte("]"))
 	switch {
-	case x.Append && isList && string(list) == "[":
-		return ledger.Image{JSON: slices.Concat(list, doc, []byte("]"))}
-	case x.Append && isList:
-		return ledger.Image{JSON: slices.Concat(list, []byte(","), doc, []byte("]"))}
+	case x.Append && len(now) > 0 && now[0] == '[':
+		return ledger.Image{JSON: appended(now, doc)}
 	case x.Whole:
 		return ledger.Image{JSON: doc}
 	case x.Merge && len(now) > 0 && string(now) != "null":
@@ -160,6 +176,15 @@ func (x *effect) expected(body []byte, now json.RawMessage) ledger.Image {
 	default:
 		return ledger.Image{}
 	}
+}
+
+// appended returns a list with one more element.
+func appended(list, element json.RawMessage) json.RawMessage {
+	head := bytes.TrimSuffix(list, []byte("]"))
+	if len(head) > 1 {
+		head = slices.Concat(head, []byte(","))
+	}
+	return slices.Concat(head, element, []byte("]"))
 }
 
 // mergedMembers lists the members that a merge patch changes, as JSON pointers: down to what is no object in the

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -131,31 +132,19 @@ func (x *effect) check(k *profileKind) error {
 	return x.checkMembers(k)
 }
 
+// checkMembers holds the action to what goes with it, and the members to those of the kind.
 func (x *effect) checkMembers(k *profileKind) error {
-	actions := []ledger.Action{ledger.ActionCreate, ledger.ActionUpdate, ledger.ActionDelete, actionSet}
-	chosen := len(x.Answer) > 0 || x.location != nil
-	switch {
-	case !slices.Contains(actions, x.Action):
-		return fmt.Errorf("effect %q: action is create, update, delete or set", x.Call)
-	case chosen && x.Action != ledger.ActionCreate:
-		return fmt.Errorf("effect %q: answer and location name what a create has made", x.Call)
-	case x.Merge && (x.Action != ledger.ActionUpdate || x.Whole):
-		return fmt.Errorf("effect %q: merge is an update, and not whole", x.Call)
-	case x.Append && x.Action != actionSet:
-		return fmt.Errorf("effect %q: append goes with set, since a look has to tell", x.Call)
-	case x.Whole && x.Action == ledger.ActionDelete:
-		return fmt.Errorf("effect %q: a delete leaves nothing", x.Call)
+	if why := x.checkAction(); why != "" {
+		return fmt.Errorf("effect %q: %s", x.Call, why)
 	}
 	for _, name := range x.members() {
 		if !slices.Contains(k.members, name) {
 			return fmt.Errorf("effect %q: %s is no member of the resource", x.Call, name)
 		}
 	}
-	for _, pointers := range []map[string]string{x.Body, x.Answer} {
-		for _, p := range pointers {
-			if _, ok := parsePointer(p); !ok {
-				return fmt.Errorf("effect %q: %q is no JSON pointer", x.Call, p)
-			}
+	for _, p := range slices.Concat(slices.Collect(maps.Values(x.Body)), slices.Collect(maps.Values(x.Answer))) {
+		if _, ok := parsePointer(p); !ok {
+			return fmt.Errorf("effect %q: %q is no JSON pointer", x.Call, p)
 		}
 	}
 	for _, key := range k.Resource.Key {
@@ -164,6 +153,24 @@ func (x *effect) checkMembers(k *profileKind) error {
 		}
 	}
 	return nil
+}
+
+// checkAction says what does not go with the action; "": nothing.
+func (x *effect) checkAction() string {
+	actions := []ledger.Action{ledger.ActionCreate, ledger.ActionUpdate, ledger.ActionDelete, actionSet}
+	switch {
+	case !slices.Contains(actions, x.Action):
+		return "action is create, update, delete or set"
+	case (len(x.Answer) > 0 || x.location != nil) && x.Action != ledger.ActionCreate:
+		return "answer and location name what a create has made"
+	case x.Merge && (x.Action != ledger.ActionUpdate || x.Whole):
+		return "merge is an update, and not whole"
+	case x.Append && x.Action != actionSet:
+		return "append goes with set, since a look has to tell"
+	case x.Whole && x.Action == ledger.ActionDelete:
+		return "a delete leaves nothing"
+	}
+	return ""
 }
 
 // members lists the members of the resource that the effect says something about.

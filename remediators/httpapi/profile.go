@@ -147,10 +147,15 @@ func (k *profileKind) check() error {
 			}
 		}
 	}
+	return errors.Join(err, k.checkEffects())
+}
+
+func (k *profileKind) checkEffects() error {
+	var bad []error
 	for _, x := range k.Effects {
-		err = errors.Join(err, x.check(k))
+		bad = append(bad, x.check(k))
 	}
-	return err
+	return errors.Join(bad...)
 }
 
 var grades = []ledger.Reversibility{

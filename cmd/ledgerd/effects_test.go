@@ -1,0 +1,421 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sideledger/api/client"
+	"sideledger/api/wire"
+	"sideledger/remediators/remediatortest"
+)
+
+// An edge answers as the admin API of a Caddy does, and writes down what changes it. A call says in its query how it
+// wants to be answered.
+type edge struct {
+	mu    sync.Mutex
+	calls []string
+	hold  chan struct{} // calls with ?hold wait for it
+	begun chan struct{} // and say here that they are there
+}
+
+func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	q := r.URL.Query()
+	if r.Method == http.MethodGet && !q.Has("echo") {
+		if strings.Contains(r.URL.Path, "absent") {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_, _ = io.WriteString(w, `{"v":1}`)
+		return
+	}
+	e.mu.Lock()
+	e.calls = append(e.calls, fmt.Sprintf("%s %s ct=%s accept=%s match=%s body=%q", r.Method, r.URL.RequestURI(),
+		r.Header.Get("Content-Type"), r.Header.Get("Accept"), r.Header.Get("If-Match"), body))
+	e.mu.Unlock()
+	if q.Has("hold") {
+		e.begun <- struct{}{}
+		<-e.hold
+	}
+	w.Header().Set("Content-Type", "text/x-answer")
+	status, _ := strconv.Atoi(q.Get("status"))
+	if status/100 == 3 {
+		w.Header().Set("Location", "/elsewhere")
+	}
+	w.WriteHeader(max(status, 200))
+	fmt.Fprintf(w, "answer to %s with %d bytes\n", r.Method, len(body))
+}
+
+func (e *edge) take() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := e.calls
+	e.calls = nil
+	return out
+}
+
+// An effectStand is a real server with one system, edge, an open window, and the real command with a recorder's token.
+type effectStand struct {
+	*testing.T
+	server *server
+	window string
+	tool   string // rollback as it is shipped
+	dir    string
+	env    []string
+}
+
+func newEffectStand(t *testing.T, edgeURL string) *effectStand {
+	t.Helper()
+	more := fmt.Sprintf("  edge: {remediator: http, profile: caddy, url: %q, allow_private: true, effects: [\"* /config/*\", \"* /id/*\"]}\n", edgeURL)
+	s := &effectStand{T: t, server: newServerIn(t, buildServer(t), "http://127.0.0.1:1", t.TempDir(), more), dir: t.TempDir()}
+	s.tool = filepath.Join(s.dir, "rollback")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", s.tool, "../rollback").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s.server.start()
+	w, err := s.server.client.OpenWindow(t.Context(), wire.WindowDraft{Name: "w"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.window = w.ID
+	config, err := os.ReadFile(s.server.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := strings.Fields(string(config))[1]
+	s.env = []string{
+		"HOME=" + s.dir, "PATH=" + os.Getenv("PATH"), "ROLLBACK_URL=http://" + address, "ROLLBACK_WINDOW=" + w.ID,
+		"ROLLBACK_TOKEN=" + s.server.run("token", "create", "--role", "recorder", "--window", w.ID),
+	}
+	return s
+}
+
+// A ran is what became of a command.
+type ran struct {
+	Stdout string
+	Status int
+	stderr string
+}
+
+// exec runs a command with the stand's environment.
+func (s *effectStand) exec(stdin, name string, args ...string) ran {
+	s.Helper()
+	var out, talk bytes.Buffer
+	cmd := exec.CommandContext(s.Context(), name, args...)
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.dir, s.env, strings.NewReader(stdin), &out, &talk
+	err := cmd.Run()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		s.Fatal(err)
+	}
+	return ran{out.String(), cmd.ProcessState.ExitCode(), talk.String()}
+}
+
+func (s *effectStand) entries() []wire.Entry {
+	s.Helper()
+	var out []wire.Entry
+	for e, err := range s.server.client.AllEntries(s.Context(), s.window, client.EntryQuery{}) {
+		if err != nil {
+			s.Fatal(err)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// The real curl and `rollback curl` send the same, print the same and end with the same status.
+func TestCurlIsCurl(t *testing.T) {
+	e := &edge{}
+	web := httptest.NewServer(e)
+	t.Cleanup(web.Close)
+	s := newEffectStand(t, web.URL)
+	if err := os.WriteFile(filepath.Join(s.dir, "body"), []byte("{\"a\":\n 1}\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "bytes"), []byte{0xff, 0, '\n', 0xfe}, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "heads"), []byte("If-Match: \"7\"\nContent-Type: text/x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at := web.URL + "/config/a"
+	for _, args := range [][]string{
+		{"-s", "-X", "PATCH", "-d", `{"v":2}`, at},
+		{"-sXPATCH", "-d@body", at},
+		{"-s", "-X", "PATCH", "--data-binary", "@body", at},
+		{"-s", "-X", "PATCH", "--data-binary", "@bytes", at},
+		{"-s", "-X", "PATCH", "--data-raw", "@body", at},
+		{"-s", "-X", "PATCH", "-d", "@-", at},
+		{"-s", "-d", "a=1", "-d", "b=2", "--data-urlencode", "c= &ü", "--data-urlencode", "=x y", "--data-urlencode", "d@body", at},
+		{"-s", "--json", `{"v":`, "--json", "3}", "-X", "PATCH", at},
+		{"-s", "--json", `{}`, "-H", "Accept: text/plain", "-H", "content-type: application/x", at},
+		{"-s", "-d", "x", "-H", "Content-Type:", "-H", "Accept:application/json", "-H", "Expect:", at},
+		{"-s", "-d", "x", "-H", "@heads", at},
+		{"-s", "-X", "DELETE", at},
+		{"-sX", "DELETE", "-G", "-d", "q=1", "--data-urlencode", "r=a b", at + "?z=0"},
+		{"-s", "-d", "", at},
+		{"-s", "-T", "body", web.URL + "/config/absent"},
+		{"-s", "-T", "body", web.URL + "/config/absent/"},
+		{"-s", "-T", "body", "-X", "PATCH", at},
+		{"-s", "-X", "PATCH", "-d", "1", "--path-as-is", web.URL + "/config/x/y"},
+		{"-s", "-X", "PATCH", "-d", "1", web.URL + "/id/../config/./a/b/../c"},
+		{"-s", "-X", "PATCH", "-d", "1", strings.TrimPrefix(at, "http://")},
+		{"-s", "-X", "PATCH", "-d", "1", strings.Replace(at, "127.0.0.1", "localhost", 1)},
+		{"-s", "-X", "PATCH", "-d", "1", "--url", at + "?a=%20b#part"},
+		{"-s", "-g", "-X", "PATCH", "-d", "1", at + "?l[]=1"},
+		{"-s", "-X", "PATCH", "-d", "1", at + "?status=404"},
+		{"-sf", "-X", "PATCH", "-d", "1", at + "?status=404"},
+		{"-s", "--fail-with-body", "-X", "PATCH", "-d", "1", at + "?status=422"},
+		{"-sfS", "-w", "%{http_code}", "-X", "PATCH", "-d", "1", at + "?status=500"},
+		{"-s", "-X", "PATCH", "-d", "1", at + "?status=302"},
+		{"-s", "-w", `\n%{http_code} %{content_type} %{size_download} %{size_upload} %{method} %{num_redirects} %{url_effective} 100%%\t|%{exitcode}`, "-X", "PATCH", "-d", "1", at},
+		{"-s", "-o", "out", "-w", "%{filename_effective} %{response_code}", "-X", "PATCH", "-d", "1", at},
+		{"-s", "-o", "/dev/null", "-X", "PATCH", "-d", "1", at},
+		{"-sO", "-X", "PATCH", "-d", "1", at},
+		{"-s", "--output-dir", "sub", "--create-dirs", "-o", "out", "-X", "PATCH", "-d", "1", at},
+		{"-s", "--compressed", "-k", "--max-time", "20", "--retry", "3", "--connect-timeout", "2", "-X", "PATCH", "-d", "1", at},
+		{"-s", "--requ", "PATCH", "--no-fail", "-d", "1", at},
+		{"-s", at},
+		{"-sI", "-X", "GET", at + "?echo"},
+		{"-sG", "-d", "echo=1", at},
+	} {
+		files := []string{"out", "a", "sub/out"}
+		outcome := func(tool string, args []string) (ran, []string, []string) {
+			for _, f := range files {
+				_ = os.Remove(filepath.Join(s.dir, f))
+			}
+			got := s.exec("from stdin", tool, args...)
+			var written []string
+			for _, f := range files {
+				raw, err := os.ReadFile(filepath.Join(s.dir, f))
+				written = append(written, fmt.Sprintf("%s %v %s", f, err == nil, raw))
+			}
+			return got, e.take(), written
+		}
+		want, sent, files1 := outcome("curl", args)
+		got, carried, files2 := outcome(s.tool, append([]string{"curl"}, args...))
+		what := strings.Join(args, " ")
+		if want.Stdout != got.Stdout || want.Status != got.Status {
+			t.Errorf("%s\ncurl          %d %q\nrollback curl %d %q\n%s", what, want.Status, want.Stdout, got.Status, got.Stdout, got.stderr)
+		}
+		if d := cmp.Diff(sent, carried); d != "" {
+			t.Errorf("%s sends (-curl +rollback curl)\n%s", what, d)
+		}
+		if d := cmp.Diff(files1, files2); d != "" {
+			t.Errorf("%s writes (-curl +rollback curl)\n%s", what, d)
+		}
+	}
+	if n := len(s.entries()); n < 30 {
+		t.Errorf("only %d of these calls were recorded", n)
+	}
+}
+
+// What cannot be carried is refused, and nothing is sent; what is not the ledger's is curl's own.
+func TestCurlRefusesWhatItCannotCarry(t *testing.T) {
+	e, other := &edge{}, &edge{}
+	web, elsewhere := httptest.NewServer(e), httptest.NewServer(other)
+	t.Cleanup(web.Close)
+	t.Cleanup(elsewhere.Close)
+	s := newEffectStand(t, web.URL)
+	at := web.URL + "/config/a"
+	config := filepath.Join(s.dir, "config")
+	if err := os.WriteFile(config, []byte("url = "+at+"\nrequest = DELETE\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"-F", "a=1", at},
+		{"-T", "-", at},
+		{"-d", "1", at, elsewhere.URL + "/x"},
+		{"-d", "1", elsewhere.URL + "/x", at},
+		{"-d", "1", at + "/{b,c}"},
+		{"-d", "1", at + "/[1-3]"},
+		{"-d", "1", "http://{x," + strings.TrimPrefix(web.URL, "http://") + "}/config/a"},
+		{"-K", config},
+		{"-d", "1", at, "--next", "-d", "2", at},
+		{"-G", "-d", "1", elsewhere.URL, "--next", "-d", "2", at},
+		{"-b", "c=1", "-d", "1", at},
+		{"-x", elsewhere.URL, "-d", "1", at},
+		{"--resolve", "a:1:b", "-d", "1", at},
+		{"-w", "%{time_connect}", "-d", "1", at},
+		{"-w", "%{json}", "-d", "1", at},
+		{"-I", "-X", "DELETE", at},
+		{"--unheard-of", "-d", "1", at},
+		{"-d", "1", "-H", "X-Other: 1", at},
+		{"-d", "1", "-H", "Host: x", at},
+		{"-d", "1", web.URL + "/other"},
+		{"-X", "SEARCH", at},
+		{"-d", "1", "-T", config, at},
+	} {
+		got := s.exec("stdin", s.tool, append([]string{"curl"}, args...)...)
+		if got.Status != 2 || got.Stdout != "" || !strings.Contains(got.stderr, "nothing was sent") {
+			t.Errorf("%v: %+v %s", args, got, got.stderr)
+		}
+		if calls := append(e.take(), other.take()...); len(calls) > 0 {
+			t.Errorf("%v: %v was sent", args, calls)
+		}
+	}
+	for _, args := range [][]string{
+		{"-s", "-F", "a=1", elsewhere.URL + "/x"},
+		{"-s", "-K", "-"},
+		{"-s", "-d", "1", elsewhere.URL + "/x", "-w", "%{json}"},
+	} {
+		if got := s.exec("", s.tool, append([]string{"curl"}, args...)...); args[1] != "-K" && got.Status != 0 || args[1] == "-K" && got.Status != 2 {
+			t.Errorf("%v: %+v %s", args, got, got.stderr)
+		}
+	}
+	if len(other.take()) != 2 || len(s.entries()) != 0 {
+		t.Errorf("calls to somebody else were not left alone: %v", s.entries())
+	}
+	if got := s.exec("", s.tool, "curl", "-s", "-u", "me:secret", "-H", "Authorization: Bearer x", "-X", "PATCH", "-d", "1", at); got.Status != 0 {
+		t.Errorf("with a credential of its own: %+v", got)
+	}
+	e.take()
+	if got := s.exec("", s.tool, "curl", "-X", "PATCH", "-d", "@missing", at); got.Status != 26 || len(e.take()) != 0 {
+		t.Errorf("a file that is not there: %+v", got) // curl 7 sends an empty body, curl 8 ends with 26 too
+	}
+	s.server.kill()
+	if got := s.exec("", s.tool, "curl", "-s", "-d", "1", elsewhere.URL); got.Status != 7 || !strings.Contains(got.stderr, "the ledger cannot be reached") {
+		t.Errorf("without a ledger: %+v %s", got, got.stderr)
+	}
+	if got := s.exec("", s.tool, "curl", "-s", elsewhere.URL+"/x"); got.Status != 0 || len(other.take()) != 0 {
+		t.Errorf("a read without a ledger: %+v", got)
+	}
+}
+
+// The function of the shim, in each shell that is here.
+func TestShim(t *testing.T) {
+	e := &edge{}
+	web := httptest.NewServer(e)
+	t.Cleanup(web.Close)
+	s := newEffectStand(t, web.URL)
+	script := filepath.Join(s.dir, "up grade.sh")
+	text := fmt.Sprintf(`set -eu
+eval "$('%s' shim)"
+curl -sS %s/config/a
+curl -fsS -X PATCH --json '{"v":2}' "%s/config/a b"x || echo refused $?
+curl -fsS -X PATCH --json '{"v":2}' "%s/config/a%%20b"
+curl -fsS -X PATCH -d 1 '%s/config/a?status=500' || echo status $?
+`, s.tool, web.URL, web.URL, web.URL, web.URL)
+	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, shell := range []string{"bash", "dash", "sh"} {
+		got := s.exec("", shell, script)
+		want := "{\"v\":1}refused 2\nanswer to PATCH with 7 bytes\nstatus 22\n"
+		if got.Status != 0 || got.Stdout != want {
+			t.Errorf("%s: %+v %s", shell, got, got.stderr)
+		}
+	}
+	list := s.entries()
+	if len(list) != 6 || list[0].Source != script || list[0].State != "applied" || list[1].State != "intended" {
+		t.Errorf("%d entries: %+v", len(list), list)
+	}
+}
+
+// The server is killed while a call is on its way: asked again it makes no second one, and the entry is in doubt until a
+// rollback looks.
+func TestKilledDuringACall(t *testing.T) {
+	e := &edge{hold: make(chan struct{}), begun: make(chan struct{}, 1)}
+	web := httptest.NewServer(e)
+	t.Cleanup(web.Close)
+	t.Cleanup(func() { close(e.hold) })
+	s := newEffectStand(t, web.URL)
+	request := wire.EffectRequest{
+		Call:  wire.EffectCall{Method: "PATCH", Path: "/config/a?hold=1"},
+		Entry: wire.EffectEntry{System: "edge", PerformWithin: "1s"},
+	}
+	ctx := client.WithKey(t.Context(), "one key")
+	lost := make(chan error, 1)
+	go func() {
+		_, err := s.server.client.Effect(ctx, s.window, request, time.Minute)
+		lost <- err
+	}()
+	<-e.begun
+	s.server.kill()
+	if err := <-lost; err == nil {
+		t.Error("a killed server answered")
+	}
+	s.server.start()
+	out, err := s.server.client.Effect(ctx, s.window, request, time.Minute)
+	if err != nil || out.Outcome != "replayed" || out.Entry.State != "intended" || out.Answer != nil {
+		t.Fatalf("asked again: %+v, %v", out, err)
+	}
+	if calls := e.take(); len(calls) != 1 {
+		t.Errorf("the call was made %d times: %v", len(calls), calls)
+	}
+	run, err := s.server.client.StartRollback(t.Context(), s.window, wire.RollbackRequest{}, 30*time.Second)
+	if err != nil || !run.Complete || run.Counts.Void != 1 { // the third party shows what was there before
+		t.Errorf("the rollback: %+v, %v", run, err)
+	}
+	if calls := e.take(); len(calls) != 0 {
+		t.Errorf("the rollback sent %v", calls)
+	}
+}
+
+// A real Caddy is changed by the real command through the real server, and the rollback brings everything back.
+func TestDoOnARealCaddy(t *testing.T) {
+	admin := remediatortest.StartCaddy(t)
+	s := newEffectStand(t, admin)
+	shows := func() string {
+		for range 50 { // Caddy's admin API starts anew after a change
+			if got := s.exec("", "curl", "-s", admin+"/config/"); got.Status == 0 {
+				return got.Stdout
+			}
+		}
+		t.Fatal("Caddy does not answer")
+		return ""
+	}
+	start := shows()
+	const routes = "/config/apps/http/servers/srv0/routes"
+	do := func(stdin string, args ...string) ran {
+		t.Helper()
+		got := s.exec(stdin, s.tool, append([]string{"do", "--system", "edge", "--tag", "t"}, args...)...)
+		shows()
+		if got.Status != 0 {
+			t.Errorf("do %v: %+v %s", args, got, got.stderr)
+		}
+		return got
+	}
+	do(`{"@id":"shop","match":[{"path":["/shop"]}]}`, "POST", routes, "-d", "@-")
+	do("", "PATCH", "/id/shop", "-d", `{"@id":"shop","match":[{"path":["/shop2"]}]}`)
+	do("", "PUT", "/config/apps/http/servers/srv0/read_timeout", "-d", "10000000000")
+	do("", "DELETE", "/id/base")
+	if got := do("", "GET", "/id/shop"); !strings.Contains(got.Stdout, "/shop2") {
+		t.Errorf("a read printed %q", got.Stdout)
+	}
+	if got := s.exec("", s.tool, "do", "--system", "edge", "PATCH", "/id/shop", "-d", `{"handle":[{"handler":"no such handler"}]}`); got.Status != 22 {
+		t.Errorf("what Caddy refuses: %+v %s", got, got.stderr)
+	}
+	if got := s.exec("", s.tool, "do", "--system", "edge", "POST", "/load", "-d", `{}`); got.Status != 4 {
+		t.Errorf("what the configuration does not list: %+v %s", got, got.stderr)
+	}
+	list := s.entries()
+	if len(list) != 5 || list[0].Tag != "t" || list[3].Reversible != "exact" {
+		t.Fatalf("%d entries: %+v", len(list), list)
+	}
+	operator := s.server.run("token", "create", "--role", "operator")
+	s.env = append(s.env, "ROLLBACK_TOKEN="+operator)
+	if got := s.exec("", s.tool, "--window", s.window); got.Status != 0 {
+		t.Errorf("the rollback: %+v %s", got, got.stderr)
+	}
+	if now := shows(); now != start {
+		t.Errorf("the configuration is\n%s, want\n%s", now, start)
+	}
+	if got := s.exec("", s.tool, "do", "--system", "edge", "DELETE", "/id/base"); got.Status != 1 || shows() != start {
+		t.Errorf("after the rollback: %+v %s", got, got.stderr)
+	}
+}
