@@ -3,96 +3,41 @@ package alertmanager
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"sideledger/ledger"
-	"sideledger/ledger/runner"
-	"sideledger/ledger/sqlstore"
 	"sideledger/remediators"
 	"sideledger/remediators/remediatortest"
+	"sideledger/remediators/windowtest"
 )
 
 // bench is a real Alertmanager behind a proxy that can lose answers, with a window of a real ledger, and
 // somebody who changes silences by hand.
 type bench struct {
-	*remediatortest.Window
+	*windowtest.Window
+	remediatortest.Hand
 	t     *testing.T
-	url   string // Alertmanager itself
 	proxy *remediatortest.Proxy
 }
+
+// setup is an Alertmanager as the system of these tests; its address is still to be said.
+var setup = windowtest.Setup{System: "alerts", Factory: Factory, Config: remediators.SystemConfig{Remediator: "alertmanager"}}
 
 func start(t *testing.T) *bench {
 	t.Helper()
 	url := remediatortest.StartAlertmanager(t)
 	proxy := remediatortest.StartProxy(t, url)
-	return &bench{Window: openWindow(t, proxy.URL), t: t, url: url, proxy: proxy}
-}
-
-func newRegistry(t *testing.T, c remediators.SystemConfig) *remediators.Registry {
-	t.Helper()
-	c.Remediator, c.AllowPrivate = "alertmanager", true
-	reg, _, err := remediators.NewRegistry(remediators.Options{
-		Systems: map[string]remediators.SystemConfig{"alerts": c}, Factories: map[string]remediators.Factory{"alertmanager": Factory},
-		Clock: time.Now, Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return remediatortest.Secret },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(reg.Close)
-	return reg
-}
-
-func openWindow(t *testing.T, url string) *remediatortest.Window {
-	t.Helper()
-	quiet := slog.New(slog.DiscardHandler)
-	reg := newRegistry(t, remediators.SystemConfig{URL: url, Retry: remediators.RetryConfig{Base: time.Millisecond, Cap: 10 * time.Millisecond, Attempts: 3}})
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: time.Now, Log: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	if err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	waker := runner.NewWaker()
-	l := ledger.New(ledger.Config{Store: store, Systems: reg, Clock: time.Now, Log: quiet, Waker: waker})
-	run := runner.New(runner.Config{
-		Ledger: l, Waker: waker, Clock: time.Now, Log: quiet, Sole: true, JitterFunc: func(d time.Duration) time.Duration { return d },
-	})
-	return remediatortest.OpenWindow(t, l, run.RunOne)
-}
-
-// call is what a script or somebody else does at Alertmanager itself.
-func (b *bench) call(method, path, body string) (status int, answer string) {
-	b.t.Helper()
-	req, err := http.NewRequestWithContext(b.t.Context(), method, b.url+"/api/v2"+path, strings.NewReader(body))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return resp.StatusCode, strings.TrimSpace(string(raw))
+	return &bench{Window: setup.At(proxy.URL).Open(t), Hand: remediatortest.Hand{T: t, URL: url + "/api/v2"}, t: t, proxy: proxy}
 }
 
 // post posts a silence and returns its id.
 func (b *bench) post(doc string) (id string) {
 	b.t.Helper()
-	status, answer := b.call("POST", "/silences", doc)
+	status, answer := b.Call("POST", "/silences", doc)
 	var out struct{ SilenceID string }
 	if err := json.Unmarshal([]byte(answer), &out); err != nil || status != http.StatusOK {
 		b.t.Fatalf("POST answered %d %s", status, answer)
@@ -102,7 +47,7 @@ func (b *bench) post(doc string) (id string) {
 
 func (b *bench) get(id string) string {
 	b.t.Helper()
-	status, answer := b.call("GET", "/silence/"+id, "")
+	status, answer := b.Call("GET", "/silence/"+id, "")
 	if status != http.StatusOK {
 		b.t.Fatalf("GET answered %d", status)
 	}
@@ -111,7 +56,7 @@ func (b *bench) get(id string) string {
 
 func (b *bench) expire(id string) {
 	b.t.Helper()
-	if status, answer := b.call("DELETE", "/silence/"+id, ""); status != http.StatusOK {
+	if status, answer := b.Call("DELETE", "/silence/"+id, ""); status != http.StatusOK {
 		b.t.Fatalf("DELETE answered %d %s", status, answer)
 	}
 }
@@ -119,7 +64,7 @@ func (b *bench) expire(id string) {
 // active returns the silences that are not expired.
 func (b *bench) active() (list []silence) {
 	b.t.Helper()
-	_, answer := b.call("GET", "/silences", "")
+	_, answer := b.Call("GET", "/silences", "")
 	if err := json.Unmarshal([]byte(answer), &list); err != nil {
 		b.t.Fatal(err)
 	}
@@ -177,16 +122,12 @@ func draft(action ledger.Action, id, before, after string) ledger.Draft {
 	return d
 }
 
-func warned(e *ledger.Entry, words string) bool {
-	return slices.ContainsFunc(e.Warnings, func(w string) bool { return strings.Contains(w, words) })
-}
-
 func TestCreated(t *testing.T) {
 	b := start(t)
 	intent := draft(ledger.ActionCreate, "", "", "")
 	intent.State, intent.Capture = ledger.EntryIntended, true
 	e := b.Record(intent)
-	if !warned(e, "alerts that are still firing notify") {
+	if !windowtest.Warned(e, "alerts that are still firing notify") {
 		t.Errorf("warnings %q", e.Warnings)
 	}
 	id := b.post(doc("", "upgrade", "billing", time.Hour))
@@ -242,7 +183,7 @@ func TestForgotten(t *testing.T) {
 	b.Want(hidden, "undone already_undone")
 	b.Want(e, "undone already_undone")
 
-	status, answer := b.call("DELETE", "/silence/"+id, "")
+	status, answer := b.Call("DELETE", "/silence/"+id, "")
 	ans, err := expired(remediators.Reply{Status: status, Body: []byte(answer)})
 	if err != nil || ans.Class != ledger.AnswerGone {
 		t.Errorf("DELETE of an unknown id answered %d %s, which reads as %+v, %v", status, answer, ans, err)
@@ -259,9 +200,7 @@ func TestOwnStart(t *testing.T) {
 	posted := doc("", "as it was", "billing", time.Hour)
 	id := b.post(posted)
 	b.post(edit(t, b.get(id), "longer", 5*time.Hour))
-	e := b.Record(draft(ledger.ActionUpdate, id, posted, b.get(id)))
-	b.Rollback()
-	b.Want(e, "undone undone")
+	b.TakeBack(draft(ledger.ActionUpdate, id, posted, b.get(id)), ledger.OutcomeUndone, func() int { return len(b.proxy.Changes()) })
 	if s := b.wantActive("as it was", "billing"); s.ID != id {
 		t.Error("the undo cost the silence its id")
 	}
@@ -314,7 +253,7 @@ func TestChain(t *testing.T) {
 			gone := draft(ledger.ActionDelete, second, b.get(second), "null")
 			b.expire(second)
 			deleted := b.Record(gone)
-			if !warned(deleted, "under another id") || deleted.Reversible != ledger.ReversibleCompensating {
+			if !windowtest.Warned(deleted, "under another id") || deleted.Reversible != ledger.ReversibleCompensating {
 				t.Errorf("graded %s, warned %q", deleted.Reversible, deleted.Warnings)
 			}
 			b.WantPlan("undo undo undo")
@@ -384,7 +323,7 @@ func TestOverIsIrreversible(t *testing.T) {
 	id := b.post(doc("", "short", "billing", 1500*time.Millisecond))
 	before := b.get(id)
 	e := b.Record(draft(ledger.ActionDelete, id, before, "null"))
-	if !warned(e, "can be taken back until") || e.Reversible != ledger.ReversibleCompensating {
+	if !windowtest.Warned(e, "can be taken back until") || e.Reversible != ledger.ReversibleCompensating {
 		t.Errorf("graded %s, warned %q", e.Reversible, e.Warnings)
 	}
 	b.expire(id)
@@ -395,7 +334,7 @@ func TestOverIsIrreversible(t *testing.T) {
 	over := time.NewTimer(time.Until(s.EndsAt) + 10*time.Millisecond)
 	<-over.C // the one thing that is about time itself
 	late := b.Record(draft(ledger.ActionDelete, id, before, "null"))
-	if late.Reversible != ledger.ReversibleNone || !warned(late, "is over") {
+	if late.Reversible != ledger.ReversibleNone || !windowtest.Warned(late, "is over") {
 		t.Errorf("graded %s, warned %q", late.Reversible, late.Warnings)
 	}
 	b.Rollback(e.ID.String(), late.ID.String())

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"sideledger/ledger"
-	"sideledger/remediators"
 	"sideledger/remediators/remediatortest"
 )
 
@@ -85,11 +84,9 @@ func TestSuite(t *testing.T) {
 				`"matchers":[{"isEqual":true,"isRegex":false,"name":"a","value":"` + path + `"}],"startsAt":"2020-01-01T00:00:00.000Z"}`
 		},
 		BindFunc: func(t *testing.T, th *remediatortest.Third) ledger.Remediator {
-			_, rem, err := newRegistry(t, remediators.SystemConfig{URL: th.URL, Credential: "env:TOKEN"}).Find("alerts")
-			if err != nil {
-				t.Fatal(err)
-			}
-			return rem
+			with := setup.At(th.URL)
+			with.Config.Credential = "env:TOKEN"
+			return with.Bind(t)
 		},
 		EntryFunc: func(action ledger.Action, path, before, after string) *ledger.Entry {
 			for _, i := range []*string{&before, &after} {

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -20,37 +19,27 @@ const (
 
 // admin is a Caddy with somebody who changes it by hand.
 type admin struct {
+	remediatortest.Hand
 	t   *testing.T
-	url string
 	rem ledger.Remediator
 }
 
+// caddy is a Caddy as the system of these tests; its address is still to be said.
+var caddy = setupOf(remediators.SystemConfig{Profile: "caddy"})
+
 func startAdmin(t *testing.T) *admin {
+	t.Helper()
 	url := remediatortest.StartCaddy(t)
-	return &admin{t: t, url: url, rem: bind(t, remediators.SystemConfig{URL: url, Profile: "caddy"})}
+	return &admin{Hand: remediatortest.Hand{T: t, URL: url}, t: t, rem: caddy.At(url).Bind(t)}
 }
 
 // call is what a script or somebody else does.
 func (a *admin) call(method, path, body string) string {
 	a.t.Helper()
-	req, err := http.NewRequestWithContext(a.t.Context(), method, a.url+path, strings.NewReader(body))
-	if err != nil {
-		a.t.Fatal(err)
+	if method != http.MethodGet {
+		defer a.settle()
 	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	raw, _ := io.ReadAll(resp.Body)
-	if method != "GET" {
-		a.settle()
-	}
-	if resp.StatusCode != http.StatusOK {
-		a.t.Fatalf("%s %s answered %d: %s", method, path, resp.StatusCode, raw)
-	}
-	return strings.TrimSpace(string(raw))
+	return a.Must(method, path, body)
 }
 
 // settle waits for the admin API's own restart, which follows each change of the configuration: until it
@@ -62,7 +51,7 @@ func (a *admin) settle() {
 		if tries > 1000 {
 			a.t.Fatal("the admin API does not come back")
 		}
-		req, err := http.NewRequestWithContext(a.t.Context(), http.MethodGet, a.url+"/config/admin", nil)
+		req, err := http.NewRequestWithContext(a.t.Context(), http.MethodGet, a.URL+"/config/admin", nil)
 		if err != nil {
 			a.t.Fatal(err)
 		}
@@ -174,6 +163,21 @@ func TestCaddyRoute(t *testing.T) {
 	}
 }
 
+// TestCaddyThroughTheLedger: the profile in a real window, from the record to the second rollback.
+func TestCaddyThroughTheLedger(t *testing.T) {
+	a := startAdmin(t)
+	w := caddy.At(a.URL).Open(t)
+	a.call("POST", routes, routeOld)
+	a.call("PATCH", "/id/mig42", routeNew)
+	d := a.entry("caddy.route", ledger.ActionUpdate, `{"id":"mig42"}`, routeOld, routeNew).Draft
+	w.TakeBack(d, ledger.OutcomeUndone, nil)
+	a.settle()
+	if now := a.call("GET", "/id/mig42", ""); now != routeOld {
+		t.Errorf("the route is %s", now)
+	}
+	w.WantState(ledger.WindowRolledBack)
+}
+
 func TestCaddyDriftIsSeen(t *testing.T) {
 	a := startAdmin(t)
 	a.call("POST", routes, routeNew)
@@ -265,7 +269,7 @@ func TestCaddyPreview(t *testing.T) {
 		t.Fatal(err)
 	}
 	diff(t, req, ledger.Request{
-		Method: "PATCH", URL: a.url + "/id/mig42", Body: json.RawMessage(routeOld), Repeatable: true,
+		Method: "PATCH", URL: a.URL + "/id/mig42", Body: json.RawMessage(routeOld), Repeatable: true,
 		Header: map[string]string{"If-Match": seen.Validator, "Content-Type": "application/json"},
 	})
 }

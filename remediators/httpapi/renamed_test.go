@@ -2,22 +2,17 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"sideledger/ledger"
-	"sideledger/ledger/runner"
-	"sideledger/ledger/sqlstore"
 	"sideledger/remediators"
-	"sideledger/remediators/remediatortest"
 )
 
 // hooks is a third party that chooses the ids of what is created there, as those of webhooks do.
@@ -84,35 +79,6 @@ func (h *hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// openWindow makes a ledger on a real store and a runner over one system, and opens a window in it.
-func openWindow(t *testing.T, c remediators.SystemConfig) *remediatortest.Window {
-	t.Helper()
-	quiet := slog.New(slog.DiscardHandler)
-	c.Remediator, c.AllowPrivate, c.Retry = "http", true, remediators.RetryConfig{Base: time.Millisecond, Cap: 10 * time.Millisecond, Attempts: 3}
-	reg, _, err := remediators.NewRegistry(remediators.Options{
-		Systems: map[string]remediators.SystemConfig{"sys": c}, Factories: map[string]remediators.Factory{"http": Factory},
-		Clock: time.Now, Log: quiet, Getenv: func(string) string { return remediatortest.Secret },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(reg.Close)
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: time.Now, Log: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	if err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	waker := runner.NewWaker()
-	l := ledger.New(ledger.Config{Store: store, Systems: reg, Clock: time.Now, Log: quiet, Waker: waker})
-	run := runner.New(runner.Config{
-		Ledger: l, Waker: waker, Clock: time.Now, Log: quiet, Sole: true, JitterFunc: func(d time.Duration) time.Duration { return d },
-	})
-	return remediatortest.OpenWindow(t, l, run.RunOne)
-}
-
 // hook is an entry about a hook, with the recipe that a careful script gives.
 func hook(action ledger.Action, id, before, after string) ledger.Draft {
 	d := ledger.Draft{
@@ -129,7 +95,7 @@ func hook(action ledger.Action, id, before, after string) ledger.Draft {
 
 func TestANewIDIsCompensatedAndFound(t *testing.T) {
 	h := startHooks(t)
-	w := openWindow(t, remediators.SystemConfig{URL: h.URL})
+	w := setupOf(remediators.SystemConfig{URL: h.URL}).Open(t)
 	id := h.put(`{"url":"x"}`)
 	created := w.Record(hook(ledger.ActionCreate, id, "", `{"url":"x"}`))
 	h.drop(id)
@@ -153,7 +119,7 @@ func TestANewIDIsCompensatedAndFound(t *testing.T) {
 // TestANewIDWhoseAnswerWasLost: nobody knows the id, so nobody sends the POST again.
 func TestANewIDWhoseAnswerWasLost(t *testing.T) {
 	h := startHooks(t)
-	w := openWindow(t, remediators.SystemConfig{URL: h.URL})
+	w := setupOf(remediators.SystemConfig{URL: h.URL}).Open(t)
 	deleted := w.Record(hook(ledger.ActionDelete, "7", `{"url":"x"}`, ""))
 	h.lose = true
 	w.Rollback()
@@ -171,6 +137,21 @@ func TestRenamedIsStrict(t *testing.T) {
 		d.Undo = json.RawMessage(`{"method":"POST","path":"/hooks","body":"{{before}}",` + bad + `}`)
 		if _, err := rem.Check(&d); ledger.CodeOf(err) != ledger.CodeInvalid {
 			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// A member that an undo may give another value is a name, whether the resource has it yet or not: it is no secret.
+func TestARenamedMemberIsNoSecret(t *testing.T) {
+	rem := bind(t, remediators.SystemConfig{URL: startHooks(t).URL})
+	for secret, want := range map[string]string{"/id": "/secret/1", "/before/id": "/secret/1", "/url": "", "/id/x": ""} {
+		d := hook(ledger.ActionDelete, "1", `{"url":"x","id":2}`, "")
+		d.Resource, d.Secret = json.RawMessage(`{"name":"n"}`), []string{"/else", secret}
+		d.Read = json.RawMessage(`{"path":"/hooks/{{resource.name}}","gone_proof":{"path":"/hooks"}}`)
+		_, err := rem.Check(&d)
+		var e *ledger.Error
+		if want == "" && err != nil || want != "" && (!errors.As(err, &e) || e.Code != ledger.CodeInvalid || e.Field != want || !strings.Contains(e.Msg, "/id")) {
+			t.Errorf("%s: %v", secret, err)
 		}
 	}
 }

@@ -2,46 +2,38 @@ package httpapi
 
 import (
 	"encoding/json"
-	"log/slog"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"sideledger/ledger"
 	"sideledger/remediators"
 	"sideledger/remediators/remediatortest"
+	"sideledger/remediators/windowtest"
 )
+
+// setupOf is a system of these tests.
+func setupOf(c remediators.SystemConfig) windowtest.Setup {
+	c.Remediator = "http"
+	return windowtest.Setup{System: "sys", Factory: Factory, Config: c}
+}
 
 // bind makes the remediator of a system at url.
 func bind(t *testing.T, c remediators.SystemConfig) ledger.Remediator {
 	t.Helper()
-	rem, _ := bindBare(t, c)
-	return rem
+	return setupOf(c).Bind(t)
 }
 
 // bindBare returns the remediator as a ledger has it, and without the registry's shelter.
 func bindBare(t *testing.T, c remediators.SystemConfig) (rem ledger.Remediator, bare *Remediator) {
 	t.Helper()
-	factory := func(b remediators.Binding) (ledger.Remediator, error) {
+	s := setupOf(c)
+	s.Factory = func(b remediators.Binding) (ledger.Remediator, error) {
 		made, err := Factory(b)
 		bare, _ = made.(*Remediator)
 		return made, err
 	}
-	c.Remediator, c.AllowPrivate = "http", true
-	reg, _, err := remediators.NewRegistry(remediators.Options{
-		Systems: map[string]remediators.SystemConfig{"sys": c}, Factories: map[string]remediators.Factory{"http": factory},
-		Clock: time.Now, Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return remediatortest.Secret },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(reg.Close)
-	_, rem, err = reg.Find("sys")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rem, bare
+	return s.Bind(t), bare
 }
 
 func bindThird(t *testing.T, th *remediatortest.Third) ledger.Remediator {

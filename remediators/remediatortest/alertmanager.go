@@ -2,7 +2,6 @@ package remediatortest
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -11,18 +10,14 @@ import (
 // It ends with the test.
 func StartAlertmanager(t testing.TB) (url string) {
 	t.Helper()
-	bin, err := exec.LookPath("prometheus-alertmanager")
-	if err != nil {
-		t.Fatalf("prometheus-alertmanager is needed on this machine: %v", err)
-	}
-	dir, address := t.TempDir(), freeAddress(t)
+	dir, address := t.TempDir(), FreeAddress(t)
 	file := filepath.Join(dir, "am.yml")
 	if err := os.WriteFile(file, []byte("route: {receiver: none}\nreceivers: [{name: none}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(bin, "--config.file="+file, "--storage.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+address, "--cluster.listen-address=")
-	cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
-	serve(t, cmd, "http://"+address+"/-/ready")
+	Start(t, Program{
+		Name: "prometheus-alertmanager", Dir: dir, ReadyFunc: Answers("http://" + address + "/-/ready"),
+		Args: []string{"--config.file=" + file, "--storage.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address, "--cluster.listen-address="},
+	})
 	return "http://" + address
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"sideledger/ledger"
-	"sideledger/remediators"
+	"sideledger/remediators/windowtest"
 )
 
 // addonDoc is an addon as a script posts it.
@@ -21,7 +21,7 @@ const hookURL = "http://127.0.0.1:9/hook"
 // addon creates an addon by hand and returns its id.
 func (b *bench) addon(doc string) (id int64) {
 	b.t.Helper()
-	id, ok := addonID(json.RawMessage(b.must("POST", "/addons", doc)))
+	id, ok := addonID(json.RawMessage(b.Must("POST", "/addons", doc)))
 	if !ok {
 		b.t.Fatal("the answer names no addon")
 	}
@@ -30,7 +30,7 @@ func (b *bench) addon(doc string) (id int64) {
 
 func (b *bench) dropAddon(id int64) {
 	b.t.Helper()
-	b.must("DELETE", strings.TrimPrefix(addonPath(id), api), "")
+	b.Must("DELETE", strings.TrimPrefix(addonPath(id), api), "")
 }
 
 // stored returns what Unleash really keeps: a PUT with masks, which changes nothing, answers with the real values.
@@ -38,7 +38,7 @@ func (b *bench) stored(id int64) map[string]any {
 	b.t.Helper()
 	path := strings.TrimPrefix(addonPath(id), api)
 	var out map[string]any
-	if err := json.Unmarshal([]byte(b.must("PUT", path, b.must("GET", path, ""))), &out); err != nil {
+	if err := json.Unmarshal([]byte(b.Must("PUT", path, b.Must("GET", path, ""))), &out); err != nil {
 		b.t.Fatal(err)
 	}
 	return out
@@ -62,7 +62,7 @@ func (b *bench) addons(description string) (ids []int64) {
 			Description string
 		}
 	}
-	if err := json.Unmarshal([]byte(b.must("GET", "/addons", "")), &list); err != nil {
+	if err := json.Unmarshal([]byte(b.Must("GET", "/addons", "")), &list); err != nil {
 		b.t.Fatal(err)
 	}
 	for _, a := range list.Addons {
@@ -113,14 +113,9 @@ func TestAddonUpdated(t *testing.T) {
 	b := start(t)
 	was, is := addonDoc(b.feature, hookURL, "old"), addonDoc(b.feature+" new", hookURL+"/2", "new")
 	id := b.addon(was)
-	e := b.Record(onAddon(ledger.ActionUpdate, id, was, is))
-	b.must("PUT", strings.TrimPrefix(addonPath(id), api), is)
-	b.WantPlan("undo")
-	b.WantVerify("same")
-	b.Rollback()
-	b.Want(e, "undone undone")
+	b.Must("PUT", strings.TrimPrefix(addonPath(id), api), is)
+	b.TakeBack(onAddon(ledger.ActionUpdate, id, was, is), ledger.OutcomeUndone, func() int { return len(b.proxy.Changes()) })
 	b.wantStored(id, b.feature, hookURL, "old")
-	b.WantVerify("same")
 }
 
 // TestAddonSecretOnly: what the entry changed is masked, so that nobody can see whether it is undone: it is sent
@@ -139,20 +134,20 @@ func TestAddonSecretOnly(t *testing.T) {
 func TestAddonMask(t *testing.T) {
 	b := start(t)
 	id := b.addon(addonDoc(b.feature, hookURL, "s3cret"))
-	masked := b.must("GET", strings.TrimPrefix(addonPath(id), api), "")
+	masked := b.Must("GET", strings.TrimPrefix(addonPath(id), api), "")
 	b.dropAddon(id)
 	deleted := b.Record(onAddon(ledger.ActionDelete, id, masked, "null"))
-	if !warned(deleted, "a mask is never written back") || deleted.Reversible != ledger.ReversibleManual {
+	if !windowtest.Warned(deleted, "a mask is never written back") || deleted.Reversible != ledger.ReversibleManual {
 		t.Errorf("graded %s, warned %q", deleted.Reversible, deleted.Warnings)
 	}
 	kept := b.addon(addonDoc(b.feature, hookURL, "s3cret"))
 	intent := onAddon(ledger.ActionUpdate, kept, "", "")
 	intent.State, intent.Capture = ledger.EntryIntended, true
 	updated := b.Record(intent)
-	if !warned(updated, "capture sees masks") {
+	if !windowtest.Warned(updated, "capture sees masks") {
 		t.Errorf("warned %q", updated.Warnings)
 	}
-	b.must("PUT", strings.TrimPrefix(addonPath(kept), api), addonDoc(b.feature+" new", hookURL, "s3cret"))
+	b.Must("PUT", strings.TrimPrefix(addonPath(kept), api), addonDoc(b.feature+" new", hookURL, "s3cret"))
 	b.Applied(updated, "", "")
 	b.Rollback()
 	if e := b.Want(updated, "stuck blocked"); e.Detail != "secret_missing: /parameters/authorization" {
@@ -179,7 +174,7 @@ func TestAddonChain(t *testing.T) {
 	v1, v2 := addonDoc(b.feature, hookURL, "one"), addonDoc(b.feature+" v2", hookURL, "two")
 	id := b.addon(v1)
 	created := b.Record(onAddon(ledger.ActionCreate, id, "null", v1))
-	b.must("PUT", strings.TrimPrefix(addonPath(id), api), v2)
+	b.Must("PUT", strings.TrimPrefix(addonPath(id), api), v2)
 	updated := b.Record(onAddon(ledger.ActionUpdate, id, v1, v2))
 	b.dropAddon(id)
 	deleted := b.Record(onAddon(ledger.ActionDelete, id, v2, "null"))
@@ -210,7 +205,7 @@ func TestAddonDriftIsKept(t *testing.T) {
 	was, is := addonDoc(b.feature, hookURL, "old"), addonDoc(b.feature+" new", hookURL, "new")
 	id := b.addon(is)
 	e := b.Record(onAddon(ledger.ActionUpdate, id, was, is))
-	b.must("PUT", strings.TrimPrefix(addonPath(id), api), addonDoc(b.feature+" theirs", hookURL, "theirs"))
+	b.Must("PUT", strings.TrimPrefix(addonPath(id), api), addonDoc(b.feature+" theirs", hookURL, "theirs"))
 	b.Rollback()
 	b.Want(e, "stuck drifted")
 	b.wantStored(id, b.feature+" theirs", hookURL, "theirs")
@@ -220,13 +215,9 @@ func TestAddonDriftIsKept(t *testing.T) {
 // TestWrongToken: 401 is blocked, never gone.
 func TestWrongToken(t *testing.T) {
 	b := start(t)
-	reg := newRegistry(t, remediators.SystemConfig{URL: b.url}, "*:*.wrong")
-	_, rem, err := reg.Find("flags")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rem := with("*:*.wrong").At(b.url).Bind(t)
 	d := b.toggled(`{"enabled":false}`, `{"enabled":true}`)
-	_, err = rem.Look(t.Context(), &ledger.Entry{Draft: d})
+	_, err := rem.Look(t.Context(), &ledger.Entry{Draft: d})
 	if err == nil || !strings.Contains(err.Error(), string(ledger.CallAuth)) || strings.Contains(err.Error(), "wrong") {
 		t.Errorf("look with a wrong token: %v", err)
 	}

@@ -3,27 +3,23 @@ package unleash
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"sideledger/ledger"
-	"sideledger/ledger/runner"
-	"sideledger/ledger/sqlstore"
 	"sideledger/remediators"
 	"sideledger/remediators/remediatortest"
+	"sideledger/remediators/windowtest"
 )
 
 // bench is a feature flag of a real Unleash behind a proxy that can lose answers, with a window of a real
 // ledger, and somebody who changes things by hand.
 type bench struct {
-	*remediatortest.Window
+	*windowtest.Window
+	remediatortest.Hand
 	t       *testing.T
 	url     string
 	proxy   *remediatortest.Proxy
@@ -32,78 +28,31 @@ type bench struct {
 
 var features atomic.Int64
 
+// setup is an Unleash as the system of these tests; its address is still to be said.
+var setup = windowtest.Setup{
+	System: "flags", Factory: Factory, Secret: token,
+	Config: remediators.SystemConfig{
+		Remediator: "unleash", Credential: "env:UNLEASH_TOKEN", Auth: remediators.AuthConfig{Scheme: "header", Name: "Authorization"},
+	},
+}
+
+// with is setup with another credential.
+func with(secret string) windowtest.Setup {
+	out := setup
+	out.Secret = secret
+	return out
+}
+
 func start(t *testing.T) *bench {
 	t.Helper()
 	url := startUnleash(t)
 	proxy := remediatortest.StartProxy(t, url)
-	b := &bench{Window: openWindow(t, proxy.URL), t: t, url: url, proxy: proxy, feature: fmt.Sprintf("net.bulk-api%d", features.Add(1))}
-	b.must("POST", "/projects/default/features", `{"name":"`+b.feature+`","type":"release"}`)
+	b := &bench{
+		Window: setup.At(proxy.URL).Open(t), Hand: remediatortest.Hand{T: t, URL: url + api, Header: map[string]string{"Authorization": token}},
+		t: t, url: url, proxy: proxy, feature: fmt.Sprintf("net.bulk-api%d", features.Add(1)),
+	}
+	b.Must("POST", "/projects/default/features", `{"name":"`+b.feature+`","type":"release"}`)
 	return b
-}
-
-func newRegistry(t *testing.T, c remediators.SystemConfig, credential string) *remediators.Registry {
-	t.Helper()
-	c.Remediator, c.AllowPrivate, c.Credential = "unleash", true, "env:UNLEASH_TOKEN"
-	c.Auth = remediators.AuthConfig{Scheme: "header", Name: "Authorization"}
-	reg, _, err := remediators.NewRegistry(remediators.Options{
-		Systems: map[string]remediators.SystemConfig{"flags": c}, Factories: map[string]remediators.Factory{"unleash": Factory},
-		Clock: time.Now, Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return credential },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(reg.Close)
-	return reg
-}
-
-func openWindow(t *testing.T, url string) *remediatortest.Window {
-	t.Helper()
-	quiet := slog.New(slog.DiscardHandler)
-	reg := newRegistry(t, remediators.SystemConfig{URL: url, Retry: remediators.RetryConfig{Base: time.Millisecond, Cap: 10 * time.Millisecond, Attempts: 3}}, token)
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: time.Now, Log: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	if err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	waker := runner.NewWaker()
-	l := ledger.New(ledger.Config{Store: store, Systems: reg, Clock: time.Now, Log: quiet, Waker: waker})
-	run := runner.New(runner.Config{
-		Ledger: l, Waker: waker, Clock: time.Now, Log: quiet, Sole: true, JitterFunc: func(d time.Duration) time.Duration { return d },
-	})
-	return remediatortest.OpenWindow(t, l, run.RunOne)
-}
-
-// call is what a script or somebody else does at Unleash itself.
-func (b *bench) call(method, path, body string) (status int, answer string) {
-	b.t.Helper()
-	req, err := http.NewRequestWithContext(b.t.Context(), method, b.url+api+path, strings.NewReader(body))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", token)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return resp.StatusCode, string(raw)
-}
-
-func (b *bench) must(method, path, body string) string {
-	b.t.Helper()
-	status, answer := b.call(method, path, body)
-	if status/100 != 2 {
-		b.t.Fatalf("%s %s answered %d: %s", method, path, status, answer)
-	}
-	return answer
 }
 
 func (b *bench) env() string {
@@ -113,7 +62,7 @@ func (b *bench) env() string {
 // shows reads the toggle: its switch, and its strategies as "name" or "name disabled".
 func (b *bench) shows() string {
 	b.t.Helper()
-	t := parseToggle(json.RawMessage(b.must("GET", b.env(), "")))
+	t := parseToggle(json.RawMessage(b.Must("GET", b.env(), "")))
 	out := fmt.Sprintf("enabled=%t", t.enabled)
 	for _, s := range t.strategies {
 		out += " " + strings.Trim(string(s.doc["name"]), `"`)
@@ -150,11 +99,7 @@ func (b *bench) captured(after string, effect func()) *ledger.Entry {
 	return b.Applied(e, "", after)
 }
 
-func (b *bench) on() { b.t.Helper(); b.must("POST", b.env()+"/on", "") }
-
-func warned(e *ledger.Entry, words string) bool {
-	return slices.ContainsFunc(e.Warnings, func(w string) bool { return strings.Contains(w, words) })
-}
+func (b *bench) on() { b.t.Helper(); b.Must("POST", b.env()+"/on", "") }
 
 // TestToggleOn: `on` makes a strategy; the undo takes it away again, however much the script said of it.
 func TestToggleOn(t *testing.T) {
@@ -187,7 +132,7 @@ func TestToggleSaidByTheScript(t *testing.T) {
 	b := start(t)
 	b.on()
 	e := b.Record(b.toggled(`{"enabled":false}`, `{"enabled":true}`))
-	if !warned(e, "strategies before are not known") || e.Reversible != ledger.ReversibleEquivalent {
+	if !windowtest.Warned(e, "strategies before are not known") || e.Reversible != ledger.ReversibleEquivalent {
 		t.Errorf("graded %s, warned %q", e.Reversible, e.Warnings)
 	}
 	b.Rollback()
@@ -200,7 +145,7 @@ func TestToggleSaidByTheScript(t *testing.T) {
 	off := start(t)
 	off.on()
 	e = off.Record(off.toggled(`{"enabled":true}`, `{"enabled":false}`))
-	off.must("POST", off.env()+"/off", "")
+	off.Must("POST", off.env()+"/off", "")
 	off.Rollback()
 	off.Want(e, "undone undone")
 	off.wantShows("enabled=true flexibleRollout")
@@ -210,7 +155,7 @@ func TestToggleSaidByTheScript(t *testing.T) {
 func (b *bench) strategy(name string) string {
 	b.t.Helper()
 	var s struct{ ID string }
-	if err := json.Unmarshal([]byte(b.must("POST", b.env()+"/strategies", `{"name":"`+name+`"}`)), &s); err != nil {
+	if err := json.Unmarshal([]byte(b.Must("POST", b.env()+"/strategies", `{"name":"`+name+`"}`)), &s); err != nil {
 		b.t.Fatal(err)
 	}
 	return b.env() + "/strategies/" + s.ID
@@ -223,8 +168,8 @@ func TestToggleOnOverDisabled(t *testing.T) {
 			t.Run(name+" "+said, func(t *testing.T) {
 				b := start(t)
 				path := b.strategy("default")
-				b.must("PATCH", path, `[{"op":"replace","path":"/disabled","value":true}]`)
-				e := b.captured(after, func() { b.must("POST", b.env()+"/on"+query, "") })
+				b.Must("PATCH", path, `[{"op":"replace","path":"/disabled","value":true}]`)
+				e := b.captured(after, func() { b.Must("POST", b.env()+"/on"+query, "") })
 				b.WantPlan("undo")
 				b.Rollback()
 				b.Want(e, "undone undone")
@@ -240,7 +185,7 @@ func TestStrategyChanged(t *testing.T) {
 	b := start(t)
 	path := b.strategy("flexibleRollout")
 	e := b.captured("", func() {
-		b.must("PUT", path, `{"name":"flexibleRollout","parameters":{"rollout":"10","stickiness":"default","groupId":"x"},"constraints":[]}`)
+		b.Must("PUT", path, `{"name":"flexibleRollout","parameters":{"rollout":"10","stickiness":"default","groupId":"x"},"constraints":[]}`)
 		b.on()
 	})
 	b.Rollback()
@@ -265,10 +210,7 @@ func TestToggleDriftIsKept(t *testing.T) {
 	// Between the look and the undo: the strategies are read once more before anything is sent.
 	moved := start(t)
 	late := moved.captured(`{"enabled":true}`, moved.on)
-	_, rem, err := newRegistry(t, remediators.SystemConfig{URL: moved.url}, token).Find("flags")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rem := setup.At(moved.url).Bind(t)
 	seen, err := rem.Look(t.Context(), late)
 	if err != nil {
 		t.Fatal(err)
@@ -282,7 +224,7 @@ func TestToggleDriftIsKept(t *testing.T) {
 	// Switched off by somebody else, with the strategy left: not ours to finish.
 	b := start(t)
 	e := b.captured("", b.on)
-	b.must("POST", b.env()+"/off", "")
+	b.Must("POST", b.env()+"/off", "")
 	b.Rollback()
 	b.Want(e, "stuck drifted")
 	b.Resolve(e, ledger.DecideUndo)
@@ -293,7 +235,7 @@ func TestToggleDriftIsKept(t *testing.T) {
 func TestArchivedAndGone(t *testing.T) {
 	b := start(t)
 	e := b.captured("", b.on)
-	b.must("DELETE", "/projects/default/features/"+b.feature, "")
+	b.Must("DELETE", "/projects/default/features/"+b.feature, "")
 	steps := b.WantPlan("blocked")
 	if !strings.Contains(steps[0].Detail, "archived") {
 		t.Errorf("the plan says %q", steps[0].Detail)
@@ -302,18 +244,14 @@ func TestArchivedAndGone(t *testing.T) {
 	if got := b.Want(e, "stuck blocked"); !strings.Contains(got.Detail, "revive it and retry") {
 		t.Errorf("detail %q", got.Detail)
 	}
-	reg := newRegistry(t, remediators.SystemConfig{URL: b.url}, token)
-	_, rem, err := reg.Find("flags")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rem := setup.At(b.url).Bind(t)
 	// The undo on a look from before it was archived: Unleash answers 400 ArchivedFeatureError.
-	_, err = rem.Undo(t.Context(), e, ledger.Look{Known: true, Now: e.After})
+	_, err := rem.Undo(t.Context(), e, ledger.Look{Known: true, Now: e.After})
 	if err == nil || !strings.Contains(err.Error(), "archived") {
 		t.Errorf("undo of an archived toggle: %v", err)
 	}
 
-	b.must("DELETE", "/archive/"+b.feature, "")
+	b.Must("DELETE", "/archive/"+b.feature, "")
 	seen, err := rem.Look(t.Context(), e)
 	if err != nil || !seen.Now.IsAbsent() || !seen.Proven {
 		t.Errorf("a deleted flag is seen as %+v, %v", seen, err)
@@ -331,10 +269,10 @@ func TestArchivedAndGone(t *testing.T) {
 func TestRevived(t *testing.T) {
 	b := start(t)
 	e := b.captured("", b.on)
-	b.must("DELETE", "/projects/default/features/"+b.feature, "")
+	b.Must("DELETE", "/projects/default/features/"+b.feature, "")
 	b.Rollback()
 	b.Want(e, "stuck blocked")
-	b.must("POST", "/projects/default/revive", `{"features":["`+b.feature+`"]}`)
+	b.Must("POST", "/projects/default/revive", `{"features":["`+b.feature+`"]}`)
 	b.on()
 	b.Resolve(e, ledger.DecideRetry)
 	b.Want(e, "undone undone")
@@ -375,11 +313,9 @@ func TestToggleForbidden(t *testing.T) {
 // TestToggleAllow: an allow list without DELETE is said at the recording, and stops the undo before its first call.
 func TestToggleAllow(t *testing.T) {
 	b := start(t)
-	reg := newRegistry(t, remediators.SystemConfig{URL: b.url, Allow: []string{"GET /api/admin/*", "POST /api/admin/projects/*"}}, token)
-	_, rem, err := reg.Find("flags")
-	if err != nil {
-		t.Fatal(err)
-	}
+	bound := setup.At(b.url)
+	bound.Config.Allow = []string{"GET /api/admin/*", "POST /api/admin/projects/*"}
+	rem := bound.Bind(t)
 	e := b.captured("", b.on)
 	g, err := rem.Check(&e.Draft)
 	if err != nil || !slices.ContainsFunc(g.Warnings, func(w string) bool { return strings.Contains(w, "no DELETE on strategies") }) {
@@ -396,11 +332,7 @@ func TestToggleAllow(t *testing.T) {
 }
 
 func TestToggleIsStrict(t *testing.T) {
-	reg := newRegistry(t, remediators.SystemConfig{URL: "http://127.0.0.1:1"}, token)
-	_, rem, err := reg.Find("flags")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rem := setup.At("http://127.0.0.1:1").Bind(t)
 	good := (&bench{feature: "f"}).toggled(`{"enabled":false}`, `{"enabled":true}`)
 	if _, err := rem.Check(&good); err != nil {
 		t.Fatal(err)

@@ -1,14 +1,12 @@
 package unleash
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +17,7 @@ import (
 	"time"
 
 	"sideledger/ledger/ledgertest"
+	"sideledger/remediators/remediatortest"
 )
 
 // token is the admin token of the Unleash under test.
@@ -42,9 +41,8 @@ type unleashServer struct {
 	err      error
 	url      string
 	postgres ledgertest.Postgres
-	cmd      *exec.Cmd
+	process  *remediatortest.Process
 	dir      string
-	gone     chan struct{}
 }
 
 // startUnleash returns the address of the shared Unleash.
@@ -65,66 +63,24 @@ func (s *unleashServer) start(t *testing.T) error {
 	if s.dir, err = os.MkdirTemp("", "unleash-"); err != nil { //nolint:usetesting // it outlives the test that starts it
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	host, port, _ := net.SplitHostPort(l.Addr().String())
-	if err := l.Close(); err != nil {
-		return err
-	}
+	address := remediatortest.FreeAddress(t)
+	host, port, _ := net.SplitHostPort(address)
 	database, _, _ := strings.Cut(s.postgres.Database(t), "?")
-	cmd := exec.Command("node", filepath.Join(folder, "node_modules", "unleash-server", "dist", "server.js"))
-	cmd.Dir = s.dir
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "NODE_ENV=production", "DATABASE_URL=" + database, "DATABASE_SSL=false",
-		"HTTP_HOST=" + host, "HTTP_PORT=" + port, "LOG_LEVEL=error", "SEND_TELEMETRY=false", "CHECK_VERSION=false",
-		"INIT_ADMIN_API_TOKENS=" + token,
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	s.cmd, s.gone = cmd, make(chan struct{})
-	go func() { _ = cmd.Wait(); close(s.gone) }()
-	s.url = "http://" + net.JoinHostPort(host, port)
-	return s.await(&log)
-}
-
-// await asks until it is healthy: its migrations take seconds, more on a busy machine.
-func (s *unleashServer) await(log *bytes.Buffer) error {
-	late := time.After(3 * time.Minute)
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	client := &http.Client{Timeout: 2 * time.Second}
-	for {
-		if resp, err := client.Get(s.url + "/health"); err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-s.gone:
-			return fmt.Errorf("it ended before it was ready: %s", log.String())
-		case <-late:
-			return errors.New("it is not ready within 3 minutes")
-		case <-tick.C:
-		}
-	}
+	s.url = "http://" + address
+	s.process, err = remediatortest.Launch(remediatortest.Program{
+		Name: "node", Args: []string{filepath.Join(folder, "node_modules", "unleash-server", "dist", "server.js")}, Dir: s.dir,
+		Env: []string{
+			"NODE_ENV=production", "DATABASE_URL=" + database, "DATABASE_SSL=false", "HTTP_HOST=" + host, "HTTP_PORT=" + port,
+			"LOG_LEVEL=error", "SEND_TELEMETRY=false", "CHECK_VERSION=false", "INIT_ADMIN_API_TOKENS=" + token,
+		},
+		ReadyFunc: remediatortest.Answers(s.url + "/health"), Within: 3 * time.Minute, // its migrations take seconds, more on a busy machine
+	})
+	return err
 }
 
 func (s *unleashServer) stop() error {
-	if s.cmd != nil {
-		_ = s.cmd.Process.Signal(os.Interrupt)
-		select {
-		case <-s.gone:
-		case <-time.After(10 * time.Second):
-			_ = s.cmd.Process.Kill()
-			<-s.gone
-		}
+	if s.process != nil {
+		s.process.Stop()
 	}
 	err := s.postgres.Stop()
 	if s.dir != "" {

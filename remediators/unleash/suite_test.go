@@ -9,17 +9,12 @@ import (
 	"testing"
 
 	"sideledger/ledger"
-	"sideledger/remediators"
 	"sideledger/remediators/remediatortest"
 )
 
 func subject(s remediatortest.Subject) remediatortest.Subject {
 	s.BindFunc = func(t *testing.T, th *remediatortest.Third) ledger.Remediator {
-		_, rem, err := newRegistry(t, remediators.SystemConfig{URL: th.URL}, remediatortest.Secret).Find("flags")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return rem
+		return with(remediatortest.Secret).At(th.URL).Bind(t)
 	}
 	return s
 }

@@ -1,8 +1,9 @@
-package remediatortest
+package windowtest
 
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,23 +16,13 @@ import (
 )
 
 // A Window is one maintenance window of a real ledger, in which tests record what they did at a third party
-// and roll it back. The package under test makes the ledger and its runner: they are not known here.
+// and roll it back. See [Setup.Open].
 type Window struct {
 	T      testing.TB
 	Ledger *ledger.Ledger
 	ID     uuid.UUID
-	// RunFunc works on a rollback until it is over, paused, or waits longer than ctx.
-	RunFunc func(ctx context.Context, rollbackID uuid.UUID)
-}
 
-// OpenWindow opens a window in a ledger.
-func OpenWindow(t testing.TB, l *ledger.Ledger, runFunc func(context.Context, uuid.UUID)) *Window {
-	t.Helper()
-	w, err := l.OpenWindow(t.Context(), ledger.WindowDraft{Name: t.Name()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &Window{T: t, Ledger: l, ID: w.ID, RunFunc: runFunc}
+	runFunc func(ctx context.Context, rollbackID uuid.UUID) // works on a rollback until it is over or waits longer than ctx
 }
 
 // Record records an entry and fails the test if it is refused.
@@ -85,7 +76,7 @@ func (w *Window) finish(id uuid.UUID) *ledger.RollbackView {
 	w.T.Helper()
 	ctx, cancel := context.WithTimeout(w.T.Context(), time.Minute)
 	defer cancel()
-	w.RunFunc(ctx, id)
+	w.runFunc(ctx, id)
 	run, err := w.Ledger.Rollback(w.T.Context(), id)
 	if err != nil {
 		w.T.Fatal(err)
@@ -115,6 +106,42 @@ func (w *Window) Want(e *ledger.Entry, want string) *ledger.Entry {
 	return out
 }
 
+// TakeBack takes an effect that is there through the whole of a ledger, in a window that has nothing else open: it
+// records it, plans, verifies, rolls back and verifies again. outcome is what the undo comes to; sendsFunc counts the
+// changing calls so far, so that a second rollback is seen to send nothing; nil: there is no second one.
+func (w *Window) TakeBack(d ledger.Draft, outcome ledger.Outcome, sendsFunc func() int) *ledger.Entry {
+	w.T.Helper()
+	e := w.Record(d)
+	w.wantFirst("the plan", w.verdicts, string(ledger.VerdictUndo))
+	w.wantFirst("verify", w.checks, ledger.CheckSame)
+	if run := w.Rollback(); !run.Complete {
+		w.T.Errorf("the rollback left something: %+v", run.Counts)
+	}
+	e = w.Want(e, string(ledger.EntryUndone)+" "+string(outcome))
+	w.wantFirst("verify of what was undone", w.checks, ledger.CheckSame)
+	if sendsFunc != nil {
+		sent := sendsFunc()
+		if again := w.Rollback(); !again.Complete || sendsFunc() != sent {
+			w.T.Errorf("a second rollback sent %d calls: %+v", sendsFunc()-sent, again.Counts)
+		}
+	}
+	return e
+}
+
+// wantFirst compares what is said of the newest entry.
+func (w *Window) wantFirst(name string, askFunc func() ([]string, error), want string) {
+	w.T.Helper()
+	got, err := askFunc()
+	if err != nil || len(got) == 0 || got[0] != want {
+		w.T.Errorf("%s says %v (%v), want %s first", name, got, err, want)
+	}
+}
+
+// Warned reports whether a warning of an entry has these words.
+func Warned(e *ledger.Entry, words string) bool {
+	return slices.ContainsFunc(e.Warnings, func(w string) bool { return strings.Contains(w, words) })
+}
+
 // WantState fails unless the window is in this state.
 func (w *Window) WantState(want ledger.WindowState) {
 	w.T.Helper()
@@ -126,29 +153,48 @@ func (w *Window) WantState(want ledger.WindowState) {
 // WantPlan compares the plan's verdicts, newest first, and returns its steps.
 func (w *Window) WantPlan(want string) []ledger.Step {
 	w.T.Helper()
-	var got []string
-	var steps []ledger.Step
-	_, err := w.Ledger.Plan(w.T.Context(), w.ID, ledger.Selection{}, func(s ledger.Step) error {
-		got, steps = append(got, string(s.Verdict)), append(steps, s)
-		return nil
-	})
-	if err != nil || strings.Join(got, " ") != want {
+	steps, err := w.plan()
+	if got := verdictsOf(steps); err != nil || strings.Join(got, " ") != want {
 		w.T.Errorf("the plan says %v (%v), want %s", got, err, want)
 	}
 	return steps
 }
 
+func (w *Window) plan() (steps []ledger.Step, err error) {
+	_, err = w.Ledger.Plan(w.T.Context(), w.ID, ledger.Selection{}, func(s ledger.Step) error {
+		steps = append(steps, s)
+		return nil
+	})
+	return steps, err
+}
+
+func verdictsOf(steps []ledger.Step) (list []string) {
+	for _, s := range steps {
+		list = append(list, string(s.Verdict))
+	}
+	return list
+}
+
+func (w *Window) verdicts() ([]string, error) {
+	steps, err := w.plan()
+	return verdictsOf(steps), err
+}
+
 // WantVerify compares what verify says, newest first.
 func (w *Window) WantVerify(want string) {
 	w.T.Helper()
+	got, err := w.checks()
+	if err != nil || strings.Join(got, " ") != want {
+		w.T.Errorf("verify says %v (%v), want %s", got, err, want)
+	}
+}
+
+func (w *Window) checks() (got []string, err error) {
 	list, err := w.Ledger.Verify(w.T.Context(), w.ID)
-	var got []string
 	for _, c := range list {
 		got = append(got, c.Verdict)
 	}
-	if err != nil || strings.Join(got, " ") != want {
-		w.T.Errorf("verify says %v (%v), want %s", list, err, want)
-	}
+	return got, err
 }
 
 // checkJournal rebuilds the entries from the journal alone and sets them beside the store's.
