@@ -326,6 +326,25 @@ curl -fsS -X PATCH -d 1 '%s/config/a?status=500' || echo status $?
 	}
 }
 
+// answersAgain asks twice under one key: one call, and the same answer.
+func (s *effectStand) answersAgain(e *edge) {
+	s.Helper()
+	ctx := client.WithKey(s.Context(), "the first key")
+	r := wire.EffectRequest{Call: wire.EffectCall{Method: "DELETE", Path: "/config/b"}, Entry: wire.EffectEntry{System: "edge"}}
+	first, err := s.server.client.Effect(ctx, s.window, r, 0)
+	if err != nil || first.Outcome != "applied" || first.Entry.State != "applied" {
+		s.Fatalf("%+v, %v", first, err)
+	}
+	again, err := s.server.client.Effect(ctx, s.window, r, 0)
+	if d := cmp.Diff(first, again); err != nil || d != "" || len(e.take()) != 1 {
+		s.Errorf("asked again (-first +again) %v\n%s", err, d)
+	}
+	if _, err := s.server.client.Void(s.Context(), first.Entry.ID, "test"); err == nil {
+		s.Error("an applied entry was made void")
+	}
+	e.take()
+}
+
 // The server is killed while a call is on its way: asked again it makes no second one, and the entry is in doubt until a
 // rollback looks.
 func TestKilledDuringACall(t *testing.T) {
@@ -334,6 +353,7 @@ func TestKilledDuringACall(t *testing.T) {
 	t.Cleanup(web.Close)
 	t.Cleanup(func() { close(e.hold) })
 	s := newEffectStand(t, web.URL)
+	s.answersAgain(e)
 	request := wire.EffectRequest{
 		Call:  wire.EffectCall{Method: "PATCH", Path: "/config/a?hold=1"},
 		Entry: wire.EffectEntry{System: "edge", PerformWithin: "1s"},
@@ -358,7 +378,7 @@ func TestKilledDuringACall(t *testing.T) {
 		t.Errorf("the call was made %d times: %v", len(calls), calls)
 	}
 	run, err := s.server.client.StartRollback(t.Context(), s.window, wire.RollbackRequest{}, 30*time.Second)
-	if err != nil || !run.Complete || run.Counts.Void != 1 { // the third party shows what was there before
+	if err != nil || !run.Complete || run.Counts.Void != 1 || run.Counts.AlreadyUndone != 1 { // the third party shows what was there before
 		t.Errorf("the rollback: %+v, %v", run, err)
 	}
 	if calls := e.take(); len(calls) != 0 {

@@ -53,15 +53,27 @@ func (r *Remediator) Derive(ctx context.Context, c ledger.EffectCall, d *ledger.
 // match finds the effect that fits a call closest; nil: none does. Two kinds that fit as close are the caller's choice.
 func (r *Remediator) match(c ledger.EffectCall, d *ledger.Draft) (*match, error) {
 	if r.profile == nil {
-		return nil, nil
+		return nil, nil //nolint:nilnil // no profile knows no call
 	}
-	var best *match
-	lacks, tie := "", false
-	for _, kind := range slices.Sorted(maps.Keys(r.profile.kinds)) {
-		if d.Kind != "" && d.Kind != kind {
+	best, tie, lacks := r.profile.closest(c, d.Kind)
+	said := d.Kind != "" && d.Action != "" && len(d.Resource) > 0
+	switch {
+	case tie:
+		return nil, ledger.Invalid("/entry/kind", "more than one kind of the system's profile fits this call: say which")
+	case best == nil && lacks != "" && !said:
+		return nil, ledger.Invalid("/call", "the call cannot be undone as it stands: %s", lacks)
+	}
+	return best, nil
+}
+
+// closest finds the effect that fits a call closest, of one kind or, with no name, of all; nil: none does. tie: another
+// kind fits as close. lacks says what a call that would fit lacks.
+func (p *profile) closest(c ledger.EffectCall, only string) (best *match, tie bool, lacks string) {
+	for _, kind := range slices.Sorted(maps.Keys(p.kinds)) {
+		if only != "" && only != kind {
 			continue
 		}
-		m, why := r.profile.kinds[kind].match(kind, c)
+		m, why := p.kinds[kind].match(kind, c)
 		if why != "" {
 			lacks = why
 		}
@@ -73,14 +85,7 @@ func (r *Remediator) match(c ledger.EffectCall, d *ledger.Draft) (*match, error)
 			tie = true
 		}
 	}
-	said := d.Kind != "" && d.Action != "" && len(d.Resource) > 0
-	switch {
-	case tie:
-		return nil, ledger.Invalid("/entry/kind", "more than one kind of the system's profile fits this call: say which")
-	case best == nil && lacks != "" && !said:
-		return nil, ledger.Invalid("/call", "the call cannot be undone as it stands: %s", lacks)
-	}
-	return best, nil
+	return best, tie, lacks
 }
 
 // match finds the kind's effect that fits a call closest, the first of those that fit as close; nil: none does. why

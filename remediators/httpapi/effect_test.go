@@ -165,9 +165,9 @@ func TestEffectsAreReadStrictly(t *testing.T) {
 }
 
 // A real Caddy is changed through the ledger alone, and rolled back.
-func TestCaddyThroughTheLedger(t *testing.T) {
+func TestCaddyIsCalledByTheLedger(t *testing.T) {
 	a := startAdmin(t)
-	w := openWindow(t, remediators.SystemConfig{URL: a.url, Profile: "caddy", Effects: []string{"* /config/*", "* /id/*"}})
+	w := setupOf(remediators.SystemConfig{URL: a.URL, Profile: "caddy", Effects: []string{"* /config/*", "* /id/*"}}).Open(t)
 	do := func(method, path, body string) *ledger.Effected {
 		t.Helper()
 		c := ledger.EffectCall{Method: method, Path: path, Header: map[string]string{"Content-Type": "application/json"}}
