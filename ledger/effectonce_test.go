@@ -66,6 +66,23 @@ func TestEffectKilledBetween(t *testing.T) {
 	}
 }
 
+// What was deleted cannot be captured again: who asks for the call again hears of its entry all the same.
+func TestEffectKilledAfterADelete(t *testing.T) {
+	s, p := newDoer(t)
+	p.Set("/a", `1`)
+	p.after = func(ledger.EffectCall) (*ledger.EffectAnswer, error) { panic("killed") }
+	gone := ledger.EffectCall{Method: "DELETE", Path: "/a"}
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = s.do(gone, "k")
+	}()
+	p.after = nil
+	s.wantEffect(s.mustDo(gone, "k"), "replayed intended")
+	if p.sent != 1 {
+		t.Errorf("%d calls", p.sent)
+	}
+}
+
 // A rollback begins between the intent and the call, or the intent's time runs out: nothing is sent.
 func TestEffectNotMadeOnceItsIntentFell(t *testing.T) {
 	for name, fell := range map[string]func(s *stand){

@@ -285,4 +285,8 @@ func TestEffectAdmitted(t *testing.T) {
 			t.Errorf("effects %q inside allow: %v", line, err)
 		}
 	}
+	c := remediators.SystemConfig{Remediator: "manual", Effects: []string{"PATCH /config/*"}}
+	if err := c.Validate("s"); err == nil {
+		t.Error("effects of a system without an address are taken")
+	}
 }
