@@ -51,7 +51,7 @@ func TestCurlLines(t *testing.T) {
 		"-X POST --url u -- -x": "POST u -x",
 		"-o- u":                 "GET u",
 		"-d x --no-get u":       "POST u data=x",
-		"--dat x u":             "GET u unknown=--dat",
+		"--dat x u":             "GET  unknown=--dat",
 		"--data-bin x u":        "POST u data-binary=x",
 		"--nope u":              "GET  unknown=--nope",
 		"-s~ u":                 "GET  unknown=-~",
