@@ -65,17 +65,17 @@ func TestRolesByRoute(t *testing.T) {
 	allowed := map[string][2]bool{
 		"GET /v1/windows/:id/entries": {true}, "POST /v1/windows/:id/entries": {true}, "POST /v1/windows/:id/entries/batch": {true},
 		"GET /v1/entries/:id": {true, false}, "POST /v1/entries/:id/applied": {true, true}, "POST /v1/entries/:id/void": {true, true},
-		"POST /v1/entries/:id/renew": {true, true},
+		"POST /v1/entries/:id/renew": {true, true}, "GET /v1/windows/:id/effects": {true}, "POST /v1/windows/:id/effects": {true},
 	}
 	open := []string{"GET /livez", "GET /readyz", "GET /version"}
 	reads := []string{
 		"GET /v1/windows", "GET /v1/windows/:id", "GET /v1/windows/:id/events", "GET /v1/windows/:id/journal",
 		"GET /v1/windows/:id/entries", "GET /v1/entries/:id", "GET /v1/rollbacks/:id", "GET /v1/rollbacks/:id/events", "GET /v1/systems",
-		"GET /metrics", "GET /openapi.json", "GET /docs", "GET /v1/head",
+		"GET /metrics", "GET /openapi.json", "GET /docs", "GET /v1/head", "GET /v1/windows/:id/effects",
 	}
 	changes := []string{
 		"POST /v1/windows", "POST /v1/windows/:id/seal", "POST /v1/windows/:id/reopen", "POST /v1/windows/:id/keep",
-		"POST /v1/windows/:id/entries", "POST /v1/windows/:id/entries/batch", "GET /v1/windows/:id/plan", "POST /v1/windows/:id/verify",
+		"POST /v1/windows/:id/entries", "POST /v1/windows/:id/entries/batch", "POST /v1/windows/:id/effects", "GET /v1/windows/:id/plan", "POST /v1/windows/:id/verify",
 		"POST /v1/windows/:id/rollbacks", "POST /v1/rollbacks/:id/pause", "POST /v1/rollbacks/:id/resume", "POST /v1/rollbacks/:id/cancel", "POST /v1/rollbacks/:id/confirm",
 		"POST /v1/entries/:id/applied", "POST /v1/entries/:id/void", "POST /v1/entries/:id/renew", "POST /v1/entries/:id/resolve",
 	}

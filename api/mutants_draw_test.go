@@ -153,6 +153,12 @@ func (d *drawer) text(name string, s *openapi3.Schema) any {
 		return d.oneOf("system=shelf", "kind=shelf", "tag="+canary, d.world.entry(d.Rand), strconv.Itoa(1+d.IntN(9)))
 	case "to_entry":
 		return d.oneOf(d.world.entry(d.Rand), strconv.Itoa(1+d.IntN(9)))
+	case "method":
+		return d.oneOf("GET", "PUT", "PUT", "PUT", "DELETE", canary)
+	case "path":
+		return "/" + strconv.Itoa(d.IntN(20))
+	case "body_base64":
+		return d.oneOf("AAEC/w==", "e30=", canary)
 	case "plan":
 		return "7-0011223344556677-" + canary
 	case "owned", "masked", "volatile", "unordered":
@@ -181,8 +187,13 @@ func (d *drawer) object(name string, s *openapi3.Schema) any {
 			out = append(out, member{fmt.Sprintf("%s %d", canary, i), d.value("", more.Value)})
 		}
 	}
-	if s.Properties["action"] != nil && d.chance(80) {
+	switch {
+	case s.Properties["action"] == nil || d.chance(20):
+	case s.Properties["after"] != nil:
 		return d.sensible(out)
+	default: // of a call, whose images the server takes
+		drop := []string{"kind", "action", "resource", "before", "depends_on", "secret"}
+		return slices.DeleteFunc(out, func(m member) bool { return slices.Contains(drop, m.name) })
 	}
 	return out
 }

@@ -56,6 +56,11 @@ func (a *API) routes() []route {
 			method: post, path: "/v1/windows/:id/entries/batch", role: operator, recorder: recorderWindow, fact: true, limit: maxBatch,
 			run: changes(a.recordBatch, batchRecorded),
 		},
+		{method: get, path: "/v1/windows/:id/effects", role: viewer, recorder: recorderWindow, run: reads(a.listEffects)},
+		{
+			method: post, path: "/v1/windows/:id/effects", role: operator, recorder: recorderWindow, limit: maxEffect,
+			run: settles(a.makeEffect, effectMade, a.shownEffect),
+		},
 		{method: get, path: "/v1/entries/:id", role: viewer, recorder: recorderOwn, run: reads(a.getEntry)},
 		{method: post, path: "/v1/entries/:id/applied", role: operator, recorder: recorderEntry, fact: true, run: changes(a.reportApplied, entryAnswer)},
 		{method: post, path: "/v1/entries/:id/void", role: operator, recorder: recorderEntry, run: changes(a.voidEntry, entryAnswer)},

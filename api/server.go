@@ -15,7 +15,7 @@ func (a *API) listSystems(context.Context, *call) (answer, error) {
 	out := wire.SystemList{Items: []wire.System{}}
 	for _, s := range a.ledger.SystemList() {
 		out.Items = append(out.Items, wire.System{
-			Name: s.Name, Remediator: s.Remediator, Profile: s.Profile, URL: s.URL, Disabled: s.Disabled,
+			Name: s.Name, Remediator: s.Remediator, Profile: s.Profile, URL: s.URL, Effects: list(s.Effects), Disabled: s.Disabled,
 			Retry:   wire.Retry{Base: duration(s.Backoff.Base), Cap: duration(s.Backoff.Cap), Attempts: s.Attempts},
 			Breaker: s.Breaker, OpenUntil: maybeTime(s.OpenUntil), Parked: s.Parked,
 		})

@@ -15,9 +15,10 @@ import (
 
 // Limits of what is taken in.
 const (
-	maxBody  = 1 << 20 // bytes of a request
-	maxBatch = 8 << 20 // bytes of a batch of entries
-	maxDepth = 64      // nesting of JSON
+	maxBody   = 1 << 20 // bytes of a request
+	maxBatch  = 8 << 20 // bytes of a batch of entries
+	maxEffect = 4 << 20 // bytes of a call and what is recorded of it
+	maxDepth  = 64      // nesting of JSON
 )
 
 // readBody reads a request's body, at most limit bytes of it, and returns it compacted: white space gone,

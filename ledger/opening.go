@@ -226,6 +226,25 @@ func (o *opener) Held(ctx context.Context) (n int, known bool, err error) {
 	return 0, false, nil
 }
 
+// Admits implements [Effector], for remediators that do.
+func (o *opener) Admits(c EffectCall) error {
+	if e, ok := o.inner.(Effector); ok {
+		return e.Admits(c)
+	}
+	return Invalid("/entry/system", "this system takes no calls")
+}
+
+// Derive implements [Effector]. A draft that is being recorded is in plain still.
+func (o *opener) Derive(ctx context.Context, c EffectCall, d *Draft) (Derived, error) {
+	return o.inner.(Effector).Derive(ctx, c, d) //nolint:forcetypeassert // Admits is asked first
+}
+
+// Send implements [Effector]. A call and its answer are between the script and the third party: nothing of them is
+// stored but what the entry says.
+func (o *opener) Send(ctx context.Context, c EffectCall, readyFunc func() error) (EffectAnswer, error) {
+	return o.inner.(Effector).Send(ctx, c, readyFunc) //nolint:forcetypeassert // Admits is asked first
+}
+
 // Check implements [Remediator]. A draft that is being recorded is in plain still.
 func (o *opener) Check(d *Draft) (Grading, error) {
 	p, err := o.open(&Entry{Draft: *d})

@@ -21,6 +21,7 @@ var uses = map[string]Use{
 	"report applied": UseFact,
 	"void entry":     UseFact,
 	"renew entry":    UseFact,
+	"report doubt":   UseFact,
 
 	"start rollback":   UseUndo,
 	"claim rollback":   UseUndo,

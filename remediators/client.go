@@ -37,6 +37,7 @@ type Client struct {
 	credential string
 	auth       AuthConfig
 	allow      []pattern // empty: everything below base
+	effects    []pattern // calls of scripts that are made; empty: none
 	// allowPrivate is for warnings; what is dialled is decided by the transports' guard.
 	allowPrivate bool
 	getenv       func(string) string
@@ -56,6 +57,9 @@ type Call struct {
 	// Fresh asks for a connection of its own. A kept connection may turn out dead just when it is used,
 	// and then nobody knows whether the call arrived: worth a handshake where that cannot be found out.
 	Fresh bool
+	// ReadyFunc is called once it is the call's turn, last before anything leaves; its error keeps the call from being
+	// sent and is returned as it is. nil: nothing is asked.
+	ReadyFunc func() error
 }
 
 // changing reports whether the call may change something at the third party.
@@ -97,6 +101,7 @@ func newClient(lane *Lane, base *url.URL, c SystemConfig, env clientEnv) *Client
 		p, _ := parsePattern(a) // Validate has parsed it
 		cl.allow = append(cl.allow, p)
 	}
+	cl.effects = c.effectPatterns(func(string, string) {}) // Validate has read them
 	cl.rest = resty.NewWithClient(&http.Client{
 		Transport:     cl,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -169,6 +174,21 @@ func (c *Client) Relative(location string) (path, query string, ok bool) {
 // [ledger.CallError]: CallDenied and CallAway (nothing was sent), CallNotSent (no connection was made),
 // CallAuth, or CallAmbiguous (sent, no answer; a read has changed nothing even so).
 func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
+	reply, err := c.Exchange(ctx, call)
+	if err != nil {
+		return Reply{}, err
+	}
+	if (reply.Status == http.StatusUnauthorized || reply.Status == http.StatusForbidden) && !limited(reply.Status, reply.Header) {
+		return Reply{}, &ledger.CallError{Class: ledger.CallAuth, Status: reply.Status, Detail: "the system refused our credential"}
+	}
+	if limited(reply.Status, reply.Header) {
+		reply.Status = http.StatusTooManyRequests
+	}
+	return reply, nil
+}
+
+// Exchange is [Client.Do] for whoever passes the answer on: any status is a [Reply], as it was answered.
+func (c *Client) Exchange(ctx context.Context, call Call) (Reply, error) {
 	if err := c.Permits(call); err != nil {
 		return Reply{}, err
 	}
@@ -178,6 +198,11 @@ func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
 	}
 	result := ResultNothing
 	defer func() { leave(result) }()
+	if call.ReadyFunc != nil {
+		if err := call.ReadyFunc(); err != nil {
+			return Reply{}, err
+		}
+	}
 	reply, connected, err := c.send(ctx, call)
 	if err != nil {
 		var failure *ledger.CallError
@@ -187,12 +212,6 @@ func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
 	result = ResultAnswered
 	if errors.Is(reply.BodyErr, errBodySlow) && ctx.Err() == nil {
 		result = ResultSilent // an answer that never ends is none, as far as the breaker is concerned
-	}
-	if (reply.Status == http.StatusUnauthorized || reply.Status == http.StatusForbidden) && !limited(reply.Status, reply.Header) {
-		return Reply{}, &ledger.CallError{Class: ledger.CallAuth, Status: reply.Status, Detail: "the system refused our credential"}
-	}
-	if limited(reply.Status, reply.Header) {
-		reply.Status = http.StatusTooManyRequests
 	}
 	return reply, nil
 }

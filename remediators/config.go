@@ -3,6 +3,7 @@ package remediators
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type SystemConfig struct {
 	Secrets      map[string]string        `yaml:"secrets"`       // http only: secrets that an undo writes back, by name; references as credential
 	AllowPrivate bool                     `yaml:"allow_private"` // loopback, private, unique-local and shared addresses may be dialled
 	Allow        []string                 `yaml:"allow"`         // "METHOD /path*", relative to URL; empty: everything below it
+	Effects      []string                 `yaml:"effects"`       // calls of scripts that are made for them, as Allow and inside it; empty: none
 	Retry        RetryConfig              `yaml:"retry"`
 	Rate         RateConfig               `yaml:"rate"`
 	Guard        GuardConfig              `yaml:"guard"`
@@ -171,6 +173,6 @@ func (c RetryConfig) attempts() int {
 func (c SystemConfig) system(name string) ledger.System {
 	return ledger.System{
 		Name: name, Remediator: c.Remediator, Profile: c.Profile, URL: strings.TrimRight(c.URL, "/"),
-		Disabled: c.Disabled, Attempts: c.Retry.attempts(), Backoff: c.Retry.backoff(), Guard: c.Guard.guard(),
+		Effects: slices.Clone(c.Effects), Disabled: c.Disabled, Attempts: c.Retry.attempts(), Backoff: c.Retry.backoff(), Guard: c.Guard.guard(),
 	}
 }

@@ -128,7 +128,7 @@ func (r *Registry) bind(name string, c SystemConfig, old *bound) (*bound, error)
 	b.remediator, err = factory(Binding{
 		System: b.system, Config: c, Client: b.client, Update: updater, Lane: b.lane, Clock: r.clock, Log: r.log, Getenv: r.getenv,
 	})
-	b.remediator = &sheltered{inner: b.remediator, log: r.log, system: name}
+	b.remediator = &sheltered{inner: b.remediator, client: b.client, log: r.log, system: name}
 	var field *FieldError
 	if errors.As(err, &field) {
 		field.System = name

@@ -15,6 +15,7 @@ import (
 // allow; of an undo nobody knows whether it was sent.
 type sheltered struct {
 	inner  ledger.Remediator
+	client *Client // nil without a URL
 	log    *slog.Logger
 	system string
 }

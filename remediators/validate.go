@@ -51,6 +51,7 @@ func (c SystemConfig) Validate(name string) error {
 			add("allow", err.Error())
 		}
 	}
+	c.effectPatterns(add)
 	c.validateLimits(add)
 	c.Guard.validate(add)
 	c.validateDNSUpdate(add)

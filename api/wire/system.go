@@ -8,6 +8,7 @@ type System struct {
 	Remediator string     `json:"remediator"`
 	Profile    string     `json:"profile"` // empty: none
 	URL        string     `json:"url"`     // without user information; empty for manual and command
+	Effects    []string   `json:"effects"` // calls of scripts that are made there, as "METHOD /path*"; empty: none
 	Disabled   bool       `json:"disabled"`
 	Retry      Retry      `json:"retry"`
 	Breaker    string     `json:"breaker"`    // closed, open

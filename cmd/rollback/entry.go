@@ -71,6 +71,12 @@ func (e *entryFlags) read(cmd *cobra.Command, in *inputs) (wire.EntryDraft, erro
 			return d, fmt.Errorf("--%s is required\nsee `%s --help`", name, cmd.CommandPath())
 		}
 	}
+	return e.readLoose(cmd, in)
+}
+
+// readLoose is read for an entry of which the server may know what the flags do not say.
+func (e *entryFlags) readLoose(cmd *cobra.Command, in *inputs) (wire.EntryDraft, error) {
+	d := e.draft
 	targets := map[string]*json.RawMessage{
 		"resource": &d.Resource, "before": &d.Before, "after": &d.After, "undo": &d.Undo, "read": &d.Read,
 		"guard": &d.Guard, "async": &d.Async, "verify": &d.Verify,

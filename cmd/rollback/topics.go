@@ -24,7 +24,8 @@ func exitTopic() string {
 	}
 	b.WriteString(`
 ` + "`record -- COMMAND`" + ` exits with the command's own status, or with 128 and the number of the signal that
-ended it. Where the intent could not be recorded the command was not run, and the status is 1 or 4.`)
+ended it. Where the intent could not be recorded the command was not run, and the status is 1 or 4.
+` + "`do` and `curl`" + ` end as curl does: see their help.`)
 	return b.String()
 }
 
@@ -36,6 +37,7 @@ const environmentTopic = `Variables:
   ROLLBACK_TOKEN       the token. It is never a flag, and record -- COMMAND does not pass it on.
   ROLLBACK_TOKEN_FILE  a file that holds the token, where ROLLBACK_TOKEN is not set.
   ROLLBACK_WINDOW      the window of commands that record or look. It is never enough to undo one.
+  ROLLBACK_SOURCE      what ` + "`rollback curl`" + ` says as an entry's source; the shim says the script's name.
   XDG_STATE_HOME       the spool is kept below it, in rollback/spool, and in rollback/heads what a ledger has answered: by it a
                        ledger that was restored finds out what it lacks; default ~/.local/state.
   NO_COLOR             no colour. CLICOLOR_FORCE=1: colour in pipes too. --color goes before both.`

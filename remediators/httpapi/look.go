@@ -17,7 +17,7 @@ func itoa(i int) string { return strconv.Itoa(i) }
 func entryValues(e *ledger.Entry, seen ledger.Look) values {
 	v := values{
 		resource: e.Where(), before: e.Before.JSON, after: e.After.JSON,
-		id: e.ID.String(), validator: seen.Validator,
+		id: e.ID.String(), validator: seen.Validator, owned: e.Owned,
 	}
 	if seen.Known {
 		v.now = seen.Now.JSON

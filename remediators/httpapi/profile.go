@@ -45,6 +45,7 @@ type profileKind struct {
 	Create    []*variant      `yaml:"create"` // how each action is undone; the first that fits
 	Update    []*variant      `yaml:"update"`
 	Delete    []*variant      `yaml:"delete"`
+	Effects   []*effect       `yaml:"effects"` // calls that make an entry of this kind
 	docs      documents       // read, guard, async, verify as JSON
 	members   []string        // all that a resource may have
 	byAction  map[ledger.Action][]*variant
@@ -124,7 +125,7 @@ func parseProfile(name string, raw []byte) (*profile, error) {
 
 // hollow reports whether null stands where a kind or a way to undo should.
 func (k *profileKind) hollow() bool {
-	return k == nil || slices.Contains(slices.Concat(k.Create, k.Update, k.Delete), nil)
+	return k == nil || slices.Contains(slices.Concat(k.Create, k.Update, k.Delete), nil) || slices.Contains(k.Effects, nil)
 }
 
 // check turns the parts into JSON and reads them as if an entry had brought them.
@@ -154,7 +155,15 @@ func (k *profileKind) check() error {
 			}
 		}
 	}
-	return err
+	return errors.Join(err, k.checkEffects())
+}
+
+func (k *profileKind) checkEffects() error {
+	var bad []error
+	for _, x := range k.Effects {
+		bad = append(bad, x.check(k))
+	}
+	return errors.Join(bad...)
 }
 
 // checkWay reads one way to undo an action as if an entry had brought it.

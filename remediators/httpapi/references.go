@@ -42,7 +42,7 @@ func (rec *recipe) probings() []probing {
 // checkReferences renders what can be rendered before anything was looked at. What is not known yet is
 // left for later; what can never be found is CodeInvalid. It returns what will certainly not be sent.
 func (r *Remediator) checkReferences(d *ledger.Draft, p *prepared) ([]ledger.Denial, error) {
-	v := values{resource: d.Resource, before: d.Before.JSON, after: d.After.JSON, id: d.ID.String(), secretFunc: r.probeSecret}
+	v := values{resource: d.Resource, before: d.Before.JSON, after: d.After.JSON, id: d.ID.String(), owned: d.Owned, secretFunc: r.probeSecret}
 	for _, place := range p.recipe.probings() {
 		root, err := place.probeFunc(v)
 		if err == nil || errors.Is(err, errUnknown) {

@@ -9,11 +9,11 @@ import (
 )
 
 // roots are what a reference can begin with.
-var roots = []string{"resource", "before", "after", "now", "validator", "id", rootSecret}
+var roots = []string{"resource", "before", "after", "now", "validator", "id", "restore", rootSecret}
 
 // Errors about references. They repeat neither the reference nor what it found.
 var (
-	errGrammar  = errors.New("has a reference that cannot be read: {{resource.x}}, {{before/a/0}}, {{validator}}, over resource, before, after, now, validator, id; in a body {{before.x?}} and {{before.x|filter}} too")
+	errGrammar  = errors.New("has a reference that cannot be read: {{resource.x}}, {{before/a/0}}, {{validator}}, over resource, before, after, now, validator, id, restore; in a body {{before.x?}} and {{before.x|filter}} too")
 	errMissing  = errors.New("has a reference that finds nothing")
 	errUnknown  = errors.New("has a reference to what is not known yet")
 	errScalar   = errors.New("has a reference to an object, list or null where only text can stand")
@@ -33,6 +33,7 @@ type values struct {
 	update                       bool       // an optional reference to before restores only what now shows otherwise
 	// secretFunc returns the secret of the configuration that has this name; nil: not asked for yet.
 	secretFunc func(name string) (string, error)
+	owned      []string // pointers to what the entry answers for; empty: all
 }
 
 // A ref is one reference. multi marks {{+…}}: a whole path, escaped segment by segment.
@@ -67,6 +68,8 @@ func (r ref) read(v values) (json.RawMessage, error) {
 		return quote(v.id), nil
 	case r.root == "validator" && v.validator != "":
 		return quote(v.validator), nil
+	case r.root == "restore":
+		return v.restore()
 	}
 	doc := map[string]json.RawMessage{"resource": v.resource, "before": v.before, "after": v.after, "now": v.now}[r.root]
 	if len(doc) == 0 {
@@ -157,7 +160,7 @@ func parseRef(s string) (ref, error) {
 // sound reports whether the parts of a reference go together.
 func (r ref) sound() bool {
 	switch r.root {
-	case "validator", "id":
+	case "validator", "id", "restore":
 		if len(r.path) > 0 {
 			return false
 		}

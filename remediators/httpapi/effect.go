@@ -1,0 +1,228 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sideledger/ledger"
+)
+
+// actionSet is what an effect does that creates the resource where it is not there and changes it where it is.
+const actionSet ledger.Action = "set"
+
+// An effect is one call of a third party that a profile knows how to undo.
+type effect struct {
+	Call   string        `yaml:"call"`   // "PATCH /id/{id}"; {+path} stands for several segments
+	Action ledger.Action `yaml:"action"` // create, update, delete, or set: a look says which of create and update
+	// Where members of the resource stand, besides the path of the call: in its query, in its body (JSON pointers), in
+	// the answer's body (JSON pointers), in the answer's Location header (a pattern as Call), or in the validator of a
+	// read (a pattern; what stands around it does not matter).
+	Query     map[string]string `yaml:"query"`
+	Body      map[string]string `yaml:"body"`
+	Answer    map[string]string `yaml:"answer"`
+	Location  string            `yaml:"location"`
+	Validator string            `yaml:"validator"`
+	// Merge: the body is a merge patch (RFC 7396), so that the entry owns the members that stand in it.
+	Merge bool `yaml:"merge"`
+	// Whole: the body is what the resource is afterwards. It lets a look settle a call whose answer was lost.
+	Whole bool `yaml:"whole"`
+	// Append: where a list is, the body becomes its last element.
+	Append bool `yaml:"append"`
+
+	method   string
+	path     *placed
+	location *placed // nil: none
+	place    *placed // nil: none
+}
+
+// placed is a pattern with named holes.
+type placed struct {
+	re      *regexp.Regexp
+	multi   map[string]bool // holes that take several segments
+	literal int             // how many characters of it are no holes: the more, the closer it fits
+}
+
+var holePattern = regexp.MustCompile(`\{(\+?)([A-Za-z][A-Za-z0-9_]*)\}`)
+
+// parsePlaced reads a pattern; whole: it has to fit a text from end to end.
+func parsePlaced(s string, whole bool) (*placed, error) {
+	out := &placed{multi: map[string]bool{}}
+	var b strings.Builder
+	for {
+		at := holePattern.FindStringSubmatchIndex(s)
+		if at == nil {
+			break
+		}
+		name, several := s[at[4]:at[5]], at[2] != at[3]
+		if _, twice := out.multi[name]; twice {
+			return nil, fmt.Errorf("has a duplicate {%s}", name)
+		}
+		if out.multi[name] = several; several {
+			fmt.Fprintf(&b, "%s(?P<%s>(?:/[^/]+)+)", regexp.QuoteMeta(s[:at[0]]), name)
+		} else {
+			fmt.Fprintf(&b, "%s(?P<%s>[^/ ]+)", regexp.QuoteMeta(s[:at[0]]), name)
+		}
+		out.literal += at[0]
+		s = s[at[1]:]
+	}
+	if strings.ContainsAny(s, "{}") {
+		return nil, errors.New("has a brace that is no {member}")
+	}
+	out.literal += len(s)
+	text := b.String() + regexp.QuoteMeta(s)
+	if whole {
+		text = "^" + text + "$"
+	}
+	re, err := regexp.Compile(text)
+	out.re = re
+	return out, err
+}
+
+// find returns what stands in the holes, unescaped; false: it does not fit.
+func (p *placed) find(s string) (map[string]string, bool) {
+	got := p.re.FindStringSubmatch(s)
+	if got == nil {
+		return nil, false
+	}
+	out := map[string]string{}
+	for i, name := range p.re.SubexpNames() {
+		if name == "" {
+			continue
+		}
+		segments := strings.Split(got[i], "/")
+		for j, escaped := range segments {
+			plain, err := url.PathUnescape(escaped)
+			if err != nil || p.multi[name] && strings.Contains(plain, "/") {
+				return nil, false
+			}
+			segments[j] = plain
+		}
+		out[name] = strings.Join(segments, "/")
+	}
+	return out, true
+}
+
+// check reads an effect and holds its members to those of the kind.
+func (x *effect) check(k *profileKind) error {
+	method, path, ok := strings.Cut(x.Call, " ")
+	if !ok || !slices.Contains([]string{"POST", "PUT", "PATCH", "DELETE"}, method) || !strings.HasPrefix(path, "/") {
+		return fmt.Errorf("effect %q: want METHOD /path", x.Call)
+	}
+	x.method = method
+	for _, p := range []struct {
+		text  string
+		whole bool
+		into  **placed
+	}{{path, true, &x.path}, {x.Location, false, &x.location}, {x.Validator, false, &x.place}} {
+		if p.text == "" {
+			continue
+		}
+		parsed, err := parsePlaced(p.text, p.whole)
+		if err != nil {
+			return fmt.Errorf("effect %q: %w", x.Call, err)
+		}
+		*p.into = parsed
+	}
+	return x.checkMembers(k)
+}
+
+// checkMembers holds the action to what goes with it, and the members to those of the kind.
+func (x *effect) checkMembers(k *profileKind) error {
+	if why := x.checkAction(); why != "" {
+		return fmt.Errorf("effect %q: %s", x.Call, why)
+	}
+	for _, name := range x.members() {
+		if !slices.Contains(k.members, name) {
+			return fmt.Errorf("effect %q: %s is no member of the resource", x.Call, name)
+		}
+	}
+	for _, p := range slices.Concat(slices.Collect(maps.Values(x.Body)), slices.Collect(maps.Values(x.Answer))) {
+		if _, ok := parsePointer(p); !ok {
+			return fmt.Errorf("effect %q: %q is no JSON pointer", x.Call, p)
+		}
+	}
+	for _, key := range k.Resource.Key {
+		if !slices.Contains(x.members(), key) {
+			return fmt.Errorf("effect %q: nothing says %s, which names the resource", x.Call, key)
+		}
+	}
+	return nil
+}
+
+// checkAction says what does not go with the action; "": nothing.
+func (x *effect) checkAction() string {
+	actions := []ledger.Action{ledger.ActionCreate, ledger.ActionUpdate, ledger.ActionDelete, actionSet}
+	switch {
+	case !slices.Contains(actions, x.Action):
+		return "action is create, update, delete or set"
+	case (len(x.Answer) > 0 || x.location != nil) && x.Action != ledger.ActionCreate:
+		return "answer and location name what a create has made"
+	case x.Merge && (x.Action != ledger.ActionUpdate || x.Whole):
+		return "merge is an update, and not whole"
+	case x.Append && x.Action != actionSet:
+		return "append goes with set, since a look has to tell"
+	case x.Whole && x.Action == ledger.ActionDelete:
+		return "a delete leaves nothing"
+	}
+	return ""
+}
+
+// members lists the members of the resource that the effect says something about.
+func (x *effect) members() []string {
+	var out []string
+	for _, p := range []*placed{x.path, x.location, x.place} {
+		if p != nil {
+			out = append(out, slices.DeleteFunc(slices.Clone(p.re.SubexpNames()), func(s string) bool { return s == "" })...)
+		}
+	}
+	for _, m := range []map[string]string{x.Query, x.Body, x.Answer} {
+		for name := range m {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// looks reports whether the resource has to be read to know what the call does.
+func (x *effect) looks() bool { return x.Action == actionSet || x.Merge || x.place != nil }
+
+// resource takes the members of the resource out of a call. fits is false for another call; why says what a call that
+// fits lacks.
+func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessage, fits bool, why string) {
+	if c.Method != x.method {
+		return nil, false, ""
+	}
+	texts, fits := x.path.find(c.Path)
+	if !fits {
+		return nil, false, ""
+	}
+	query, err := url.ParseQuery(c.Query)
+	if err != nil {
+		return nil, false, ""
+	}
+	members = map[string]json.RawMessage{}
+	for name, parameter := range x.Query {
+		if !query.Has(parameter) {
+			return nil, true, "its query has no " + parameter
+		}
+		texts[name] = query.Get(parameter)
+	}
+	for name, s := range texts {
+		members[name] = quote(s)
+	}
+	for name, pointer := range x.Body {
+		tokens, _ := parsePointer(pointer)
+		v, ok := at(c.Body, tokens)
+		if _, scalar := text(v); !ok || !scalar || !json.Valid(c.Body) {
+			return nil, true, "its body has no " + pointer + ", which names the resource"
+		}
+		members[name] = v
+	}
+	return members, true, ""
+}
