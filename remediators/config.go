@@ -11,7 +11,7 @@ import (
 
 // A SystemConfig is one third party as the server's configuration file describes it.
 type SystemConfig struct {
-	Remediator   string                   `yaml:"remediator"`    // which plugin: http, alertmanager, unleash, command, manual
+	Remediator   string                   `yaml:"remediator"`    // which one: http, alertmanager, unleash, command, manual, plugin
 	Profile      string                   `yaml:"profile"`       // http only: the profile that describes its kinds; empty: none
 	URL          string                   `yaml:"url"`           // address, with the base path of every call; empty for manual and command
 	Credential   string                   `yaml:"credential"`    // env:NAME or file:/path, read at the moment of use; empty: none
@@ -23,6 +23,7 @@ type SystemConfig struct {
 	Guard        GuardConfig              `yaml:"guard"`
 	Disabled     bool                     `yaml:"disabled"` // entries stay, nothing is sent
 	Commands     map[string]CommandConfig `yaml:"commands"` // command only: what may be run, by name
+	Plugin       *PluginConfig            `yaml:"plugin"`   // plugin only: the executable that serves it
 }
 
 // AuthConfig says how a credential is presented to a third party.

@@ -32,7 +32,7 @@ func (c SystemConfig) Validate(name string) error {
 		add("", "a system's name has letters, digits, '.', '_' and '-', at most 64")
 	}
 	if c.Remediator == "" {
-		add("remediator", "say which plugin serves it: http, alertmanager, unleash, command or manual")
+		add("remediator", "say which plugin serves it: http, alertmanager, unleash, command, manual or plugin")
 	}
 	if c.URL != "" {
 		if _, msg := parseBase(c.URL); msg != "" {
@@ -46,6 +46,7 @@ func (c SystemConfig) Validate(name string) error {
 		}
 	}
 	c.validateLimits(add)
+	c.validatePlugin(add)
 	c.Guard.validate(add)
 	return errors.Join(bad...)
 }
