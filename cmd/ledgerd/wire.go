@@ -18,6 +18,7 @@ import (
 	"sideledger/remediators/command"
 	"sideledger/remediators/httpapi"
 	"sideledger/remediators/manual"
+	"sideledger/remediators/plugin"
 	"sideledger/remediators/unleash"
 )
 
@@ -29,6 +30,7 @@ func factories() map[string]remediators.Factory {
 		"manual":       manual.Factory,
 		"alertmanager": alertmanager.Factory,
 		"unleash":      unleash.Factory,
+		"plugin":       plugin.Factory,
 	}
 }
 
@@ -72,6 +74,7 @@ func open(ctx context.Context, e *env, c Config) (*parts, error) {
 func openParts(ctx context.Context, e *env, c Config, how opening) (*parts, error) {
 	registry, warnings, err := remediators.NewRegistry(remediators.Options{
 		Systems: c.Systems, Factories: factories(), Clock: time.Now, Log: e.log, Getenv: e.getenv,
+		Descriptions: descriptions(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)

@@ -51,6 +51,9 @@ func (p *pool) with(ctx context.Context, hide func(string) string, fn func(*proc
 	case <-ctx.Done():
 		return interrupted(ctx.Err())
 	}
+	if ctx.Err() != nil {
+		return interrupted(ctx.Err())
+	}
 	proc, err := p.take(ctx)
 	if err != nil {
 		return err
