@@ -36,7 +36,7 @@ func pluginTest(t *testing.T, args ...string) (marks map[string][]string, status
 func TestPluginTest(t *testing.T) {
 	example := filepath.Join("..", "..", "docs", "examples", "plugins", "python", "documents")
 	marks, status := pluginTest(t, example)
-	if status != 0 || len(marks) < 60 || marks["Undone/create"] == nil || marks["Classified/502"] == nil || marks["BytesSurvive"] == nil {
+	if status != 0 || len(marks) < 50 || marks["Undone/create"] == nil || marks["Classified/502"] == nil || marks["BytesSurvive"] == nil {
 		t.Errorf("exit %d, %d checks: %v", status, len(marks), marks)
 	}
 	text, err := os.ReadFile(example)
@@ -53,7 +53,7 @@ func TestPluginTest(t *testing.T) {
 		t.Fatal(err)
 	}
 	marks, status = pluginTest(t, careless)
-	if status != 1 || len(marks["Undone/update"]) == 0 || len(marks["LooksClassified/502"]) != 0 {
+	if status != 1 || len(marks["Undone/update"]) == 0 || len(marks["LooksClassified/500"]) != 0 {
 		t.Errorf("exit %d: %v", status, marks)
 	}
 	if err := os.WriteFile(careless, []byte("#!/usr/bin/python3 -I\nprint('hello')\n"), 0o600); err != nil {

@@ -78,6 +78,9 @@ type grading struct {
 
 // Run implements [T].
 func (g *grading) Run(name string, fn func(T)) {
+	if name == string(Well) {
+		name = "well"
+	}
 	ctx, cancel := context.WithCancel(g.ctx)
 	part := &grading{ctx: ctx, name: strings.TrimPrefix(g.name+"/"+name, "/"), each: g.each}
 	over := make(chan struct{})
