@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -95,8 +96,8 @@ func (p part) secretIn() bool { return len(*p.raw) > 0 && string(*p.raw) != "nul
 
 // hide encrypts the values of a draft's secret fields and puts fingerprints in their places, also where such
 // a value stands unmarked: in a recipe, elsewhere in an image. The draft is in plain before and hidden
-// afterwards. Codes: invalid.
-func (l *Ledger) hide(d *Draft) (warnings []string, err error) {
+// afterwards. alias is the name that the effect gave its resource; empty: none. Codes: invalid.
+func (l *Ledger) hide(d *Draft, alias json.RawMessage) (warnings []string, err error) {
 	if len(d.Secret) == 0 {
 		return nil, nil
 	}
@@ -113,7 +114,7 @@ func (l *Ledger) hide(d *Draft) (warnings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := k.checkResource(d); err != nil {
+	if err := k.checkNames(d.Resource, alias); err != nil {
 		return nil, err
 	}
 	d.Tag, d.Note, d.Source = k.hide(d.Tag), k.hide(d.Note), k.hide(d.Source)
@@ -147,26 +148,6 @@ func (k *known) spread(d *Draft) (also []string, err error) {
 	}
 	d.Secret = append(slices.Clone(d.Secret), also...)
 	return also, nil
-}
-
-// checkResource refuses a resource that names itself by a secret value: its key, which tells resources apart
-// and is shown, would be a hash of it.
-func (k *known) checkResource(d *Draft) error {
-	var at string
-	found := false
-	r := rewriter{wants: func(path []token, rest []byte) bool {
-		if s, ok := leaf(rest); ok && !found && k.names(s) {
-			at, found = pointerOf(path), true
-		}
-		return false
-	}}
-	if _, err := r.rewrite(d.Resource); err != nil {
-		return err
-	}
-	if found {
-		return Invalid("/resource"+at, "holds the value of a secret field; a resource names itself in the open, by something else")
-	}
-	return nil
 }
 
 // encrypt replaces every secret value of the draft. hits are the pointers of d.Secret that named something.
@@ -251,6 +232,9 @@ func checkSecrets(d *Draft) error {
 			return Invalid(field, "names a part of the resource, which stands in the open: a resource names itself by something else")
 		}
 	}
+	if member, i := d.secretName(); i >= 0 {
+		return NameIsSecret(i, member)
+	}
 	return nil
 }
 
@@ -266,21 +250,24 @@ func resourceHas(resource json.RawMessage, pointer string) bool {
 // hideReport hides what a report brings to an entry with secret fields: full is the entry with its resource
 // completed, hidden as it is stored. A second report that says the same comes out the same.
 func (l *Ledger) hideReport(full *Entry, c *completion) error {
-	if len(full.Secret) == 0 || !c.after.Known() && len(c.resource) == 0 {
+	said := c.after.Known() || len(c.resource) > 0
+	if len(full.Secret) == 0 || !said && len(c.alias) == 0 {
 		return nil
 	}
-	o := opener{cipher: l.cipher}
-	p, err := o.open(full)
+	if member, i := full.secretName(); i >= 0 {
+		return Invalid("/resource"+pointerTo(member), "is marked secret by the entry; a resource names itself in the open, by something else")
+	}
+	p, err := l.openStored("report applied", full)
 	if err != nil {
-		return &Error{Code: CodeUnavailable, Op: "report applied", ID: full.ID.String(), Msg: "its secret fields cannot be opened with the keys of this server", Err: err}
+		return err
 	}
 	d := p.entry.Draft
 	if c.after.Known() {
 		d.After = c.after
 	}
-	warnings, err := l.hide(&d)
-	if err != nil {
-		return err
+	warnings, err := l.hide(&d, c.alias)
+	if err != nil || !said {
+		return err // without what stays as it is
 	}
 	c.hidden, c.warnings = &d, append(c.warnings, warnings...)
 	if c.after.Known() {
@@ -289,13 +276,25 @@ func (l *Ledger) hideReport(full *Entry, c *completion) error {
 	return nil
 }
 
+// openStored opens a stored entry whose values are to be encrypted anew; nil: it has no secret fields. Codes: unavailable.
+func (l *Ledger) openStored(op string, e *Entry) (*opened, error) {
+	o := opener{cipher: l.cipher}
+	p, err := o.open(e)
+	if err == nil && p != nil && len(e.DataKey) == 0 { // another one would be kept nowhere
+		err = errors.New("its data key is not in this ledger, which was made again without it")
+	}
+	if err != nil {
+		return nil, &Error{Code: CodeUnavailable, Op: op, ID: e.ID.String(), Msg: "its secret fields cannot be opened with the keys of this server", Err: err}
+	}
+	return p, nil
+}
+
 // underID returns a stored draft under another id. Its secret values are encrypted anew, as they are bound to the
 // entry that they stand in.
 func (l *Ledger) underID(d Draft, id uuid.UUID) (Draft, error) {
-	o := opener{cipher: l.cipher}
-	p, err := o.open(&Entry{Draft: d})
+	p, err := l.openStored("record again", &Entry{Draft: d})
 	if err != nil {
-		return d, &Error{Code: CodeUnavailable, Op: "record again", ID: d.ID.String(), Msg: "its secret fields cannot be opened with the keys of this server", Err: err}
+		return d, err
 	}
 	if p == nil {
 		d.ID = id
@@ -303,6 +302,6 @@ func (l *Ledger) underID(d Draft, id uuid.UUID) (Draft, error) {
 	}
 	again := p.entry.Draft
 	again.ID, again.DataKey = id, nil
-	_, err = l.hide(&again)
+	_, err = l.hide(&again, nil)
 	return again, err
 }

@@ -38,6 +38,7 @@ type opened struct {
 	places hidden
 	known  known
 	values map[string]Secret // of everything that was opened, by fingerprint
+	lent   []string          // secret pointers of the entry whose parts it takes over
 	cipher Cipher
 }
 
@@ -58,7 +59,7 @@ func (o *opener) open(e *Entry) (*opened, error) {
 		return nil, errNoCipher
 	}
 	plain := *e
-	out := &opened{entry: &plain, places: placesOf(e.Secret, lender.Secret), values: map[string]Secret{}, cipher: o.cipher}
+	out := &opened{entry: &plain, places: placesOf(e.Secret, lender.Secret), values: map[string]Secret{}, lent: lender.Secret, cipher: o.cipher}
 	for _, p := range plain.parts() {
 		from := lender
 		if p.name == "after" {
@@ -266,6 +267,9 @@ func (o *opener) Look(ctx context.Context, e *Entry) (Look, error) {
 	if err != nil {
 		return Look{}, p.hideError(err)
 	}
+	if p.names(seen.Alias) {
+		return Look{}, &CallError{Class: CallDenied, Detail: nameless}
+	}
 	if seen, err = p.hideNow(seen); err != nil {
 		return Look{}, &CallError{Class: CallAnswered, Detail: "what it shows cannot be read", Err: err}
 	}
@@ -283,6 +287,9 @@ func (o *opener) Undo(ctx context.Context, e *Entry, seen Look) (Answer, error) 
 	}
 	p.learnSeen(seen)
 	a, err := o.inner.Undo(ctx, p.entry, p.reveal(seen))
+	if err == nil && p.names(a.Alias) {
+		return Answer{}, &CallError{Class: CallAmbiguous, Detail: nameless} // done, and nobody can look whether
+	}
 	a.Detail, a.Residue = p.known.hide(a.Detail), p.hideAll(a.Residue)
 	return a, p.hideError(err)
 }

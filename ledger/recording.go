@@ -106,7 +106,7 @@ func (l *Ledger) checkDraft(ctx context.Context, d Draft, known *baptism) (check
 	if d.OnRollback != OnRollbackRetain {
 		c.warnings = append(c.warnings, gradeWarnings(c.draft.Reversible)...)
 	}
-	hiding, err := l.hide(&c.draft)
+	hiding, err := l.hide(&c.draft, c.alias)
 	if err != nil {
 		return checkedDraft{}, err
 	}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -16,6 +17,26 @@ type Rebuilt struct {
 	Rollbacks []Rollback
 
 	byID map[uuid.UUID]int // place in Entries
+}
+
+// SecretEntry returns the entry whose draft, with secret fields, stands in a record; uuid.Nil: none does.
+func SecretEntry(r journal.Record) (uuid.UUID, error) {
+	if !bytes.Contains(r.Body, []byte(`"secret"`)) {
+		return uuid.Nil, nil
+	}
+	var body struct {
+		EntryID uuid.UUID `json:"entry_id"`
+		Draft   struct {
+			Secret []string `json:"secret"`
+		} `json:"draft"`
+	}
+	if err := json.Unmarshal(r.Body, &body); err != nil {
+		return uuid.Nil, fmt.Errorf("read record %d: %w", r.Number, err)
+	}
+	if len(body.Draft.Secret) == 0 {
+		return uuid.Nil, nil
+	}
+	return body.EntryID, nil
 }
 
 // Apply takes in the next record of the journal. Records come in order, from the first.

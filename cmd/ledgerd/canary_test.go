@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"sideledger/api/wire"
+	"sideledger/ledger/journal"
 )
 
 // canaries are the planted secrets by kind. All but the last few are strange enough to stand nowhere by chance.
@@ -57,6 +58,7 @@ type canaryRun struct {
 
 const canaryConfig = `listen: %[1]s
 database: sqlite:%[2]s/ledger.db
+mirror: {folder: "%[2]s/mirror"}
 systems:
   bearer: {remediator: http, url: "%[3]s", allow_private: true, credential: env:CNRY_BEARER, retry: {base: 1ms, cap: 5ms, attempts: 2}}
   basic: {remediator: http, url: "%[3]s", allow_private: true, credential: "file:%[2]s/basic", auth: {scheme: basic}, retry: {base: 1ms, cap: 5ms, attempts: 2}}
@@ -253,8 +255,23 @@ func TestCanaries(t *testing.T) {
 	r.ledgerd(r.config, "token", "list")
 	r.look()
 	r.kill()
+	r.write("rebuilt.yaml", fmt.Sprintf("database: sqlite:%[1]s/rebuilt.db\nsecrets: {key: \"file:%[1]s/ledger.db.secrets-key\"}\n", r.dir))
+	r.ledgerd(filepath.Join(r.dir, "rebuilt.yaml"), "rebuild", "--from", filepath.Join(r.dir, "mirror"))
 	r.collect()
 	r.judge(resource.Path)
+}
+
+// holdsWrappedKeys makes sure that the mirror, which was searched, has data keys.
+func (r *canaryRun) holdsWrappedKeys() {
+	c, err := readCopy(r.Context(), filepath.Join(r.dir, "mirror"), nil)
+	if err != nil || len(c.sealed) == 0 || len(c.seen.Keys.Root) != 1 {
+		r.Fatalf("%v, %d root secrets", err, len(c.seen.Keys.Root))
+	}
+	for id := range c.sealed {
+		if len(c.seen.Keys.Data[id.String()]) == 0 {
+			r.Errorf("the data key of entry %s is not in the mirror", id)
+		}
+	}
 }
 
 // judge searches everything, and makes sure that the search would have found something.
@@ -281,11 +298,12 @@ func (r *canaryRun) judge(drifted string) {
 		}
 	}
 	found := strings.Join(r.all.hits(openNote), "\n")
-	for _, where := range []string{"ledger.db", "ledger.db-wal", "backup.db", "/entries", "/journal", "/events", "export-"} {
+	for _, where := range []string{"ledger.db", "ledger.db-wal", "backup.db", "rebuilt.db", journal.SegmentSuffix, "/entries", "/journal", "/events", "export-"} {
 		if !strings.Contains(found, where) {
 			r.Errorf("the note, which is no secret, was not found in %s: the search does not bite there", where)
 		}
 	}
+	r.holdsWrappedKeys()
 	sent := r.party.received()
 	for _, kind := range []string{"bearer token", "header key", "sigv4 session token", "text before", "undo body of its own", "undo header", "read query", "guard value", "captured before", "key of an object"} {
 		if !strings.Contains(sent, r.c[kind]) {

@@ -118,7 +118,7 @@ func (h *house) must(args ...string) string {
 	h.Helper()
 	status, out, talk := h.run(args...)
 	if status != 0 {
-		h.Fatalf("ledgerd %v ended with %d: %s", args, status, talk)
+		h.Fatalf("ledgerd %v ended with %d: %s%s", args, status, out, talk)
 	}
 	return strings.TrimSpace(out)
 }

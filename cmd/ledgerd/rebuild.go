@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -21,6 +22,7 @@ type rebuildOptions struct {
 	configFlags
 	from       string
 	acceptLoss bool
+	withoutKey bool
 }
 
 func newRebuild(e *env) *cobra.Command {
@@ -33,72 +35,102 @@ Idempotency-Keys stand in no journal: a new admin token is made, the others have
 old ledger (DATABASE.note-key), if it is there still, beside the new database before: clients then notice what the
 mirror does not have. Be sure that the old ledger does not run any more.
 
-Exit status: 0 it is made, 1 error, 3 the mirror is damaged and nothing was made (--accept-loss takes what is good).`,
+If entries have secret fields, the key that these are under has to be where secrets.key says, or in DATABASE.secrets-key:
+the mirror has their data keys, wrapped under it. Without the key nothing is made; --without-secrets-key makes the
+ledger all the same, and those entries end blocked until the key is there.
+
+Exit status: 0 it is made; 1 error; 3 nothing was made: the mirror is damaged, or lacks keys of secret fields
+(--accept-loss takes what is good), or the key is not here.`,
 		Example: "  ledgerd rebuild --from /mnt/mirror --database sqlite:ledger.db\n  ledgerd rebuild --from /mnt/mirror --config ledgerd.yaml",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRebuild(cmd.Context(), e, &o) },
 	}
 	o.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.from, "from", "", "the mirror's folder")
-	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "of a damaged mirror take every window up to its first bad record")
+	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "of a damaged mirror take every window up to its first bad record, and the keys that open")
+	cmd.Flags().BoolVar(&o.withoutKey, "without-secrets-key", false, "make the ledger although the key of its secret fields is not here")
 	return cmd
 }
 
 func runRebuild(ctx context.Context, e *env, o *rebuildOptions) error {
-	c, err := o.load()
-	if err != nil {
-		return err
-	}
 	if o.from == "" {
 		return errors.New("--from: want the mirror's folder")
 	}
-	unlock, err := lockLedger(&c)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	p, err := open(ctx, e, c)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	if empty, err := p.store.Empty(ctx); err != nil {
-		return err
-	} else if !empty {
-		return fmt.Errorf("%s is not empty: a ledger is made in an empty database only", c.Database)
-	}
-	copied, err := readCopy(ctx, o.from, nil)
-	if err != nil {
-		return err
-	}
-	if len(copied.seen.Damages) > 0 && !o.acceptLoss {
-		for _, d := range copied.seen.Damages {
-			_, _ = fmt.Fprintln(e.stderr, "the mirror is damaged: "+d.String())
+	// Its keys are in the mirror: none may be made before that is read.
+	return alone(ctx, e, &o.configFlags, opening{closed: true}, func(p *parts) error {
+		if empty, err := p.store.Empty(ctx); err != nil {
+			return err
+		} else if !empty {
+			return fmt.Errorf("%s is not empty: a ledger is made in an empty database only", p.config.Database)
 		}
-		return exitError{exitPerson}
+		copied, err := readCopy(ctx, o.from, nil)
+		if err != nil {
+			return err
+		}
+		keys := chooseKeys(&p.config, e.getenv, copied)
+		if o.refuses(e, &p.config, copied, keys) {
+			return exitError{exitPerson}
+		}
+		return p.rebuild(ctx, e, copied, keys)
+	})
+}
+
+// refuses says what is wrong with the mirror, or which key is missing, unless that was accepted.
+func (o *rebuildOptions) refuses(e *env, c *Config, copied *mirrorCopy, keys *keyChoice) bool {
+	refused := false
+	for _, d := range slices.Concat(copied.seen.Damages, keys.bad) {
+		_, _ = fmt.Fprintln(e.stderr, "the mirror is damaged: "+d.String())
+		refused = !o.acceptLoss
 	}
-	return p.rebuild(ctx, e, copied)
+	if keys.shut == nil {
+		return refused
+	}
+	_, _ = fmt.Fprintf(e.stderr, "%s.\nPut it into %s, or say in secrets.key where it is (secrets.previous: an older one).\n", keys.shut, c.keyFile())
+	if o.withoutKey {
+		_, _ = fmt.Fprintln(e.stderr, "Until it is there, these entries end blocked (secret_unreadable): `ledgerd rollback --without-secrets-key` undoes the others, and a server does not start")
+		return refused
+	}
+	_, _ = fmt.Fprintln(e.stderr, "Nothing was made. Without it these entries cannot be undone; --without-secrets-key makes the ledger all the same, and they end blocked until it is there")
+	return true
 }
 
 // rebuild fills an empty database.
-func (p *parts) rebuild(ctx context.Context, e *env, c *mirrorCopy) error {
+func (p *parts) rebuild(ctx context.Context, e *env, c *mirrorCopy, keys *keyChoice) error {
 	id, incarnation := c.identity()
 	if id != "" {
 		if err := errors.Join(p.store.SetFact(ctx, factID, []byte(id)), p.store.SetFact(ctx, factIncarnation, []byte(incarnation))); err != nil {
 			return err
 		}
 	}
-	if err := c.absorb(ctx, p.store); err != nil {
+	if err := p.keepRoot(ctx, keys.root); err != nil {
 		return err
 	}
-	v := &vigil{store: p.store, log: p.log}
-	if err := v.identify(ctx, p.config.noteKey()); err != nil {
+	if err := c.absorb(ctx, p.store, keys.data); err != nil {
+		return err
+	}
+	if _, err := p.newVigil(ctx); err != nil {
 		return err
 	}
 	if err := c.adoptLeaves(ctx, p.store); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(e.stderr, "%d records of %d windows were taken in\n", c.seen.Records, len(c.seen.Windows))
+	_, _ = fmt.Fprintf(e.stderr, "%d records of %d windows were taken in, and the data keys of %d entries with secret fields\n", c.seen.Records, len(c.seen.Windows), len(keys.data))
 	return firstToken(ctx, e, p)
+}
+
+// keepRoot keeps the root secret of a ledger that is made again; nil: it has none. Nothing is under the one that an empty
+// database may have.
+func (p *parts) keepRoot(ctx context.Context, root []byte) error {
+	if root == nil {
+		return nil
+	}
+	here, err := p.store.RootKey(ctx)
+	if err != nil {
+		return err
+	}
+	if here != nil {
+		return p.store.ReplaceRootKey(ctx, here, root)
+	}
+	return p.store.InsertRootKey(ctx, root)
 }
 
 // A mirrorCopy is what was read from a mirror: all of it, or what a ledger lacks.
@@ -106,6 +138,7 @@ type mirrorCopy struct {
 	name    string // of the mirror, as it is remembered
 	seen    *journal.Mirror
 	records map[string][]journal.Record // by window, in order
+	sealed  map[uuid.UUID]string        // entries with secret fields that the records tell of, with their windows
 }
 
 // readCopy reads a mirror's folder. have: how many records of each window are here already.
@@ -114,18 +147,28 @@ func readCopy(ctx context.Context, dir string, have map[string]int64) (*mirrorCo
 	if err != nil {
 		return nil, err
 	}
-	c := &mirrorCopy{name: "folder:" + full, records: map[string][]journal.Record{}}
+	c := &mirrorCopy{name: "folder:" + full, records: map[string][]journal.Record{}, sealed: map[uuid.UUID]string{}}
 	c.seen, err = journal.ReadMirror(os.DirFS(full), func(r journal.Mirrored) error {
-		if r.Number > have[r.WindowID] {
-			c.records[r.WindowID] = append(c.records[r.WindowID], r.Record)
+		if r.Number <= have[r.WindowID] {
+			return ctx.Err()
 		}
-		return ctx.Err()
+		c.records[r.WindowID] = append(c.records[r.WindowID], r.Record)
+		return errors.Join(c.seal(r), ctx.Err())
 	})
 	return c, err
 }
 
-// absorb takes the records into the ledger, window by window.
-func (c *mirrorCopy) absorb(ctx context.Context, s *sqlstore.Store) error {
+// seal remembers the entry of a record if that has secret fields.
+func (c *mirrorCopy) seal(r journal.Mirrored) error {
+	id, err := ledger.SecretEntry(r.Record)
+	if err == nil && id != uuid.Nil {
+		c.sealed[id] = r.WindowID
+	}
+	return err
+}
+
+// absorb takes the records into the ledger, window by window. keys are the wrapped data keys of entries.
+func (c *mirrorCopy) absorb(ctx context.Context, s *sqlstore.Store, keys map[uuid.UUID][]byte) error {
 	for _, id := range c.seen.Windows {
 		if len(c.records[id]) == 0 {
 			continue
@@ -134,7 +177,7 @@ func (c *mirrorCopy) absorb(ctx context.Context, s *sqlstore.Store) error {
 		if err != nil {
 			return fmt.Errorf("read the mirror: %w", err)
 		}
-		if err := s.Absorb(ctx, windowID, c.records[id]); err != nil {
+		if err := s.Absorb(ctx, windowID, c.records[id], keys); err != nil {
 			return err
 		}
 	}

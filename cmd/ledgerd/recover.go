@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,22 +53,10 @@ Exit status: 0 recovered, or nothing was missing; 1 error; 3 something is lost, 
 }
 
 func runRecover(ctx context.Context, e *env, o *recoverOptions) error {
-	c, err := o.load()
-	if err != nil {
-		return err
-	}
-	unlock, err := lockLedger(&c)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	p, err := openParts(ctx, e, c, opening{recovering: true})
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	r := &recovery{parts: p, env: e, options: o}
-	return r.run(ctx)
+	return alone(ctx, e, &o.configFlags, opening{recovering: true}, func(p *parts) error {
+		r := &recovery{parts: p, env: e, options: o}
+		return r.run(ctx)
+	})
 }
 
 // A recovery brings one ledger back.
@@ -81,12 +70,11 @@ type recovery struct {
 	forks   []ledger.Missing
 }
 
-func (r *recovery) run(ctx context.Context) error {
-	r.vigil = &vigil{store: r.store, log: r.log, danger: make(chan struct{})}
-	r.parts.vigil = r.vigil
-	if err := r.vigil.identify(ctx, r.config.noteKey()); err != nil {
+func (r *recovery) run(ctx context.Context) (err error) {
+	if r.vigil, err = r.newVigil(ctx); err != nil {
 		return err
 	}
+	r.parts.vigil = r.vigil
 	if err := r.read(ctx); err != nil {
 		return err
 	}
@@ -115,7 +103,7 @@ func (r *recovery) run(ctx context.Context) error {
 	if len(r.lost) > 0 || len(r.forks) > 0 {
 		_, _ = fmt.Fprintln(r.env.stderr, lossWarning)
 	}
-	_, err := fmt.Fprintln(r.env.stderr, "recovered; the server may be started. Unfinished rollbacks wait for their resume")
+	_, err = fmt.Fprintln(r.env.stderr, "recovered; the server may be started. Unfinished rollbacks wait for their resume")
 	return err
 }
 
@@ -234,11 +222,12 @@ func (r *recovery) catchUp(ctx context.Context) error {
 	for _, m := range r.forks {
 		forked[m.WindowID.String()] = true
 	}
+	keys := r.dataKeys()
 	for _, c := range r.copies {
 		if err := r.leaveOut(ctx, c, forked); err != nil {
 			return err
 		}
-		if err := c.absorb(ctx, r.store); err != nil {
+		if err := c.absorb(ctx, r.store, keys); err != nil {
 			return err
 		}
 	}
@@ -255,6 +244,22 @@ func (r *recovery) catchUp(ctx context.Context) error {
 		return err
 	}
 	return r.vigil.mirrors.start(ctx, r.store)
+}
+
+// dataKeys returns the data keys of entries that the mirrors bring, and says which of those do not open.
+func (r *recovery) dataKeys() map[uuid.UUID][]byte {
+	sealed := map[uuid.UUID]string{}
+	for _, c := range r.copies {
+		maps.Copy(sealed, c.sealed)
+	}
+	data, bad, shut := openDataKeys(r.keyring, sealed, r.copies...)
+	for _, d := range bad {
+		_, _ = fmt.Fprintln(r.env.stderr, "the mirror is damaged: "+d.String())
+	}
+	if shut != nil {
+		_, _ = fmt.Fprintf(r.env.stderr, "%s: they end blocked until it is there; name it in secrets.previous\n", shut)
+	}
+	return data
 }
 
 // leaveOut takes from a copy what an earlier mirror has brought already, and windows that have two histories.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"sideledger/ledger/journal"
 	"sideledger/ledger/secrets"
 	"sideledger/ledger/sqlstore"
 )
@@ -27,12 +29,15 @@ func newRewrap(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rewrap", Short: "Rotate the key of secret fields: wrap every data key under the current key", Args: cobra.NoArgs,
 		Long: `Wraps the data key of every entry with secret fields, and the ledger's root secret, under the key that secrets.key
-names. Ciphertexts, fingerprints and journals stay as they are. It may be run beside a server, and again at any time.
+names, in the ledger and then in its mirrors. Ciphertexts, fingerprints and journals stay as they are. It may be run
+beside a server, and again at any time.
 
 The way to a new key: make one with --new-key FILE; put it into secrets.key and the old one into
 secrets.previous; restart the server; run rewrap; take the old one out of secrets.previous and restart.
 
-Exit status: 0 everything is under the current key, 1 error.`,
+A mirror is only added to, so the old wrappings stay there: if the old key was given away, name a new mirror then.
+
+Exit status: 0 everything is under the current key, in every mirror too; 1 error.`,
 		Example: "  ledgerd rewrap --new-key /etc/ledgerd/key-2027\n  ledgerd rewrap --config ledgerd.yaml",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRewrap(cmd.Context(), e, &o) },
 	}
@@ -60,7 +65,29 @@ func runRewrap(ctx context.Context, e *env, o *rewrapOptions) error {
 	}
 	n, err := rewrapAll(ctx, store, ring)
 	_, _ = fmt.Fprintf(e.stderr, "%d keys were wrapped anew under key %s\n", n, ring.CurrentID())
+	if err == nil && len(c.Mirror) > 0 {
+		err = mirrorRewrapped(ctx, e, c, store)
+	}
 	return err
+}
+
+// mirrorRewrapped brings the mirrors what was wrapped anew. They may be written beside a server that writes them too.
+func mirrorRewrapped(ctx context.Context, e *env, c Config, store *sqlstore.Store) (err error) {
+	list, err := newMirrors(e, c)
+	if err == nil {
+		defer func() { err = errors.Join(err, list.close()) }()
+		err = list.start(ctx, store)
+	}
+	if err == nil {
+		err = store.MirrorKeys(ctx)
+	}
+	if err == nil {
+		err = store.Close() // which stores that the mirrors have them
+	}
+	if err != nil {
+		return fmt.Errorf("%w\nthe keys are wrapped anew in the ledger, and not known to be so in every mirror: run rewrap again before the old key is taken out", err)
+	}
+	return nil
 }
 
 func newKeyFile(e *env, name string) error {
@@ -134,14 +161,6 @@ this file beside it. It is of no use without the key that secrets.key names.`,
 	return cmd
 }
 
-// A keyLine is one line of what `ledgerd keys` prints.
-type keyLine struct {
-	Root    []byte    `json:"root,omitempty"` // base64, as the others
-	EntryID uuid.UUID `json:"entry_id,omitzero"`
-	Key     string    `json:"key"` // id of the key that it is wrapped under
-	DataKey []byte    `json:"data_key,omitempty"`
-}
-
 func runKeys(ctx context.Context, e *env, o *keysOptions) error {
 	var window uuid.UUID
 	var err error
@@ -168,22 +187,26 @@ func printKeys(ctx context.Context, e *env, store *sqlstore.Store, window uuid.U
 	if err != nil {
 		return err
 	}
-	if err := out.Encode(keyLine{Root: root, Key: secrets.KeyID(root)}); err != nil {
+	if err := out.Encode(journal.WrappedKey{Root: root, Key: secrets.KeyID(root)}); err != nil {
 		return err
 	}
+	return eachDataKey(ctx, store, window, func(k sqlstore.DataKey) error {
+		return out.Encode(journal.WrappedKey{EntryID: k.Entry.String(), Key: secrets.KeyID(k.Wrapped), DataKey: k.Wrapped})
+	})
+}
+
+// eachDataKey calls fn with every data key of a window, or of all windows for a zero one, in the order of the entries' ids.
+func eachDataKey(ctx context.Context, store *sqlstore.Store, window uuid.UUID, fn func(sqlstore.DataKey) error) error {
 	for after := (uuid.UUID{}); ; {
 		list, err := store.DataKeys(ctx, window, after, rewrapPage)
-		if err != nil {
+		if err != nil || len(list) == 0 {
 			return err
 		}
 		for _, k := range list {
-			if err := out.Encode(keyLine{EntryID: k.Entry, Key: secrets.KeyID(k.Wrapped), DataKey: k.Wrapped}); err != nil {
+			if err := fn(k); err != nil {
 				return err
 			}
 			after = k.Entry
-		}
-		if len(list) < rewrapPage {
-			return nil
 		}
 	}
 }

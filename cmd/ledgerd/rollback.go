@@ -15,7 +15,8 @@ type rollbackOptions struct {
 	window string
 	reason string
 
-	restore bool
+	restore    bool
+	withoutKey bool
 }
 
 func newRollback(e *env) *cobra.Command {
@@ -32,6 +33,7 @@ Exit status: 0 nothing is left open, 1 error, 3 a person is needed, 5 some undo 
 	o.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.window, "window", "", "the window to roll back")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why; stands in the journal")
+	cmd.Flags().BoolVar(&o.withoutKey, "without-secrets-key", false, "run although the key of secret fields is not here: entries with such fields end blocked")
 	cmd.Flags().BoolVar(&o.restore, "restore-snapshot", false, "restore the window's snapshot in the same run")
 	return cmd
 }
@@ -41,25 +43,18 @@ func runRollback(ctx context.Context, e *env, o *rollbackOptions) error {
 	if err != nil {
 		return fmt.Errorf("--window: want a window's id")
 	}
-	c, err := o.load()
-	if err != nil {
-		return err
-	}
-	unlock, err := lockLedger(&c)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	p, err := open(ctx, e, c)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	if err := p.watch(ctx, e, false); err != nil {
-		return err
-	}
+	return alone(ctx, e, &o.configFlags, opening{closed: o.withoutKey}, func(p *parts) error {
+		if err := p.watch(ctx, e, false); err != nil {
+			return err
+		}
+		return p.rollBack(ctx, e, id, o)
+	})
+}
+
+// rollBack runs one rollback to its end.
+func (p *parts) rollBack(ctx context.Context, e *env, window uuid.UUID, o *rollbackOptions) error {
 	ctx = ledger.WithActor(ctx, ledger.Actor{TokenID: "local", Role: ledger.RoleAdmin})
-	started, err := p.ledger.StartRollback(ctx, id, ledger.RollbackRequest{Reason: o.reason, RestoreSnapshot: o.restore})
+	started, err := p.ledger.StartRollback(ctx, window, ledger.RollbackRequest{Reason: o.reason, RestoreSnapshot: o.restore})
 	if err != nil {
 		return err
 	}
@@ -68,7 +63,7 @@ func runRollback(ctx context.Context, e *env, o *rollbackOptions) error {
 			return err
 		}
 	}
-	p.newRunner(c.sqliteFile() != "", false).RunOne(ctx, started.ID)
+	p.newRunner(p.config.sqliteFile() != "", false).RunOne(ctx, started.ID)
 	return report(context.WithoutCancel(ctx), e, p.ledger, started.ID)
 }
 

@@ -50,30 +50,18 @@ Do not run it on a host that the upgrade changes or that a snapshot restore take
 }
 
 func runServe(ctx context.Context, e *env, o *serveOptions) error {
-	c, err := o.load()
-	if err != nil {
-		return err
-	}
-	unlock, err := lockLedger(&c)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	p, err := open(ctx, e, c)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	if err := p.watch(ctx, e, o.withoutMirror); err != nil {
-		return err
-	}
-	if err := p.checkInUse(ctx); err != nil {
-		return err
-	}
-	if err := firstToken(ctx, e, p); err != nil {
-		return err
-	}
-	return p.serve(ctx, o)
+	return alone(ctx, e, &o.configFlags, opening{}, func(p *parts) error {
+		if err := p.watch(ctx, e, o.withoutMirror); err != nil {
+			return err
+		}
+		if err := p.checkInUse(ctx); err != nil {
+			return err
+		}
+		if err := firstToken(ctx, e, p); err != nil {
+			return err
+		}
+		return p.serve(ctx, o)
+	})
 }
 
 // serve runs the API, the runner and the chores side by side until ctx ends or the listener fails.

@@ -249,6 +249,11 @@ func (p *parts) verifyCopy(ctx context.Context, c *mirrorCopy, key string) ([]jo
 			bad = append(bad, journal.Damage{WindowID: id, Number: has + 1, Problem: "the mirror had it and has it no more"})
 		}
 	}
+	keys, err := c.damagedKeys(ctx, p.store)
+	if err != nil {
+		return nil, err
+	}
+	bad = append(bad, keys...)
 	signed, note := c.leaves()
 	if note == "" {
 		return bad, nil

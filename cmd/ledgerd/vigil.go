@@ -47,19 +47,25 @@ type vigil struct {
 	danger chan struct{} // closed when the ledger has entered safe mode
 }
 
+// newVigil returns the vigil of a ledger, with no mirrors yet, and finds out who the ledger is.
+func (p *parts) newVigil(ctx context.Context) (*vigil, error) {
+	v := &vigil{store: p.store, log: p.log, side: newSideJournal(p.config.sideJournal()), danger: make(chan struct{})}
+	return v, v.identify(ctx, p.config.noteKey())
+}
+
 // watch opens the mirrors and the key, compares what the ledger has with what it once had, and mirrors from here on what is
 // recorded. It is called before the first change. An error says what keeps the ledger from being watched over.
 func (p *parts) watch(ctx context.Context, e *env, withoutMirror bool) (err error) {
-	v := &vigil{store: p.store, log: p.log, side: newSideJournal(p.config.sideJournal()), danger: make(chan struct{})}
+	v, err := p.newVigil(ctx)
+	if err != nil {
+		return err
+	}
+	p.vigil = v
 	if v.mirrors, err = newMirrors(e, p.config); err != nil {
 		if !withoutMirror {
 			return fmt.Errorf("%w\n`ledgerd serve --without-mirror` starts without it, if it has to be", err)
 		}
 		p.log.ErrorContext(ctx, "the mirror cannot be opened", slog.Any("err", err))
-	}
-	p.vigil = v
-	if err := v.identify(ctx, p.config.noteKey()); err != nil {
-		return err
 	}
 	if withoutMirror && len(p.config.Mirror) > 0 {
 		v.warning = warnUnmirrored
@@ -137,18 +143,18 @@ func (v *vigil) compare(ctx context.Context) []error {
 	var errs []error
 	for _, r := range v.mirrors.readers() {
 		had, err := v.store.MirroredUpTo(ctx, r.Name()) // before the mirror is read: a server may be writing both
-		var seen *journal.Mirror
+		c := &mirrorCopy{name: r.Name(), sealed: map[uuid.UUID]string{}}
 		if err == nil {
-			seen, err = r.Read(ctx, func(journal.Mirrored) error { return nil })
+			c.seen, err = r.Read(ctx, c.seal)
 		}
 		if err == nil {
-			err = sound(r, seen, had)
+			err = errors.Join(sound(r, c.seen, had), v.wantKeys(ctx, c))
 		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		missing, err := v.missing(ctx, r.Name(), seen)
+		missing, err := v.missing(ctx, r.Name(), c.seen)
 		if err == nil {
 			err = v.store.EnterSafe(ctx, missing...)
 		}
@@ -157,6 +163,16 @@ func (v *vigil) compare(ctx context.Context) []error {
 		}
 	}
 	return errs
+}
+
+// wantKeys lets a mirror that lacks wrapped keys, or has others in their places, get all of them again.
+func (v *vigil) wantKeys(ctx context.Context, c *mirrorCopy) error {
+	bad, err := c.damagedKeys(ctx, v.store)
+	if err != nil || len(bad) == 0 {
+		return err
+	}
+	v.log.WarnContext(ctx, "keys of secret fields are brought to a mirror", slog.String("err", bad[0].Problem))
+	return v.store.ForgetMirroredKeys(ctx, c.name)
 }
 
 // sound refuses a mirror that is damaged, or has less than it once had: its storage may not be the one that it was.

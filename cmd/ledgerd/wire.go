@@ -12,6 +12,7 @@ import (
 
 	"sideledger/ledger"
 	"sideledger/ledger/runner"
+	"sideledger/ledger/secrets"
 	"sideledger/ledger/sqlstore"
 	"sideledger/remediators"
 	"sideledger/remediators/alertmanager"
@@ -41,7 +42,8 @@ type parts struct {
 	registry *remediators.Registry
 	waker    *runner.Waker
 	ledger   *ledger.Ledger
-	vigil    *vigil // nil: nothing is recorded by this command
+	keyring  *secrets.Keyring // nil: secret fields stay closed
+	vigil    *vigil           // nil: nothing is recorded by this command
 	log      *slog.Logger
 }
 
@@ -86,18 +88,38 @@ func openParts(ctx context.Context, e *env, c Config, how opening) (*parts, erro
 	if err != nil {
 		return nil, err
 	}
+	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), log: e.log}
 	var cipher ledger.Cipher
 	if !how.closed {
-		if cipher, err = openKeyring(ctx, e, &c, store); err != nil {
+		if p.keyring, err = openKeyring(ctx, e, &c, store); err != nil {
 			return nil, errors.Join(err, store.Close())
 		}
+		cipher = p.keyring
 	}
-	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), log: e.log}
 	p.ledger = ledger.New(ledger.Config{
 		Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker, Cipher: cipher,
 		RefuseSnapshot: len(c.Mirror) == 0 && !c.OutsideSnapshot,
 	})
 	return p, nil
+}
+
+// alone runs fn over the wired parts while no other process may run the ledger, and closes them.
+func alone(ctx context.Context, e *env, f *configFlags, how opening, fn func(*parts) error) error {
+	c, err := f.load()
+	if err != nil {
+		return err
+	}
+	unlock, err := lockLedger(&c)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	p, err := openParts(ctx, e, c, how)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	return fn(p)
 }
 
 func (p *parts) close() {

@@ -84,6 +84,7 @@ type Mirror struct {
 	Windows []string        // as their first records were met, which is the order of their opening
 	Heads   map[string]Leaf // the newest record of each window up to which nothing is missing
 	Signed  []SignedHead    // in the order of the segments
+	Keys    Keys            // wrapped keys of secret fields; a mirror of a version before them has none
 	Damages []Damage        // the first of each window; none: all is well
 	Torn    []string        // segments whose last line is not whole: it was never acted on
 	Records int64           // good ones, each counted once
@@ -207,14 +208,21 @@ func (m *Mirror) line(raw []byte) (problem string, err error) {
 	var l struct {
 		line
 		Signed *SignedHead `json:"signed"`
+		Key    *WrappedKey `json:"key"`
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&l); err != nil || dec.More() {
 		return "it is not a line of a mirror", nil
 	}
-	if l.Signed != nil {
+	switch {
+	case l.Signed != nil:
 		m.Signed = append(m.Signed, *l.Signed)
+		return "", nil
+	case l.Key != nil && !l.Key.whole():
+		return "it has no key", nil
+	case l.Key != nil:
+		m.Keys.take(*l.Key)
 		return "", nil
 	}
 	var body recordHead
@@ -329,6 +337,7 @@ func IsMirrorLine(raw []byte) bool {
 		Hash   string          `json:"hash"`
 		Record json.RawMessage `json:"record"`
 		Signed json.RawMessage `json:"signed"`
+		Key    json.RawMessage `json:"key"`
 	}
-	return json.Unmarshal(raw, &l) == nil && (len(l.Signed) > 0 || l.Hash != "" && len(l.Record) > 0)
+	return json.Unmarshal(raw, &l) == nil && (len(l.Signed) > 0 || len(l.Key) > 0 || l.Hash != "" && len(l.Record) > 0)
 }

@@ -41,8 +41,8 @@ func (c *Command) Name() string { return "command:" + strings.Join(c.argv, " ") 
 func (c *Command) Close() error { return nil }
 
 // Write implements [Sink].
-func (c *Command) Write(ctx context.Context, records []journal.Mirrored) error {
-	lines, err := linesOf(records)
+func (c *Command) Write(ctx context.Context, keys []journal.WrappedKey, records []journal.Mirrored) error {
+	lines, err := linesOf(keys, records)
 	if err != nil {
 		return err
 	}
@@ -56,16 +56,6 @@ func (c *Command) WriteSigned(ctx context.Context, s journal.SignedHead) error {
 		return err
 	}
 	return c.run(ctx, b.Bytes())
-}
-
-func linesOf(records []journal.Mirrored) ([]byte, error) {
-	var b bytes.Buffer
-	for _, r := range records {
-		if err := journal.WriteRecord(&b, r.Record); err != nil {
-			return nil, err
-		}
-	}
-	return b.Bytes(), nil
 }
 
 // run starts the program in a process group of its own, so that its children go with it.

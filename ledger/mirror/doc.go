@@ -10,5 +10,10 @@
 //
 //	{"signed":{"note":"…","first":N,"leaves":[…]}}
 //
+// or a key of secret fields, wrapped ([journal.WrappedKey]), which stands before the first record that needs it:
+//
+//	{"key":{"root":"<base64>"}}
+//	{"key":{"entry_id":"…","data_key":"<base64>"}}
+//
 // [journal.ReadMirror] reads them.
 package mirror

@@ -53,16 +53,14 @@ func NewFolder(dir string, clock func() time.Time) (*Folder, error) {
 // Name names the mirror in positions, messages and logs.
 func (f *Folder) Name() string { return "folder:" + f.dir }
 
-// Write adds records; they are on the disk when it returns nil. After an error nobody knows: the same records are
+// Write adds keys and records; they are on the disk when it returns nil. After an error nobody knows: the same ones are
 // written again then, and stand there twice.
-func (f *Folder) Write(_ context.Context, records []journal.Mirrored) error {
-	var b bytes.Buffer
-	for _, r := range records {
-		if err := journal.WriteRecord(&b, r.Record); err != nil {
-			return err
-		}
+func (f *Folder) Write(_ context.Context, keys []journal.WrappedKey, records []journal.Mirrored) error {
+	lines, err := linesOf(keys, records)
+	if err != nil {
+		return err
 	}
-	return f.add(b.Bytes())
+	return f.add(lines)
 }
 
 // WriteSigned adds a signed head, likewise.

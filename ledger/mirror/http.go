@@ -50,8 +50,8 @@ func (h *HTTP) Name() string { return h.name }
 func (h *HTTP) Close() error { return nil }
 
 // Write implements [Sink].
-func (h *HTTP) Write(ctx context.Context, records []journal.Mirrored) error {
-	lines, err := linesOf(records)
+func (h *HTTP) Write(ctx context.Context, keys []journal.WrappedKey, records []journal.Mirrored) error {
+	lines, err := linesOf(keys, records)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func folder(t *testing.T, dir string) *Folder {
 
 func write(t *testing.T, s Sink, records ...journal.Mirrored) {
 	t.Helper()
-	if err := s.Write(t.Context(), records); err != nil {
+	if err := s.Write(t.Context(), nil, records); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -92,6 +92,39 @@ func TestFolder(t *testing.T) {
 	}
 	if n := len(segmentsOf(t, dir)); n < 4 {
 		t.Errorf("%d segments", n)
+	}
+}
+
+// A wrapped key stands before the records that came with it, in a line of its own; of each key the mirror gives back every
+// wrapping that it was given, once.
+func TestKeys(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "m")
+	f, records := folder(t, dir), chain("w", 3)
+	root, one := journal.WrappedKey{Root: []byte("root")}, journal.WrappedKey{EntryID: "e", DataKey: []byte("first")}
+	two := journal.WrappedKey{EntryID: "e", DataKey: []byte("second")}
+	for i, keys := range [][]journal.WrappedKey{{root, one}, {two, one}, {root}} {
+		if err := f.Write(t.Context(), keys, records[i:i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw, err := os.ReadFile(segmentsOf(t, dir)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Split(string(raw), "\n"); !strings.Contains(lines[1], `{"key":{"entry_id":"e"`) || !strings.Contains(lines[2], `"record"`) {
+		t.Errorf("%s", raw)
+	}
+	m := read(t, f)
+	if k := m.Keys; len(m.Damages) > 0 || m.Records != 3 || len(k.Root) != 1 || len(k.Data) != 1 || len(k.Data["e"]) != 2 || !k.Data["e"].Has([]byte("second")) {
+		t.Errorf("%+v, %v", m.Keys, m.Damages)
+	}
+	for _, bad := range []string{`{"key":{}}`, `{"key":{"entry_id":"e"}}`, `{"key":{"root":"cg==","entry_id":"e","data_key":"cg=="}}`, `{"key":{"raw":"cg=="}}`, `{"key":{"root":"!"}}`} {
+		if err := os.WriteFile(segmentsOf(t, dir)[0], []byte(bad+"\n"+string(raw)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if m := read(t, f); len(m.Damages) != 1 {
+			t.Errorf("%s is no damage", bad)
+		}
 	}
 }
 
@@ -181,7 +214,7 @@ func TestFolderAway(t *testing.T) {
 	records := chain("w", 4)
 	write(t, f, records[0])
 	_ = f.file.Close() // the disk goes away under it
-	if err := f.Write(t.Context(), records[1:2]); err == nil {
+	if err := f.Write(t.Context(), nil, records[1:2]); err == nil {
 		t.Fatal("a write that failed was answered")
 	}
 	write(t, f, records[1:]...)
@@ -201,12 +234,12 @@ func TestHTTP(t *testing.T) {
 	write(t, h, chain("w", 3)...)
 	for _, s := range []int{302, 307, 404, 500} {
 		status = s
-		if err := h.Write(t.Context(), chain("w", 3)); err == nil {
+		if err := h.Write(t.Context(), nil, chain("w", 3)); err == nil {
 			t.Errorf("%d counts as durable", s)
 		}
 	}
 	failed = errors.New("no answer")
-	if err := h.Write(t.Context(), chain("w", 3)); err == nil {
+	if err := h.Write(t.Context(), nil, chain("w", 3)); err == nil {
 		t.Error("no answer counts as durable")
 	}
 	if len(posts) != 6 || posts[0].Header[HeaderKey] != posts[5].Header[HeaderKey] || posts[0].Header[HeaderSequence] != "1" ||
@@ -232,7 +265,7 @@ func TestCommand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Write(t.Context(), chain("w", 1)); err == nil {
+		if err := c.Write(t.Context(), nil, chain("w", 1)); err == nil {
 			t.Errorf("%v counts as durable", argv)
 		}
 	}
@@ -247,6 +280,7 @@ func FuzzReadMirror(f *testing.F) {
 		_ = journal.WriteRecord(&b, r.Record)
 	}
 	f.Add(b.Bytes())
+	f.Add([]byte(`{"key":{"entry_id":"e","data_key":"cg=="}}` + "\n"))
 	f.Add([]byte("{\"signed\":{\"note\":\"n\",\"first\":0,\"leaves\":[]}}\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		dir := t.TempDir()

@@ -15,13 +15,14 @@ import (
 // anew from the whole of it. The records follow the window's head; a window that is not there is made. Their hashes
 // are checked. All or nothing is kept. Codes: conflict (they do not follow).
 //
-// What no record tells is not there afterwards: leases, first answers of Idempotency-Keys, tokens.
-func (s *Store) Absorb(ctx context.Context, windowID uuid.UUID, records []journal.Record) error {
+// What no record tells is not there afterwards: leases, first answers of Idempotency-Keys, tokens. The wrapped data keys of
+// entries stay what they are here; those of entries that have none come from keys.
+func (s *Store) Absorb(ctx context.Context, windowID uuid.UUID, records []journal.Record, keys map[uuid.UUID][]byte) error {
 	c, done, err := s.ownConn(ctx)
 	if err != nil {
 		return s.dialect.problem("absorb records of", windowID.String(), err)
 	}
-	err = s.absorb(ctx, c, windowID, records)
+	err = s.absorb(ctx, c, windowID, records, keys)
 	return s.dialect.problem("absorb records of", windowID.String(), errors.Join(err, done()))
 }
 
@@ -45,19 +46,19 @@ func (s *Store) ownConn(ctx context.Context) (c *conn, done func() error, err er
 	return c, func() error { return errors.Join(c.close(), db.Close()) }, nil
 }
 
-func (s *Store) absorb(ctx context.Context, c *conn, windowID uuid.UUID, records []journal.Record) error {
+func (s *Store) absorb(ctx context.Context, c *conn, windowID uuid.UUID, records []journal.Record, keys map[uuid.UUID][]byte) error {
 	if _, err := c.exec(ctx, s.dialect.begin); err != nil {
 		return err
 	}
 	b := newBatch(ctx, c, true)
-	if err := b.absorb(windowID, records); err != nil {
+	if err := b.absorb(windowID, records, keys); err != nil {
 		s.rollback(ctx, c)
 		return err
 	}
 	return s.commitFunc(context.WithoutCancel(ctx), c)
 }
 
-func (b *batch) absorb(windowID uuid.UUID, records []journal.Record) error {
+func (b *batch) absorb(windowID uuid.UUID, records []journal.Record, keys map[uuid.UUID][]byte) error {
 	old, err := b.load(windowID)
 	if err != nil {
 		return err
@@ -83,7 +84,7 @@ func (b *batch) absorb(windowID uuid.UUID, records []journal.Record) error {
 	if err != nil {
 		return err
 	}
-	return b.replace(windowID, built)
+	return b.replace(windowID, built, keys)
 }
 
 // chainRows are the rows of records that follow a head.
@@ -127,8 +128,8 @@ func (b *batch) rebuild(windowID uuid.UUID) (*ledger.Rebuilt, error) {
 }
 
 // replace puts the window's rows in the place of what stands there.
-func (b *batch) replace(windowID uuid.UUID, built *ledger.Rebuilt) error {
-	if err := b.keepDataKeys(windowID, built); err != nil {
+func (b *batch) replace(windowID uuid.UUID, built *ledger.Rebuilt, keys map[uuid.UUID][]byte) error {
+	if err := b.keepDataKeys(windowID, built, keys); err != nil {
 		return err
 	}
 	for _, text := range []string{
@@ -165,8 +166,9 @@ func (b *batch) replace(windowID uuid.UUID, built *ledger.Rebuilt) error {
 	return err
 }
 
-// keepDataKeys hands the wrapped keys of secret fields on: no journal holds them, so they would go with the rows.
-func (b *batch) keepDataKeys(windowID uuid.UUID, built *ledger.Rebuilt) error {
+// keepDataKeys hands the wrapped keys of secret fields on: no journal holds them, so they would go with the rows. more are
+// those of entries that have none here.
+func (b *batch) keepDataKeys(windowID uuid.UUID, built *ledger.Rebuilt, more map[uuid.UUID][]byte) error {
 	var rows []entryRow
 	err := b.c.db.NewSelect().Model(&rows).Column("id", "data_key").
 		Where("window_id = ?", windowID).Where("data_key IS NOT NULL").Scan(b.ctx)
@@ -179,8 +181,8 @@ func (b *batch) keepDataKeys(windowID uuid.UUID, built *ledger.Rebuilt) error {
 	}
 	for i := range built.Entries {
 		e := &built.Entries[i]
-		if key, ok := keys[e.ID]; ok && len(e.DataKey) == 0 {
-			e.DataKey = key
+		if e.DataKey = keys[e.ID]; e.DataKey == nil {
+			e.DataKey = more[e.ID]
 		}
 	}
 	return nil

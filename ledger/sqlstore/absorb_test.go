@@ -71,7 +71,7 @@ func TestAbsorb(t *testing.T) {
 			all := records(t, old, id)
 			s := open(t)
 			for _, part := range [][]journal.Record{all[:2], all[2:]} {
-				if err := s.Absorb(t.Context(), id, part); err != nil {
+				if err := s.Absorb(t.Context(), id, part, nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -89,7 +89,7 @@ func TestAbsorb(t *testing.T) {
 			fork := all[len(all)-1]
 			fork.Number++
 			for _, bad := range [][]journal.Record{{fork}, all[:1], all[len(all)-1:]} {
-				if err := s.Absorb(t.Context(), id, bad); ledger.CodeOf(err) != ledger.CodeConflict {
+				if err := s.Absorb(t.Context(), id, bad, nil); ledger.CodeOf(err) != ledger.CodeConflict {
 					t.Errorf("took records that do not follow: %v", err)
 				}
 			}
@@ -123,7 +123,7 @@ func TestAbsorbKeepsDataKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 			all := records(t, old, w.ID)
-			if err := s.Absorb(t.Context(), w.ID, all[:2]); err != nil {
+			if err := s.Absorb(t.Context(), w.ID, all[:2], nil); err != nil {
 				t.Fatal(err)
 			}
 			key := []byte("wrapped")
@@ -134,7 +134,7 @@ func TestAbsorbKeepsDataKeys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Absorb(t.Context(), w.ID, all[2:]); err != nil {
+			if err := s.Absorb(t.Context(), w.ID, all[2:], nil); err != nil {
 				t.Fatal(err)
 			}
 			e, err := s.GetEntry(t.Context(), got[0].Entry.ID)

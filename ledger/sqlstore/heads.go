@@ -80,9 +80,7 @@ func (s *Store) AddSigned(ctx context.Context, h journal.SignedHead) error {
 				return err
 			}
 		}
-		_, err := db.NewRaw("INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-			factNote, []byte(h.Note)).Exec(ctx)
-		return err
+		return putFact(ctx, db, factNote, []byte(h.Note))
 	})
 }
 

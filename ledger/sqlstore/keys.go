@@ -35,8 +35,10 @@ func (s *Store) RootKey(ctx context.Context) ([]byte, error) {
 // InsertRootKey keeps the root secret of a ledger that has none. CodeConflict: it has one by now.
 func (s *Store) InsertRootKey(ctx context.Context, wrapped []byte) error {
 	return s.change(ctx, "insert the root key", func(ctx context.Context, db bun.IDB) error {
-		_, err := db.NewInsert().Model(&ledgerKeyRow{Name: rootName, Wrapped: wrapped}).Exec(ctx)
-		return err
+		if _, err := db.NewInsert().Model(&ledgerKeyRow{Name: rootName, Wrapped: wrapped}).Exec(ctx); err != nil {
+			return err
+		}
+		return keysChanged(ctx, db)
 	})
 }
 
@@ -48,10 +50,10 @@ func (s *Store) ReplaceRootKey(ctx context.Context, old, wrapped []byte) error {
 		if err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 1 {
-			return err
+		if n, err := res.RowsAffected(); err != nil || n != 1 {
+			return ledger.Conflict("replace the root key", "", "somebody else has replaced it")
 		}
-		return ledger.Conflict("replace the root key", "", "somebody else has replaced it")
+		return keysChanged(ctx, db)
 	})
 }
 
@@ -89,6 +91,9 @@ type Rewrapping struct {
 // ReplaceDataKeys makes rewrappings, all or none. Nothing else of the entries changes: neither ciphertext nor journal.
 // CodeConflict: one is not what it was.
 func (s *Store) ReplaceDataKeys(ctx context.Context, list []Rewrapping) error {
+	if len(list) == 0 {
+		return nil
+	}
 	return s.change(ctx, "replace data keys", func(ctx context.Context, db bun.IDB) error {
 		for _, r := range list {
 			res, err := db.NewUpdate().Model((*entryRow)(nil)).Set("data_key = ?", r.New).
@@ -100,6 +105,6 @@ func (s *Store) ReplaceDataKeys(ctx context.Context, list []Rewrapping) error {
 				return ledger.Conflict("replace data keys", r.Entry.String(), "somebody else has replaced it")
 			}
 		}
-		return nil
+		return keysChanged(ctx, db)
 	})
 }

@@ -19,12 +19,13 @@ import (
 	"sideledger/ledger/journal"
 )
 
-// A Mirror keeps the journal's records somewhere else. Write is called after a commit and before anybody is answered;
-// nil means that the records are durable there. Records of one window come in order and without gaps. After an error
-// the same ones come again, since nobody knows. One call is made at a time.
+// A Mirror keeps the journal's records somewhere else, and the wrapped keys of their secret fields. Write is called after
+// a commit and before anybody is answered; nil means that keys and records are durable there. Records of one window come in
+// order and without gaps, and not before the keys that open them. After an error the same ones come again, since nobody
+// knows. One call is made at a time.
 type Mirror interface {
 	Name() string // for good: how far the mirror is, is remembered under it
-	Write(ctx context.Context, records []journal.Mirrored) error
+	Write(ctx context.Context, keys []journal.WrappedKey, records []journal.Mirrored) error
 }
 
 const (
@@ -48,6 +49,10 @@ type sink struct {
 	at     map[uuid.UUID]int64 // by window: the record up to which nothing is missing
 	moved  map[uuid.UUID]bool  // at is not stored yet
 	behind map[uuid.UUID]bool  // windows of which it lacks something
+
+	keys      string // mark of the keys that it has
+	keysMoved bool   // keys is not stored yet
+	keyless   bool   // it lacks keys that no record brings
 }
 
 // A wanted is a window and the record up to which mirrors must have its journal.
@@ -82,9 +87,13 @@ func (s *Store) StartMirrors(ctx context.Context, mirrors ...Mirror) error {
 				f.away.Store(true)
 			}
 		}
+		if err := f.startKeys(ctx, k); err != nil {
+			return err
+		}
 		f.sinks = append(f.sinks, k)
 	}
 	s.feed = f
+	f.hurryKeys(ctx)
 	return nil
 }
 
@@ -104,6 +113,9 @@ func (f *feed) catchUp(ctx context.Context) error {
 		return nil
 	}
 	for _, k := range f.sinks {
+		if err := f.bringKeys(ctx, k); err != nil {
+			return err
+		}
 		for _, id := range f.lacks(k) {
 			w, err := f.store.FindWindow(ctx, id)
 			if err == nil {
@@ -158,7 +170,7 @@ func (f *feed) push(ctx context.Context, b *batch) error {
 	defer f.writing.Unlock()
 	var errs []error
 	for _, k := range f.sinks {
-		if err := f.write(ctx, k, want, b.records); err != nil {
+		if err := f.write(ctx, k, want, b); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -169,27 +181,28 @@ func (f *feed) push(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// write brings one mirror up to what is wanted. What is not among the fresh rows is read from the database. f.writing is held.
-func (f *feed) write(ctx context.Context, k *sink, want []wanted, fresh []*recordRow) error {
-	var records []journal.Mirrored
+// write brings one mirror up to what is wanted. What b, which may be nil, has not added is read from the database.
+// f.writing is held.
+func (f *feed) write(ctx context.Context, k *sink, want []wanted, b *batch) error {
+	var out lot
 	for _, w := range want {
 		for f.has(k, w.id) < w.number {
-			page, err := f.next(ctx, k, w, fresh)
+			page, err := f.next(ctx, k, w, b)
 			if err != nil {
 				return f.lost(k, want, err)
 			}
-			records = append(records, page...)
-			if w.number > f.has(k, w.id)+int64(len(page)) { // there is more: a page of its own
-				if err := f.send(ctx, k, records); err != nil {
+			out.keys, out.records = append(out.keys, page.keys...), append(out.records, page.records...)
+			if w.number > f.has(k, w.id)+int64(len(page.records)) { // there is more: a page of its own
+				if err := f.send(ctx, k, out); err != nil {
 					return f.lost(k, want, err)
 				}
-				records = nil
+				out = lot{}
 				continue
 			}
 			break
 		}
 	}
-	if err := f.send(ctx, k, records); err != nil {
+	if err := f.send(ctx, k, out); err != nil {
 		return f.lost(k, want, err)
 	}
 	f.mu.Lock()
@@ -213,27 +226,30 @@ func (f *feed) lost(k *sink, want []wanted, err error) error {
 	return fmt.Errorf("mirror %s: %w", k.Name(), err)
 }
 
-// next returns the records that follow what the mirror has of a window, up to what is wanted or a page.
-func (f *feed) next(ctx context.Context, k *sink, w wanted, fresh []*recordRow) ([]journal.Mirrored, error) {
+// A lot is what goes to a mirror in one write.
+type lot struct {
+	keys    []journal.WrappedKey
+	records []journal.Mirrored
+}
+
+// next returns the records that follow what the mirror has of a window, up to what is wanted or a page, with their keys.
+func (f *feed) next(ctx context.Context, k *sink, w wanted, b *batch) (lot, error) {
 	after := f.has(k, w.id)
-	var out []journal.Mirrored
-	for _, r := range fresh {
-		if r.WindowID == w.id && r.Number == after+int64(len(out))+1 {
-			rec, err := r.record()
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, journal.Mirrored{WindowID: w.id.String(), Record: rec})
+	if b != nil {
+		own, err := b.following(w.id, after)
+		if err != nil {
+			return lot{}, err
+		}
+		if len(own) > 0 {
+			keys, err := f.keysOf(ctx, b.entryAt, own)
+			return lot{keys, own}, err
 		}
 	}
-	if len(out) > 0 {
-		return out, nil
-	}
-	limit := min(mirrorPage, w.number-after)
-	list, err := f.store.ListRecords(ctx, ledger.RecordQuery{WindowID: w.id, After: after, Limit: int(limit)})
+	list, err := f.store.ListRecords(ctx, ledger.RecordQuery{WindowID: w.id, After: after, Limit: int(min(mirrorPage, w.number-after))})
 	if err != nil {
-		return nil, err
+		return lot{}, err
 	}
+	var out []journal.Mirrored
 	for i, r := range list {
 		if r.Number != after+int64(i)+1 {
 			break
@@ -241,35 +257,52 @@ func (f *feed) next(ctx context.Context, k *sink, w wanted, fresh []*recordRow) 
 		out = append(out, journal.Mirrored{WindowID: w.id.String(), Record: r})
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("record %d of window %s is missing in the ledger", after+1, w.id)
+		return lot{}, fmt.Errorf("record %d of window %s is missing in the ledger", after+1, w.id)
+	}
+	keys, err := f.keysOf(ctx, nil, out)
+	return lot{keys, out}, err
+}
+
+// following returns the records of a window that the batch has added, if they follow this one.
+func (b *batch) following(id uuid.UUID, after int64) ([]journal.Mirrored, error) {
+	var out []journal.Mirrored
+	for _, r := range b.records {
+		if r.WindowID == id && r.Number == after+int64(len(out))+1 {
+			rec, err := r.record()
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, journal.Mirrored{WindowID: id.String(), Record: rec})
+		}
 	}
 	return out, nil
 }
 
 // send writes records and moves the positions.
-func (f *feed) send(ctx context.Context, k *sink, records []journal.Mirrored) error {
-	if len(records) == 0 {
+func (f *feed) send(ctx context.Context, k *sink, out lot) error {
+	if len(out.records) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, mirrorWithin)
 	defer cancel()
-	if err := k.Write(ctx, records); err != nil {
+	if err := k.Write(ctx, out.keys, out.records); err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, r := range records {
+	for _, r := range out.records {
 		id := uuid.MustParse(r.WindowID)
 		k.at[id], k.moved[id] = r.Number, true
 	}
 	return nil
 }
 
-// A position is how far a mirror has a window's journal.
+// A position is how far a mirror has a window's journal, or the keys.
 type position struct {
 	sink   *sink
 	id     uuid.UUID
 	number int64
+	keys   string // the mark that it has; empty: it is about a window
 }
 
 const savePosition = `INSERT INTO mirrored (mirror, window_id, number) VALUES (?, ?, ?)
@@ -286,7 +319,10 @@ func (f *feed) unsaved() []position {
 	var list []position
 	for _, k := range f.sinks {
 		for _, id := range slices.SortedFunc(maps.Keys(k.moved), compareIDs) {
-			list = append(list, position{k, id, k.at[id]})
+			list = append(list, position{sink: k, id: id, number: k.at[id]})
+		}
+		if k.keysMoved {
+			list = append(list, position{sink: k, keys: k.keys})
 		}
 	}
 	return list
@@ -300,7 +336,10 @@ func (f *feed) saved(list []position) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range list {
-		if p.sink.at[p.id] == p.number {
+		switch {
+		case p.keys != "":
+			p.sink.keysMoved = p.sink.keysMoved && p.sink.keys != p.keys
+		case p.sink.at[p.id] == p.number:
 			delete(p.sink.moved, p.id)
 		}
 	}
@@ -309,7 +348,11 @@ func (f *feed) saved(list []position) {
 // save stores positions within the transaction of b.
 func (b *batch) save(list []position) error {
 	for _, p := range list {
-		if _, err := b.c.exec(b.ctx, savePosition, p.sink.Name(), p.id, p.number); err != nil {
+		text, args := savePosition, []any{p.sink.Name(), p.id, p.number}
+		if p.keys != "" {
+			text, args = saveFact, []any{factKeysOf(p.sink.Name()), []byte(p.keys)}
+		}
+		if _, err := b.c.exec(b.ctx, text, args...); err != nil {
 			return b.fail(fmt.Errorf("store how far a mirror is: %w", err))
 		}
 	}

@@ -25,19 +25,21 @@ type kept struct {
 	at     map[string]int64
 	hashes map[string]bool // "window number hash"
 	bad    []string
+	keys   []journal.WrappedKey
 }
 
 func newKept() *kept { return &kept{name: "kept", at: map[string]int64{}, hashes: map[string]bool{}} }
 
 func (k *kept) Name() string { return k.name }
 
-func (k *kept) Write(_ context.Context, records []journal.Mirrored) error {
+func (k *kept) Write(_ context.Context, keys []journal.WrappedKey, records []journal.Mirrored) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.writes++
 	if k.fail {
 		return errOnPurpose
 	}
+	k.keys = append(k.keys, keys...)
 	for _, r := range records {
 		if r.Number > k.at[r.WindowID]+1 {
 			k.bad = append(k.bad, fmt.Sprintf("record %d came after %d", r.Number, k.at[r.WindowID]))

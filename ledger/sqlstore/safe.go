@@ -35,10 +35,15 @@ func (s *Store) SetFact(ctx context.Context, name string, value []byte) error {
 			_, err := db.NewDelete().TableExpr("facts").Where("name = ?", name).Exec(ctx)
 			return err
 		}
-		_, err := db.NewRaw("INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-			name, value).Exec(ctx)
-		return err
+		return putFact(ctx, db, name, value)
 	})
+}
+
+const saveFact = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+func putFact(ctx context.Context, db bun.IDB, name string, value []byte) error {
+	_, err := db.NewRaw(saveFact, name, value).Exec(ctx)
+	return err
 }
 
 // Safe returns why the ledger takes no changes, as this process knows it; nil: it does.

@@ -173,7 +173,7 @@ func (v *verification) window(ctx context.Context) error {
 	return nil
 }
 
-// entries compares the entries and their attempts. What it names is the record that last touched the entry.
+// entries compares the entries and their attempts, but for data keys, which no record tells: a rotation wraps them anew. What it names is the record that last touched the entry.
 func (v *verification) entries(ctx context.Context) error {
 	var rows []entryRow
 	if err := v.db.NewSelect().Model(&rows).Where("window_id = ?", v.id).Scan(ctx); err != nil {
@@ -198,7 +198,7 @@ func (v *verification) entries(ctx context.Context) error {
 			v.odd(e.Journal.Number, "the row of entry %d is not there", e.Seq)
 			continue
 		}
-		if column := differs(entryTable.columns, want.args(), got.args(), nil); column != "" {
+		if column := differs(entryTable.columns, want.args(), got.args(), []string{"data_key"}); column != "" {
 			v.odd(e.Journal.Number, "entries.%s of entry %d is not what the journal tells", column, e.Seq)
 		}
 		if err := v.attempts(ctx, e); err != nil {

@@ -120,6 +120,9 @@ func (r *Remediator) Check(d *ledger.Draft) (ledger.Grading, error) {
 			return ledger.Grading{}, err
 		}
 	}
+	if err := p.checkRenamed(d); err != nil {
+		return ledger.Grading{}, err
+	}
 	g := ledger.Grading{Reversible: p.grade(d), CanLook: p.recipe.read != nil, ResourceKey: p.key(d)}
 	if g.Denied, err = r.checkReferences(d, p); err != nil {
 		return ledger.Grading{}, err

@@ -35,6 +35,19 @@ func (f *fields) sentences(name string) []string {
 	return list
 }
 
+// checkRenamed refuses a recipe that would make a name of a secret: the name is kept and shown.
+func (p *prepared) checkRenamed(d *ledger.Draft) error {
+	if p.recipe.undo == nil {
+		return nil
+	}
+	for _, member := range slices.Sorted(maps.Keys(p.recipe.undo.renamed)) {
+		if i := d.SecretMember(member); i >= 0 {
+			return ledger.NameIsSecret(i, member)
+		}
+	}
+	return nil
+}
+
 // consequences says in an accepted answer under which name the resource came back, and what somebody has to
 // be told of it.
 func (u *undoing) consequences(ans ledger.Answer, e *ledger.Entry, reply remediators.Reply) ledger.Answer {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -136,6 +137,21 @@ func TestRenamedIsStrict(t *testing.T) {
 		d.Undo = json.RawMessage(`{"method":"POST","path":"/hooks","body":"{{before}}",` + bad + `}`)
 		if _, err := rem.Check(&d); ledger.CodeOf(err) != ledger.CodeInvalid {
 			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// A member that an undo may give another value is a name, whether the resource has it yet or not: it is no secret.
+func TestARenamedMemberIsNoSecret(t *testing.T) {
+	rem := bind(t, remediators.SystemConfig{URL: startHooks(t).URL})
+	for secret, want := range map[string]string{"/id": "/secret/1", "/before/id": "/secret/1", "/url": "", "/id/x": ""} {
+		d := hook(ledger.ActionDelete, "1", `{"url":"x","id":2}`, "")
+		d.Resource, d.Secret = json.RawMessage(`{"name":"n"}`), []string{"/else", secret}
+		d.Read = json.RawMessage(`{"path":"/hooks/{{resource.name}}","gone_proof":{"path":"/hooks"}}`)
+		_, err := rem.Check(&d)
+		var e *ledger.Error
+		if want == "" && err != nil || want != "" && (!errors.As(err, &e) || e.Code != ledger.CodeInvalid || e.Field != want || !strings.Contains(e.Msg, "/id")) {
+			t.Errorf("%s: %v", secret, err)
 		}
 	}
 }
