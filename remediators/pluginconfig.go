@@ -59,27 +59,30 @@ func (c SystemConfig) validatePlugin(add func(field, msg string)) {
 	default:
 		add("plugin", "belongs to remediator: plugin")
 	}
-	if p == nil {
-		return
+	if p != nil {
+		p.validate(add)
 	}
-	if !filepath.IsAbs(p.Path) {
+}
+
+func (c *PluginConfig) validate(add func(field, msg string)) {
+	if !filepath.IsAbs(c.Path) {
 		add("plugin.path", "is the absolute path of an executable")
 	}
-	if !hexSHA256.MatchString(p.SHA256) {
+	if !hexSHA256.MatchString(c.SHA256) {
 		add("plugin.sha256", "is what `sha256sum` prints for the file: 64 hexadecimal digits")
 	}
-	if p.Timeout < 0 || p.Timeout > longestPluginTimeout {
+	if c.Timeout < 0 || c.Timeout > longestPluginTimeout {
 		add("plugin.timeout", "is at most 1m; leave it out for 10s")
 	}
-	if p.MemoryMiB < 0 {
+	if c.MemoryMiB < 0 {
 		add("plugin.memory_mib", "is at least 1; leave it out for 256")
 	}
-	for _, r := range p.Reads {
+	for _, r := range c.Reads {
 		if _, err := parsePattern(r); err != nil {
 			add("plugin.reads", err.Error())
 		}
 	}
-	if slices.ContainsFunc(p.Folders, func(f string) bool { return !filepath.IsAbs(f) || filepath.Clean(f) == "/" }) {
+	if slices.ContainsFunc(c.Folders, func(f string) bool { return !filepath.IsAbs(f) || filepath.Clean(f) == "/" }) {
 		add("plugin.folders", "are absolute paths of folders, and not of all")
 	}
 }

@@ -60,7 +60,7 @@ func confineFiles(folders []string) error {
 	if errno != 0 {
 		return fmt.Errorf("landlock: make a ruleset: %w", errno)
 	}
-	defer unix.Close(int(ruleset)) //nolint:gosec // a descriptor
+	defer unix.Close(int(ruleset))
 	for _, f := range folders {
 		if err := permit(ruleset, f); err != nil {
 			return err

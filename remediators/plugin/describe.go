@@ -75,7 +75,14 @@ func (k Kind) validate() error {
 		return broke("kind %s: its actions are create, update and delete, or some of them", k.Kind)
 	case !slices.Contains(grades, k.Reversible):
 		return broke("kind %s: reversible is exact, equivalent, compensating, manual or none", k.Kind)
-	case len(k.Resource) == 0 || len(k.Resource) > maxMembers || len(k.Says) > maxText:
+	case len(k.Says) > maxText:
+		return broke("kind %s: it says more than 2 KiB", k.Kind)
+	}
+	return k.validateResource()
+}
+
+func (k Kind) validateResource() error {
+	if len(k.Resource) == 0 || len(k.Resource) > maxMembers {
 		return broke("kind %s: its resource has no members, or too many", k.Kind)
 	}
 	for name, m := range k.Resource {

@@ -33,7 +33,7 @@ type dialogue struct {
 	lastErr  error              // a 401 or 403 in its place
 	sent     *remediators.Call  // the newest changing call that was, or may have been, sent
 	single   bool               // one of them is not repeatable
-	change   remediators.Reply  // the answer to it
+	reply    remediators.Reply  // the answer to it
 	answered bool               // there is one
 }
 
@@ -94,45 +94,50 @@ func (d *dialogue) perform(ctx context.Context, q *request) (*answerMessage, err
 	if d.requests++; d.requests > maxRequests {
 		return nil, broke("it asked for more than %d requests in one call", maxRequests)
 	}
+	if d.call != callLook && d.call != callUndo {
+		return nil, broke("it asked for a request in a call that makes none")
+	}
 	call, err := d.build(q)
 	if err != nil {
 		return nil, err
 	}
-	read := d.r.config.IsRead(call)
-	switch {
-	case d.call != callLook && d.call != callUndo:
-		return nil, broke("it asked for a request in a call that makes none")
-	case !read && d.call == callLook:
-		return nil, remediators.Denied("the plugin asked for " + strconv.Quote(call.Method) + " in a look, which changes nothing; plugin.reads does not list it")
-	case !read:
-		if err := d.mayChange(call, q); err != nil {
-			return nil, err
-		}
+	if d.r.config.IsRead(call) {
+		return d.read(ctx, call)
 	}
-	if err := d.r.client.Permits(call); err != nil {
-		return nil, err
-	}
-	if !read {
-		d.sent, d.answered, d.single = &call, false, d.single || !q.Repeatable
-	}
+	return d.change(ctx, call, q.Repeatable)
+}
+
+// read makes a request that changes nothing. A refused credential is an answer: a plugin may ask for a parent that it
+// may not see.
+func (d *dialogue) read(ctx context.Context, call remediators.Call) (*answerMessage, error) {
 	reply, err := d.r.client.Do(ctx, call)
 	var failed *ledger.CallError
-	if err != nil && (!read || !errors.As(err, &failed) || failed.Class != ledger.CallAuth) {
-		d.unsent(err)
+	if err != nil && (!errors.As(err, &failed) || failed.Class != ledger.CallAuth) {
 		return nil, err
 	}
 	if d.last, d.lastErr = &reply, err; err != nil {
 		reply.Status = failed.Status
 		return d.answer(reply), nil
 	}
-	if read && reply.BodyErr != nil {
+	if reply.BodyErr != nil {
 		return nil, remediators.Unusable(reply, reply.BodyErr.Error())
 	}
-	if read {
-		d.good = d.good || reply.Status/100 == 2
-	} else {
-		d.change, d.answered = reply, true
+	d.good = d.good || reply.Status/100 == 2
+	return d.answer(reply), nil
+}
+
+// change makes a request that may change something.
+func (d *dialogue) change(ctx context.Context, call remediators.Call, repeatable bool) (*answerMessage, error) {
+	if err := d.mayChange(call, repeatable); err != nil {
+		return nil, err
 	}
+	d.sent, d.answered, d.single = &call, false, d.single || !repeatable
+	reply, err := d.r.client.Do(ctx, call)
+	if err != nil {
+		d.unsent(err)
+		return nil, err
+	}
+	d.reply, d.answered = reply, true
 	return d.answer(reply), nil
 }
 
@@ -144,15 +149,17 @@ func (d *dialogue) unsent(err error) {
 	}
 }
 
-// mayChange holds an undo to one changing call, or to several of which each may be repeated.
-func (d *dialogue) mayChange(call remediators.Call, q *request) error {
+// mayChange holds a look to reads, and an undo to one changing call, or to several of which each may be repeated.
+func (d *dialogue) mayChange(call remediators.Call, repeatable bool) error {
 	switch {
+	case d.call == callLook:
+		return remediators.Denied("the plugin asked for " + strconv.Quote(call.Method) + " in a look, which changes nothing; plugin.reads does not list it")
 	case !slices.Contains(changing, call.Method):
 		return remediators.Denied("the plugin asked for the method " + strconv.Quote(call.Method) + ": an undo sends POST, PUT, PATCH or DELETE")
-	case d.sent != nil && (d.single || !q.Repeatable):
+	case d.sent != nil && (d.single || !repeatable):
 		return broke("it asked for a second changing request, and not both may be repeated")
 	}
-	return nil
+	return d.r.client.Permits(call)
 }
 
 // build makes a call of a request. What the plugin left to the server is filled in: in the body alone, since paths

@@ -31,20 +31,13 @@ func rewrite(raw []byte, at place, fn visit) ([]byte, error) {
 		return nil, err
 	}
 	out := []byte{raw[0]}
-	for n := 0; dec.PeekKind() != '}' && dec.PeekKind() != ']'; n++ {
+	for n := 0; !atEnd(dec); n++ {
 		if n > 0 {
 			out = append(out, ',')
 		}
-		step := strconv.Itoa(n)
-		if raw[0] == '{' {
-			name, err := dec.ReadValue()
-			if err != nil {
-				return nil, err
-			}
-			out = append(append(out, name...), ':')
-			if err := json.Unmarshal(name, &step); err != nil {
-				return nil, err
-			}
+		name, step, err := nextName(dec, raw[0] == '{', n)
+		if err != nil {
+			return nil, err
 		}
 		value, err := dec.ReadValue()
 		if err != nil {
@@ -54,9 +47,28 @@ func rewrite(raw []byte, at place, fn visit) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, next...)
+		out = append(append(out, name...), next...)
 	}
 	return append(out, raw[0]+2), nil // the closing bracket stands two behind the opening one
+}
+
+// atEnd reports whether the list or object that is being read is over.
+func atEnd(dec *jsontext.Decoder) bool {
+	kind := dec.PeekKind()
+	return kind == '}' || kind == ']'
+}
+
+// nextName reads the name of a member, with its colon, and says what step of a way it is; elements have none, and are
+// numbered.
+func nextName(dec *jsontext.Decoder, member bool, n int) (name []byte, step string, err error) {
+	if !member {
+		return nil, strconv.Itoa(n), nil
+	}
+	name, err = dec.ReadValue()
+	if err == nil {
+		err = json.Unmarshal(name, &step)
+	}
+	return append(slices.Clone(name), ':'), step, err
 }
 
 // Errors of what a plugin asks to be filled in. They name no value.

@@ -46,12 +46,12 @@ func (p *program) answer(what uint32) { p.add(unix.BPF_RET|unix.BPF_K, what, 0, 
 
 func (p *program) loadArg(n int) { p.load(atArgs + 8*uint32(n)) } //nolint:gosec // 0 to 5
 
-func refusal(e unix.Errno) uint32 { return unix.SECCOMP_RET_ERRNO | uint32(e) }
+func refusal(e unix.Errno) uint32 { return unix.SECCOMP_RET_ERRNO | uint32(e)&unix.SECCOMP_RET_DATA } //nolint:gosec // numbers of errors are small
 
 // equals goes on with the next n instructions when the loaded word is k, and behind them otherwise.
 func (p *program) equals(k uintptr, n uint8) {
-	p.add(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, uint32(k), 0, n)
-} //nolint:gosec // numbers of calls
+	p.add(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, uint32(k), 0, n) //nolint:gosec // numbers of calls are small
+}
 
 // filter is what a plugin may ask of the kernel, for this process.
 func filter(pid int) program {

@@ -17,7 +17,7 @@ func sealedCopy(path, pin string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make room for the plugin: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), "plugin") //nolint:gosec // a descriptor
+	f := os.NewFile(uintptr(fd), "plugin")
 	if err := copyPinned(f, path, pin); err != nil {
 		_ = f.Close()
 		return nil, err

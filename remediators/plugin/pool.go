@@ -62,7 +62,7 @@ func (p *pool) with(ctx context.Context, hide func(string) string, fn func(*proc
 	var bad *breakdown
 	switch {
 	case errors.As(err, &bad):
-		p.broken(ctx, proc, bad, hide)
+		_ = p.broken(ctx, proc, bad, hide) // the call's own error says more
 	case proc.asked: // the call was given up while an answer of the plugin was waited for
 		proc.kill()
 	default:

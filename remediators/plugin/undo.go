@@ -70,10 +70,10 @@ func (r *Remediator) broken(d *dialogue, err error) error {
 		if errors.As(err, &call) && !d.answered {
 			return call
 		}
-		return &ledger.CallError{Class: ledger.CallAmbiguous, Status: d.change.Status, Detail: "sent, and given up before the plugin had said what the answer means", Err: err}
+		return &ledger.CallError{Class: ledger.CallAmbiguous, Status: d.reply.Status, Detail: "sent, and given up before the plugin had said what the answer means", Err: err}
 	}
 	if d.sent != nil {
-		return &ledger.CallError{Class: ledger.CallAmbiguous, Status: d.change.Status, Detail: "sent, and then the plugin broke down: " + bad.why}
+		return &ledger.CallError{Class: ledger.CallAmbiguous, Status: d.reply.Status, Detail: "sent, and then the plugin broke down: " + bad.why}
 	}
 	if int(r.undos.Add(1)) >= max(r.system.Attempts, 1) {
 		r.undos.Store(0)
@@ -86,13 +86,13 @@ func (r *Remediator) broken(d *dialogue, err error) error {
 // the third party's own conventions (a 2xx, a 4xx); what HTTP leaves no doubt about stays: not executed, passed on by
 // a gateway, broken, a redirect.
 func (d *dialogue) told(u *undoResult) (ledger.Answer, error) {
-	out, err := remediators.Classify(d.change)
+	out, err := remediators.Classify(d.reply)
 	if err != nil {
 		return out, err
 	}
 	said := []ledger.AnswerClass{ledger.AnswerAccepted, ledger.AnswerGone, ledger.AnswerConflict, ledger.AnswerRefused, ledger.AnswerFailed}
-	open := d.change.Status/100 == 2 || d.change.Status/100 == 4 && out.Class != ledger.AnswerRetry
-	if open && slices.Contains(said, u.Result) && (u.Result != ledger.AnswerAccepted || d.change.Status < 300) {
+	open := d.reply.Status/100 == 2 || d.reply.Status/100 == 4 && out.Class != ledger.AnswerRetry
+	if open && slices.Contains(said, u.Result) && (u.Result != ledger.AnswerAccepted || d.reply.Status < 300) {
 		out.Class = u.Result
 	}
 	if detail := d.detail(u.Detail); detail != "" {
