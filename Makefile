@@ -11,7 +11,7 @@ VULNCHECK := $(TOOLS)/govulncheck
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help demo test check build bench sim fuzz powercut acceptance tools lint format generate clean
+.PHONY: help demo test check build bench sim machine fuzz powercut mutants acceptance tools lint format generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ SEEDS ?= 20000
 sim: ## simulated weekends, SEEDS of them (20000); `make test` runs 500
 	go test -run TestSimulation -count 1 -timeout 60m ./cmd/ledgerd -sim.seeds $(SEEDS)
 
+CHECKS ?= 1000
+machine: ## random operations beside a model, CHECKS examples of them (1000); `make test` draws 30
+	go test -run TestMachine -count 1 -timeout 60m ./cmd/ledgerd -rapid.checks $(CHECKS) -rapid.seed $$(date +%s%N)
+
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME (20s); what breaks one is kept in testdata/fuzz
 	@FUZZTIME=$(FUZZTIME) .ci/fuzz
@@ -43,6 +47,9 @@ fuzz: ## every fuzz target for FUZZTIME (20s); what breaks one is kept in testda
 POWER ?= 200
 powercut: ## POWER power cuts (200) while recording and again while rolling back; `make test` has 20. Root, /dev/fuse
 	go test -run 'TestPowerCut|TestFailedSync' -count 1 -timeout 60m -v ./cmd/ledgerd -power.rounds $(POWER)
+
+mutants: ## put known faults back into a copy of the code; a named test must catch each. Root, /dev/fuse
+	@.ci/mutate
 
 acceptance: ## the tests from outside, where ../shared/acceptance is there
 	@.ci/acceptance

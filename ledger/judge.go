@@ -177,13 +177,21 @@ const DetailUnanswered = "an undo was sent and not answered; it may still arrive
 // lastSent returns the last attempt that may have reached the third party; nil: none did.
 func (e *Entry) lastSent() *Attempt {
 	for i := len(e.Attempts) - 1; i >= 0; i-- {
-		switch e.Attempts[i].Result {
-		case string(CallNotSent), string(CallAway), string(CallDenied), string(CallAuth):
-		default:
+		if e.Attempts[i].mayHaveBeenSent() {
 			return &e.Attempts[i]
 		}
 	}
 	return nil
+}
+
+// mayHaveBeenSent reports whether the attempt's undo may have reached the third party and been looked at there.
+func (a Attempt) mayHaveBeenSent() bool {
+	switch a.Result {
+	case string(CallNotSent), string(CallAway), string(CallDenied), string(CallAuth):
+		return false
+	default:
+		return true
+	}
 }
 
 // mayHaveArrived reports whether an undo was sent and its answer does not say that nothing was done.
@@ -219,8 +227,8 @@ func (e *Entry) sawPresent() bool {
 // burnt counts the answers that this run has used up on the entry, since a person last decided on it.
 func (e *Entry) burnt() int { return e.countInRun(func(a Attempt) bool { return a.Burnt }) }
 
-// sentInRun counts the attempts of this run, likewise.
-func (e *Entry) sentInRun() int { return e.countInRun(func(Attempt) bool { return true }) }
+// sentInRun counts the undos that this run may have sent, likewise.
+func (e *Entry) sentInRun() int { return e.countInRun(Attempt.mayHaveBeenSent) }
 
 func (e *Entry) countInRun(has func(Attempt) bool) int {
 	n := 0

@@ -93,10 +93,10 @@ func (u *unit) decide(e *Entry, r Resolution) error {
 	e.Decision = d
 	switch r.Decision {
 	case DecideWaive:
-		e.Detail = r.Reason
+		e.Reason, e.Detail = "", r.Reason
 		return u.moveEntry(e, EntryWaived, moved{note: r.Reason})
 	case DecideDone:
-		e.Outcome, e.UndoneAt, e.Detail = OutcomeByHand, u.now, r.Reason
+		e.Outcome, e.UndoneAt, e.Reason, e.Detail = OutcomeByHand, u.now, "", r.Reason
 		return u.moveEntry(e, EntryUndone, moved{note: r.Reason})
 	case DecideRetry, DecideUndo:
 		return u.touchEntry("entry.decided", e, moved{note: r.Reason})

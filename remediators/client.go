@@ -181,7 +181,7 @@ func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
 	reply, connected, err := c.send(ctx, call)
 	if err != nil {
 		var failure *ledger.CallError
-		failure, result = c.explain(ctx, err, connected)
+		failure, result = explain(ctx, err, connected)
 		return Reply{}, failure
 	}
 	result = ResultAnswered

@@ -11,7 +11,7 @@ import (
 
 // A SystemConfig is one third party as the server's configuration file describes it.
 type SystemConfig struct {
-	Remediator   string                   `yaml:"remediator"`    // which one: http, alertmanager, unleash, command, manual, plugin
+	Remediator   string                   `yaml:"remediator"`    // which one: http, alertmanager, unleash, powerdns, etcd, command, manual, plugin
 	Profile      string                   `yaml:"profile"`       // http only: the profile that describes its kinds; empty: none
 	URL          string                   `yaml:"url"`           // address, with the base path of every call; empty for manual and command
 	Credential   string                   `yaml:"credential"`    // env:NAME or file:/path, read at the moment of use; empty: none
@@ -21,9 +21,10 @@ type SystemConfig struct {
 	Retry        RetryConfig              `yaml:"retry"`
 	Rate         RateConfig               `yaml:"rate"`
 	Guard        GuardConfig              `yaml:"guard"`
-	Disabled     bool                     `yaml:"disabled"` // entries stay, nothing is sent
-	Commands     map[string]CommandConfig `yaml:"commands"` // command only: what may be run, by name
-	Plugin       *PluginConfig            `yaml:"plugin"`   // plugin only: the executable that serves it
+	Disabled     bool                     `yaml:"disabled"`  // entries stay, nothing is sent
+	Commands     map[string]CommandConfig `yaml:"commands"`  // command only: what may be run, by name
+	DNSUpdate    DNSUpdateConfig          `yaml:"dnsupdate"` // powerdns only: where its name server takes updates
+	Plugin       *PluginConfig            `yaml:"plugin"`    // plugin only: the executable that serves it
 }
 
 // AuthConfig says how a credential is presented to a third party.
@@ -139,7 +140,8 @@ type Factory func(b Binding) (ledger.Remediator, error)
 type Binding struct {
 	System ledger.System
 	Config SystemConfig
-	Client *Client // nil when the system has no URL
+	Client *Client  // nil when the system has no URL
+	Update *Updater // nil when the system names no name server that takes updates
 	Lane   *Lane
 	Clock  ledger.Clock
 	Log    *slog.Logger

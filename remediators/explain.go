@@ -66,7 +66,7 @@ func whyCut(ctx context.Context, otherwise error) error {
 
 // explain turns a transport's error into what is known about the call, and says what it means for the
 // breaker. Nothing of the request, and nothing the third party sent, is in it.
-func (c *Client) explain(ctx context.Context, err error, connected bool) (*ledger.CallError, Result) {
+func explain(ctx context.Context, err error, connected bool) (*ledger.CallError, Result) {
 	var (
 		refused *deniedError
 		noCred  *credentialError

@@ -122,8 +122,12 @@ func (r *Registry) bind(name string, c SystemConfig, old *bound) (*bound, error)
 		base, _ := url.Parse(c.URL) // Validate has parsed it
 		b.client = newClient(b.lane, base, c, clientEnv{getenv: r.getenv, dial: r.dial})
 	}
+	var updater *Updater
+	if c.DNSUpdate.Address != "" {
+		updater = newUpdater(b.lane, c, clientEnv{getenv: r.getenv, dial: r.dial})
+	}
 	made, err := factory(Binding{
-		System: b.system, Config: c, Client: b.client, Lane: b.lane, Clock: r.clock, Log: r.log, Getenv: r.getenv,
+		System: b.system, Config: c, Client: b.client, Update: updater, Lane: b.lane, Clock: r.clock, Log: r.log, Getenv: r.getenv,
 	})
 	b.remediator = &sheltered{inner: made, log: r.log, system: name, about: r.about[c.Remediator]}
 	var field *FieldError

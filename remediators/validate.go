@@ -32,7 +32,7 @@ func (c SystemConfig) Validate(name string) error {
 		add("", "a system's name has letters, digits, '.', '_' and '-', at most 64")
 	}
 	if c.Remediator == "" {
-		add("remediator", "say which plugin serves it: http, alertmanager, unleash, command, manual or plugin")
+		add("remediator", "say which plugin serves it: http, alertmanager, unleash, powerdns, etcd, command, manual or plugin")
 	}
 	if c.URL != "" {
 		if _, msg := parseBase(c.URL); msg != "" {
@@ -48,6 +48,7 @@ func (c SystemConfig) Validate(name string) error {
 	c.validateLimits(add)
 	c.validatePlugin(add)
 	c.Guard.validate(add)
+	c.validateDNSUpdate(add)
 	return errors.Join(bad...)
 }
 
@@ -126,7 +127,7 @@ func (c SystemConfig) warnings(name string) []Warning {
 	if c.URL == "" || msg != "" {
 		return nil
 	}
-	var out []Warning
+	out := c.dnsWarnings(name)
 	if why := c.deniedHost(u.Hostname()); why != "" {
 		out = append(out, Warning{name, "url", why})
 	}

@@ -39,6 +39,7 @@ var importTable = []importRule{
 		[]string{"ledger", "ledger/journal", "migrations"},
 		[]string{"github.com/google/uuid", "github.com/uptrace/bun", "github.com/jackc/pgx/v5", "modernc.org/sqlite", "golang.org/x/sys"},
 	},
+	{"ledger/sqlstore/sqlstoretest", []string{"ledger/ledgertest", "ledger/sqlstore"}, nil},
 	{"ledger/secrets", []string{"ledger"}, []string{"github.com/google/uuid", "github.com/tink-crypto/tink-go/v2"}},
 	{"ledger/runner", []string{"ledger", "ledger/journal"}, []string{"github.com/google/uuid", "github.com/riverqueue/river"}},
 	{"ledger/preflight/*", []string{"ledger", "ledger/journal"}, []string{"*"}},

@@ -31,6 +31,8 @@ type simParty struct {
 	ends     time.Time // of all trouble
 	away     [2]time.Time
 	bad      int // in a hundred calls, until the trouble ends
+
+	whimFunc func(method string) string // what goes wrong with a call instead; nil: chance decides. The lock is held
 }
 
 func newSimParty(seed uint64, name string) *simParty {
@@ -93,7 +95,7 @@ func (p *simParty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.mu.Lock()
-	fault := p.fault()
+	fault := p.fault(r.Method)
 	if fault == "slow" {
 		d := time.Duration(1+p.rnd.IntN(60)) * time.Second
 		p.mu.Unlock()
@@ -137,7 +139,10 @@ func (p *simParty) change(at, doc string) {
 }
 
 // fault picks what goes wrong with a call; empty: nothing.
-func (p *simParty) fault() string {
+func (p *simParty) fault(method string) string {
+	if p.whimFunc != nil {
+		return p.whimFunc(method)
+	}
 	now := time.Now()
 	if now.After(p.away[0]) && now.Before(p.away[1]) {
 		return "gone"
@@ -170,7 +175,11 @@ func (p *simParty) checkOrder(t *testing.T, entries []ledger.Entry) {
 
 // dial connects to a third party in memory.
 func (s *sim) dial(ctx context.Context, _, address string) (net.Conn, error) {
-	for _, p := range s.parties {
+	return dialParty(ctx, s.parties, address)
+}
+
+func dialParty(ctx context.Context, parties []*simParty, address string) (net.Conn, error) {
+	for _, p := range parties {
 		if address == p.name+".test:80" {
 			return p.listener.dial(ctx)
 		}

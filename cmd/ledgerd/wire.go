@@ -17,9 +17,11 @@ import (
 	"sideledger/remediators"
 	"sideledger/remediators/alertmanager"
 	"sideledger/remediators/command"
+	"sideledger/remediators/etcd"
 	"sideledger/remediators/httpapi"
 	"sideledger/remediators/manual"
 	"sideledger/remediators/plugin"
+	"sideledger/remediators/powerdns"
 	"sideledger/remediators/unleash"
 )
 
@@ -32,6 +34,8 @@ func factories() map[string]remediators.Factory {
 		"alertmanager": alertmanager.Factory,
 		"unleash":      unleash.Factory,
 		"plugin":       plugin.Factory,
+		"powerdns":     powerdns.Factory,
+		"etcd":         etcd.Factory,
 	}
 }
 

@@ -269,3 +269,18 @@ func TestAttemptsKeepNoQuery(t *testing.T) {
 		t.Errorf("request %q", got)
 	}
 }
+
+// A reason says why an entry is stuck: one that a person has closed has none any more.
+func TestAWordThatClosesLeavesNoReason(t *testing.T) {
+	for _, word := range []ledger.DecisionKind{ledger.DecideWaive, ledger.DecideDone} {
+		b := newBench(t)
+		e := b.updates(1)[0]
+		b.third.Set("/r/1", `{"v":"somebody else's"}`)
+		b.rollback(ledger.RollbackRequest{})
+		b.wantState(e, "stuck drifted")
+		b.resolve(e, word)
+		if got := b.entry(e.ID); !got.Closed() || got.Reason != "" {
+			t.Errorf("%s: the entry is %s, reason %q", word, got.State, got.Reason)
+		}
+	}
+}

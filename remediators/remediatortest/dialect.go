@@ -10,11 +10,23 @@ import (
 type Dialect interface {
 	// Path returns the path of the document that a call is about; "/" if it is about none, or about all.
 	Path(method, path string, body []byte) string
-	// Read answers a read. docs holds what it may show, by path: a stale document in place of the one there.
+	// Read answers a read, of the path that was asked or, for a [PostReader], of the document's. docs holds what it may show, by path: a stale document in place of the one there.
 	Read(path string, docs map[string]string) (status int, body string)
 	// Change answers a changing call. doc is what stands at the path now and next what is to stand there; "" is
 	// absence. A next equal to doc is no effect.
 	Change(method, path, doc string, body []byte) (next string, status int, answer string)
+}
+
+// A PostReader is a [Dialect] that also reads by calls other than GET.
+type PostReader interface {
+	// Reads reports whether a call changes nothing; [Dialect.Read] answers it, asked for [Dialect.Path] of the call.
+	Reads(method, path string) bool
+}
+
+// reads reports whether a call, as it was asked, changes nothing.
+func (th *Third) reads(method, asked string) bool {
+	p, ok := th.Dialect.(PostReader)
+	return method == http.MethodGet || ok && p.Reads(method, asked)
 }
 
 // shown returns the documents as a read of one path sees them.

@@ -43,12 +43,12 @@ const (
 	NothingHappens Mode = "nothing_happens" // answer 200 as if it had been done
 )
 
-func (th *Third) modeOf(r *http.Request) Mode {
-	if m, ok := th.once[r.URL.Path]; ok && r.Method != http.MethodGet {
-		delete(th.once, r.URL.Path)
+func (th *Third) modeOf(path string, reads bool) Mode {
+	if m, ok := th.once[path]; ok && !reads {
+		delete(th.once, path)
 		return m
 	}
-	if m, ok := th.modes[r.URL.Path]; ok {
+	if m, ok := th.modes[path]; ok {
 		return m
 	}
 	return th.modes["*"]

@@ -12,6 +12,8 @@ import (
 // A Proxy stands between a remediator and a real third party, and loses answers. It is safe for concurrent use.
 type Proxy struct {
 	URL string
+	// ReadsFunc says which calls besides GET change nothing; nil: none. Set it before the first call.
+	ReadsFunc func(r *http.Request) bool
 
 	target string
 	mu     sync.Mutex
@@ -84,7 +86,7 @@ func (p *Proxy) note(r *http.Request) (status int, lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	call := r.Method + " " + r.URL.Path
-	if status = p.status[call]; status != 0 || r.Method == http.MethodGet {
+	if status = p.status[call]; status != 0 || r.Method == http.MethodGet || p.ReadsFunc != nil && p.ReadsFunc(r) {
 		return status, false
 	}
 	p.calls = append(p.calls, call)

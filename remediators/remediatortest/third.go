@@ -165,15 +165,19 @@ func (th *Third) serve(w http.ResponseWriter, r *http.Request) {
 	if th.Dialect != nil {
 		r.URL.Path = th.Dialect.Path(r.Method, asked, raw)
 	}
-	mode := th.modeOf(r)
+	reads := th.reads(r.Method, asked)
+	mode := th.modeOf(r.URL.Path, reads)
 	th.mu.Unlock()
 	if th.misbehave(w, r, mode, raw) {
 		return
 	}
 	th.mu.Lock()
 	defer th.mu.Unlock()
-	if r.Method == http.MethodGet {
+	if reads {
 		if th.Dialect != nil {
+			if r.Method != http.MethodGet {
+				asked = r.URL.Path
+			}
 			status, body := th.Dialect.Read(asked, th.shown(r.URL.Path))
 			reply(w, status, body)
 			return

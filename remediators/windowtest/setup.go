@@ -23,6 +23,8 @@ type Setup struct {
 	Config  remediators.SystemConfig
 	Factory remediators.Factory
 	Secret  string // what every credential reference resolves to; empty: [remediatortest.Secret]
+	// GetenvFunc resolves references in place of Secret, for a system that has several; nil: Secret does.
+	GetenvFunc func(name string) string
 }
 
 // At returns the setup for a third party at another address.
@@ -43,9 +45,13 @@ func (s Setup) Registry(t testing.TB) *remediators.Registry {
 	if secret == "" {
 		secret = remediatortest.Secret
 	}
+	getenv := s.GetenvFunc
+	if getenv == nil {
+		getenv = func(string) string { return secret }
+	}
 	reg, _, err := remediators.NewRegistry(remediators.Options{
 		Systems: map[string]remediators.SystemConfig{s.System: c}, Factories: map[string]remediators.Factory{c.Remediator: s.Factory},
-		Clock: time.Now, Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return secret },
+		Clock: time.Now, Log: slog.New(slog.DiscardHandler), Getenv: getenv,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,78 @@
+package etcd
+
+import (
+	"encoding/json"
+
+	"sideledger/ledger"
+	"sideledger/remediators"
+)
+
+// Kind is the kind of one key.
+const Kind = "etcd.key"
+
+// A Remediator serves the keys of one etcd, by its API v3.
+type Remediator struct{ client *remediators.Client }
+
+// Factory makes the remediator of a system with remediator: etcd. Its url is what stands before /v3.
+// It implements [remediators.Factory].
+func Factory(b remediators.Binding) (ledger.Remediator, error) {
+	switch {
+	case b.Client == nil:
+		return nil, remediators.Fieldf("url", "is missing: where etcd answers, without /v3")
+	case b.Config.Profile != "":
+		return nil, remediators.Fieldf("profile", "belongs to remediator: http")
+	case len(b.Config.Commands) > 0:
+		return nil, remediators.Fieldf("commands", "belong to remediator: command")
+	}
+	return &Remediator{client: b.Client}, nil
+}
+
+// Kinds implements [ledger.Remediator].
+func (r *Remediator) Kinds() []string { return []string{Kind} }
+
+// Check implements [ledger.Remediator].
+func (r *Remediator) Check(d *ledger.Draft) (ledger.Grading, error) {
+	if d.Kind != Kind {
+		return ledger.Grading{}, ledger.Invalid("/kind", "is not served by this system; it serves %s", Kind)
+	}
+	for field, raw := range map[string]json.RawMessage{"/undo": d.Undo, "/read": d.Read, "/guard": d.Guard, "/async": d.Async, "/verify": d.Verify} {
+		if len(raw) > 0 && string(raw) != "null" {
+			return ledger.Grading{}, ledger.Invalid(field, "leave it out: this kind knows how")
+		}
+	}
+	key, err := parseKey(d.Resource)
+	if err != nil {
+		return ledger.Grading{}, err
+	}
+	before, err := parseImage("/before", d.Before)
+	if err != nil {
+		return ledger.Grading{}, err
+	}
+	if _, err := parseImage("/after", d.After); err != nil {
+		return ledger.Grading{}, err
+	}
+	g := ledger.Grading{CanLook: true, ResourceKey: named(key), Reversible: ledger.ReversibleExact}
+	if d.Action == ledger.ActionDelete {
+		g.Reversible = ledger.ReversibleEquivalent
+		g.Warnings = append(g.Warnings, "the key comes back as a new one: its version and its create_revision begin again")
+	}
+	if before != nil && before.Lease != "" {
+		g.Warnings = append(g.Warnings, "its lease comes back while the lease is there; a lease that has ended cannot be had again, and nothing takes this back then")
+	}
+	if why := r.client.Warning(); why != "" {
+		g.Warnings = append(g.Warnings, why)
+	}
+	return g, nil
+}
+
+// Preview implements [ledger.Remediator].
+func (r *Remediator) Preview(e *ledger.Entry, seen ledger.Look) (ledger.Request, error) {
+	call, err := r.ready(e, seen)
+	if err != nil {
+		return ledger.Request{}, err
+	}
+	return ledger.Request{
+		Method: call.Method, URL: r.client.URL(call), Header: call.Header, Body: json.RawMessage(call.Body),
+		Credential: r.client.Slot(), Repeatable: true,
+	}, nil
+}
