@@ -9,7 +9,7 @@ func descriptions() map[string]ledger.Description {
 	return map[string]ledger.Description{
 		"http": {
 			Page:     "Any HTTP API with a way to read and a way to undo: the recipe in the entry, or a profile.",
-			BackedBy: "a third party that misbehaves on purpose; profile caddy: a real Caddy 2.6.2",
+			BackedBy: "a third party that misbehaves on purpose; profiles caddy and rabbitmq: a real Caddy 2.6.2 and RabbitMQ",
 			Kinds: []ledger.KindDescription{
 				{Kind: "http.request", Says: "One resource of an HTTP API, by the recipe in the entry.", Actions: all},
 			},
@@ -33,6 +33,18 @@ func descriptions() map[string]ledger.Description {
 			Kinds: []ledger.KindDescription{
 				{Kind: "unleash.toggle", Says: "A feature flag in one environment.", Actions: []ledger.Action{update}, Reversible: ledger.ReversibleExact},
 				{Kind: "unleash.addon", Says: "An addon: a webhook and the like.", Actions: all, Reversible: ledger.ReversibleExact},
+			},
+		},
+		"powerdns": {
+			Page: "Records of a PowerDNS Authoritative Server.", BackedBy: "a real PowerDNS 4.7.3 (SQLite)",
+			Kinds: []ledger.KindDescription{
+				{Kind: "powerdns.rrset", Says: "All records of one name and type.", Actions: all, Reversible: ledger.ReversibleExact},
+			},
+		},
+		"etcd": {
+			Page: "Keys of an etcd, through its JSON gateway.", BackedBy: "a real etcd 3.4.23",
+			Kinds: []ledger.KindDescription{
+				{Kind: "etcd.key", Says: "A key.", Actions: all, Reversible: ledger.ReversibleExact},
 			},
 		},
 	}
