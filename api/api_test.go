@@ -71,7 +71,7 @@ func TestRolesByRoute(t *testing.T) {
 	reads := []string{
 		"GET /v1/windows", "GET /v1/windows/:id", "GET /v1/windows/:id/events", "GET /v1/windows/:id/journal",
 		"GET /v1/windows/:id/entries", "GET /v1/entries/:id", "GET /v1/rollbacks/:id", "GET /v1/rollbacks/:id/events", "GET /v1/systems",
-		"GET /metrics", "GET /openapi.json", "GET /docs", "GET /v1/head", "GET /v1/windows/:id/effects",
+		"GET /metrics", "GET /openapi.json", "GET /docs", "GET /v1/head", "GET /v1/windows/:id/effects", "GET /v1/remediators",
 	}
 	changes := []string{
 		"POST /v1/windows", "POST /v1/windows/:id/seal", "POST /v1/windows/:id/reopen", "POST /v1/windows/:id/keep",

@@ -168,7 +168,7 @@ func TestReadsCarryETags(t *testing.T) {
 	w := b.window("w")
 	b.record(w.ID, b.draft("/a"))
 	for _, path := range []string{
-		"/v1/windows", "/v1/windows/" + w.ID, "/v1/windows/" + w.ID + "/entries", "/v1/windows/" + w.ID + "/journal", "/v1/systems", "/openapi.json", "/docs",
+		"/v1/windows", "/v1/windows/" + w.ID, "/v1/windows/" + w.ID + "/entries", "/v1/windows/" + w.ID + "/journal", "/v1/systems", "/v1/remediators", "/openapi.json", "/docs",
 	} {
 		tag := b.do(req{method: "GET", path: path}, 200, nil).Header().Get("ETag")
 		if len(tagsOf([]string{tag}).tags) != 1 {

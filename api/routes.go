@@ -79,6 +79,7 @@ func (a *API) routes() []route {
 
 		{method: get, path: "/v1/head", role: viewer, run: reads(a.signedHead)},
 		{method: get, path: "/v1/systems", role: viewer, run: reads(a.listSystems)},
+		{method: get, path: "/v1/remediators", role: viewer, run: reads(a.listRemediators)},
 		{method: get, path: "/livez", role: open, run: reads(a.live)},
 		{method: get, path: "/readyz", role: open, run: reads(a.ready)},
 		{method: get, path: "/version", role: open, run: reads(a.version)},

@@ -245,6 +245,14 @@ func (o *opener) Send(ctx context.Context, c EffectCall, readyFunc func() error)
 	return o.inner.(Effector).Send(ctx, c, readyFunc) //nolint:forcetypeassert // Admits is asked first
 }
 
+// Describe implements [Describer], for remediators that do.
+func (o *opener) Describe(ctx context.Context) (Description, error) {
+	if d, ok := o.inner.(Describer); ok {
+		return d.Describe(ctx)
+	}
+	return DescribeKinds(o.inner), nil
+}
+
 // Check implements [Remediator]. A draft that is being recorded is in plain still.
 func (o *opener) Check(d *Draft) (Grading, error) {
 	p, err := o.open(&Entry{Draft: *d})

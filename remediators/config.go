@@ -12,7 +12,7 @@ import (
 
 // A SystemConfig is one third party as the server's configuration file describes it.
 type SystemConfig struct {
-	Remediator   string                   `yaml:"remediator"`    // which plugin: http, alertmanager, unleash, powerdns, etcd, command, manual
+	Remediator   string                   `yaml:"remediator"`    // which one: http, alertmanager, unleash, powerdns, etcd, command, manual, plugin
 	Profile      string                   `yaml:"profile"`       // http only: the profile that describes its kinds, by name or as /path/to/NAME.yaml; empty: none
 	URL          string                   `yaml:"url"`           // address, with the base path of every call; empty for manual and command
 	Credential   string                   `yaml:"credential"`    // env:NAME or file:/path, read at the moment of use; empty: none
@@ -27,6 +27,7 @@ type SystemConfig struct {
 	Disabled     bool                     `yaml:"disabled"`  // entries stay, nothing is sent
 	Commands     map[string]CommandConfig `yaml:"commands"`  // command only: what may be run, by name
 	DNSUpdate    DNSUpdateConfig          `yaml:"dnsupdate"` // powerdns only: where its name server takes updates
+	Plugin       *PluginConfig            `yaml:"plugin"`    // plugin only: the executable that serves it
 }
 
 // AuthConfig says how a credential is presented to a third party.

@@ -24,6 +24,8 @@ type Options struct {
 	// DialFunc opens connections in place of the network: a simulated third party. nil, as in every server:
 	// a dialer that checks each address after it was resolved.
 	DialFunc DialFunc
+	// Descriptions say of built-in remediators, by name, what they do not say themselves; nil: nothing.
+	Descriptions map[string]ledger.Description
 }
 
 // A DialFunc opens a connection, as [net.Dialer.DialContext] does.
@@ -36,6 +38,7 @@ type Registry struct {
 	log       *slog.Logger
 	getenv    func(string) string
 	dial      DialFunc // nil: the network
+	about     map[string]ledger.Description
 
 	mu    sync.RWMutex
 	bound map[string]*bound
@@ -44,7 +47,7 @@ type Registry struct {
 // bound is one system with everything that belongs to it.
 type bound struct {
 	system     ledger.System
-	remediator ledger.Remediator
+	remediator *sheltered
 	lane       *Lane
 	client     *Client // nil without a URL
 }
@@ -52,7 +55,7 @@ type bound struct {
 // NewRegistry validates the configuration and binds every system. It makes no calls. The warnings name
 // what will be refused when it is tried; the error joins a [FieldError] for every mistake.
 func NewRegistry(o Options) (*Registry, []Warning, error) {
-	r := &Registry{factories: o.Factories, clock: o.Clock, log: o.Log, getenv: o.Getenv, dial: o.DialFunc, bound: map[string]*bound{}}
+	r := &Registry{factories: o.Factories, clock: o.Clock, log: o.Log, getenv: o.Getenv, dial: o.DialFunc, about: o.Descriptions, bound: map[string]*bound{}}
 	warnings, err := r.Update(o.Systems)
 	if err != nil {
 		return nil, nil, err
@@ -96,6 +99,7 @@ func (r *Registry) Update(systems map[string]SystemConfig) ([]Warning, error) {
 		if next[name] == nil || next[name].client != old.client {
 			old.client.close()
 		}
+		old.remediator.close()
 	}
 	r.bound = next
 	return warnings, nil
@@ -118,17 +122,14 @@ func (r *Registry) bind(name string, c SystemConfig, old *bound) (*bound, error)
 		base, _ := url.Parse(c.URL) // Validate has parsed it
 		b.client = newClient(b.lane, base, c, clientEnv{getenv: r.getenv, dial: r.dial})
 	}
-	var (
-		updater *Updater
-		err     error
-	)
+	var updater *Updater
 	if c.DNSUpdate.Address != "" {
 		updater = newUpdater(b.lane, c, clientEnv{getenv: r.getenv, dial: r.dial})
 	}
-	b.remediator, err = factory(Binding{
+	made, err := factory(Binding{
 		System: b.system, Config: c, Client: b.client, Update: updater, Lane: b.lane, Clock: r.clock, Log: r.log, Getenv: r.getenv,
 	})
-	b.remediator = &sheltered{inner: b.remediator, client: b.client, log: r.log, system: name}
+	b.remediator = &sheltered{inner: made, client: b.client, log: r.log, system: name, about: r.about[c.Remediator]}
 	var field *FieldError
 	if errors.As(err, &field) {
 		field.System = name
@@ -183,11 +184,12 @@ func parkState(parked bool) string {
 	return "released"
 }
 
-// Close gives idle connections back. Calls under way end by themselves.
+// Close gives idle connections back, and ends what remediators keep running. Calls under way end by themselves.
 func (r *Registry) Close() {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, b := range r.bound {
 		b.client.close()
+		b.remediator.close()
 	}
 }

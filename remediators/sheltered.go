@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 
 	"sideledger/ledger"
 )
@@ -18,6 +20,7 @@ type sheltered struct {
 	client *Client // nil without a URL
 	log    *slog.Logger
 	system string
+	about  ledger.Description // of a remediator that describes itself by the names of its kinds alone
 }
 
 // caught turns a panic into an error of the given class. It is deferred.
@@ -63,6 +66,30 @@ func (s *sheltered) Held(ctx context.Context) (n int, known bool, err error) {
 	}
 	defer s.caught(ledger.CallAnswered, &err)
 	return c.Held(ctx)
+}
+
+// Describe implements [ledger.Describer], for remediators that do; others say the names of their kinds, and what the
+// server's table says of them.
+func (s *sheltered) Describe(ctx context.Context) (out ledger.Description, err error) {
+	defer s.caught(ledger.CallAnswered, &err)
+	if d, ok := s.inner.(ledger.Describer); ok {
+		return d.Describe(ctx)
+	}
+	out = ledger.DescribeKinds(s.inner)
+	out.Page, out.BackedBy = s.about.Page, s.about.BackedBy
+	for i, k := range out.Kinds {
+		if at := slices.IndexFunc(s.about.Kinds, func(a ledger.KindDescription) bool { return a.Kind == k.Kind }); at >= 0 {
+			out.Kinds[i] = s.about.Kinds[at]
+		}
+	}
+	return out, nil
+}
+
+// close gives back what the remediator holds. Calls under way end by themselves.
+func (s *sheltered) close() {
+	if c, ok := s.inner.(io.Closer); ok {
+		_ = c.Close()
+	}
 }
 
 // Renamed implements [ledger.Renamer], for remediators that do; without one a resource keeps its name.

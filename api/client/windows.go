@@ -68,6 +68,11 @@ func (c *Client) Systems(ctx context.Context) (*wire.SystemList, error) {
 	return read[wire.SystemList](ctx, c, "/v1/systems")
 }
 
+// Remediators describes what serves each configured third party.
+func (c *Client) Remediators(ctx context.Context) (*wire.RemediatorList, error) {
+	return read[wire.RemediatorList](ctx, c, "/v1/remediators")
+}
+
 // Version says what the server runs. It needs no token.
 func (c *Client) Version(ctx context.Context) (*wire.Version, error) {
 	return read[wire.Version](ctx, c, "/version")

@@ -62,6 +62,7 @@ var importTable = []importRule{
 	{"api/client", []string{"api/wire"}, []string{"*", "github.com/go-resty/resty/v2"}},
 	{"cmd/rollback", []string{"api/client", "api/wire", "ledger/journal"}, []string{"*"}},
 	{"cmd/ledgerd", []string{"*"}, []string{"*"}},
+	{"docs/examples/plugins/go", nil, nil}, // what an author of a plugin needs: the standard library
 	{"migrations", nil, []string{"github.com/uptrace/bun"}},
 }
 

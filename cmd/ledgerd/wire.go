@@ -20,6 +20,7 @@ import (
 	"sideledger/remediators/etcd"
 	"sideledger/remediators/httpapi"
 	"sideledger/remediators/manual"
+	"sideledger/remediators/plugin"
 	"sideledger/remediators/powerdns"
 	"sideledger/remediators/unleash"
 )
@@ -32,6 +33,7 @@ func factories() map[string]remediators.Factory {
 		"manual":       manual.Factory,
 		"alertmanager": alertmanager.Factory,
 		"unleash":      unleash.Factory,
+		"plugin":       plugin.Factory,
 		"powerdns":     powerdns.Factory,
 		"etcd":         etcd.Factory,
 	}
@@ -78,6 +80,7 @@ func open(ctx context.Context, e *env, c Config) (*parts, error) {
 func openParts(ctx context.Context, e *env, c Config, how opening) (*parts, error) {
 	registry, warnings, err := remediators.NewRegistry(remediators.Options{
 		Systems: c.Systems, Factories: factories(), Clock: time.Now, Log: e.log, Getenv: e.getenv,
+		Descriptions: descriptions(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)

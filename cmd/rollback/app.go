@@ -101,7 +101,7 @@ func newRoot(a *app) *cobra.Command {
 	})
 	root.AddCommand(
 		newWindow(a), newRecord(a), newDo(a), newShim(a), newCurl(a), newApplied(a), newVoid(a), newPlan(a), newStatus(a), newResolve(a), newConfirm(a),
-		newVerify(a), newJournal(a), newVersion(a),
+		newVerify(a), newJournal(a), newRemediators(a), newVersion(a),
 	)
 	root.AddCommand(newTopics()...)
 	orderHelp(root)

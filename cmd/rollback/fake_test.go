@@ -259,6 +259,15 @@ func (f *fake) answer(r *http.Request, body string) (int, any) {
 		return found(f.rollback(parts[2]))
 	case "POST rollbacks confirm":
 		return f.confirm(parts[2], body)
+	case "GET remediators ":
+		return 200, wire.RemediatorList{Items: []wire.Remediator{
+			{System: "docs", Remediator: "plugin", Plugin: "documents", SHA256: "abc", Page: "Documents.", BackedBy: "its suite", Kinds: []wire.Kind{{
+				Kind: "documents.document", Says: "A document.", Actions: []string{"create"}, Reversible: "exact",
+				Resource: []wire.Member{{Name: "path", Type: "string", Required: true, Says: "where"}},
+			}}},
+			{System: "dns", Remediator: "plugin", Broken: "the plugin is not run", Kinds: []wire.Kind{}},
+			{System: "ops", Remediator: "command", Kinds: []wire.Kind{{}}},
+		}}
 	case "GET entries ":
 		return found(f.entry(parts[2]))
 	case "POST entries applied", "POST entries void", "POST entries renew", "POST entries resolve":

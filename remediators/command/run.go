@@ -81,7 +81,7 @@ func (r *Remediator) run(ctx context.Context, c remediators.CommandConfig, argv 
 	if err := cmd.Start(); err != nil {
 		return output{}, &ledger.CallError{Class: ledger.CallNotSent, Detail: "the command could not be started"}
 	}
-	limitMemory(cmd.Process.Pid, c.MemoryMiB)
+	remediators.LimitMemory(cmd.Process.Pid, c.MemoryMiB)
 	err = cmd.Wait()
 	if errors.Is(err, exec.ErrWaitDelay) { // a child of it still holds the pipe, so the group is still there
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)

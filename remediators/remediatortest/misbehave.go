@@ -78,6 +78,9 @@ func (th *Third) misbehave(w http.ResponseWriter, r *http.Request, m Mode, raw [
 		h.Set("X-RateLimit-Reset", strconv.FormatInt(in7.Unix(), 10))
 		reply(w, 429, `{}`)
 	case Silent:
+		if th.SilentFunc != nil {
+			th.SilentFunc()
+		}
 		select {
 		case <-r.Context().Done():
 		case <-th.ended:

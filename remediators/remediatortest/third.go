@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
-	"testing"
 )
 
 // An Effect is one change that really happened.
@@ -26,7 +25,10 @@ type Third struct {
 	URL       string
 	Elsewhere *Third  // where redirects lead; nil: none
 	Dialect   Dialect // the API that it speaks; nil: plain documents at paths. Set it before the first call
-	Polls     int     // how often an accepted call is asked about before it is done
+	// SilentFunc is called when a call has arrived that gets no answer ([Silent]); nil: nobody is told. Set it while
+	// no call is under way.
+	SilentFunc func()
+	Polls      int // how often an accepted call is asked about before it is done
 
 	mu      sync.Mutex
 	docs    map[string]string
@@ -44,8 +46,14 @@ type Third struct {
 	ended   chan struct{}
 }
 
+// An Ending is the part of a test that a third party needs: it says when it is over.
+type Ending interface {
+	Helper()
+	Cleanup(end func())
+}
+
 // NewThird starts a third party on loopback. It ends with the test.
-func NewThird(t testing.TB) *Third {
+func NewThird(t Ending) *Third {
 	t.Helper()
 	th := &Third{
 		docs: map[string]string{}, stale: map[string][]string{}, modes: map[string]Mode{}, once: map[string]Mode{},

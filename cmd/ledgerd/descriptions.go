@@ -1,0 +1,51 @@
+package main
+
+import "sideledger/ledger"
+
+// descriptions say of each built-in remediator what its kinds are and what stands behind it.
+func descriptions() map[string]ledger.Description {
+	create, update, remove := ledger.ActionCreate, ledger.ActionUpdate, ledger.ActionDelete
+	all := []ledger.Action{create, update, remove}
+	return map[string]ledger.Description{
+		"http": {
+			Page:     "Any HTTP API with a way to read and a way to undo: the recipe in the entry, or a profile.",
+			BackedBy: "a third party that misbehaves on purpose; profiles caddy and rabbitmq: a real Caddy 2.6.2 and RabbitMQ",
+			Kinds: []ledger.KindDescription{
+				{Kind: "http.request", Says: "One resource of an HTTP API, by the recipe in the entry.", Actions: all},
+			},
+		},
+		"command": {Page: "Programs of the configuration, for each look and each undo.", BackedBy: "programs of its tests"},
+		"manual": {
+			Page: "Steps for people; nothing is ever sent.", BackedBy: "nothing to call",
+			Kinds: []ledger.KindDescription{
+				{Kind: "manual", Says: "A step for a person.", Actions: all, Reversible: ledger.ReversibleManual},
+				{Kind: "manual.*", Says: "A step for a person, of a sort.", Actions: all, Reversible: ledger.ReversibleManual},
+			},
+		},
+		"alertmanager": {
+			Page: "Silences of an Alertmanager.", BackedBy: "a real Alertmanager 0.25.0",
+			Kinds: []ledger.KindDescription{
+				{Kind: "alertmanager.silence", Says: "A silence.", Actions: all, Reversible: ledger.ReversibleExact},
+			},
+		},
+		"unleash": {
+			Page: "Toggles and addons of an Unleash.", BackedBy: "a real Unleash 7.5.1 on PostgreSQL 15",
+			Kinds: []ledger.KindDescription{
+				{Kind: "unleash.toggle", Says: "A feature flag in one environment.", Actions: []ledger.Action{update}, Reversible: ledger.ReversibleExact},
+				{Kind: "unleash.addon", Says: "An addon: a webhook and the like.", Actions: all, Reversible: ledger.ReversibleExact},
+			},
+		},
+		"powerdns": {
+			Page: "Records of a PowerDNS Authoritative Server.", BackedBy: "a real PowerDNS 4.7.3 (SQLite)",
+			Kinds: []ledger.KindDescription{
+				{Kind: "powerdns.rrset", Says: "All records of one name and type.", Actions: all, Reversible: ledger.ReversibleExact},
+			},
+		},
+		"etcd": {
+			Page: "Keys of an etcd, through its JSON gateway.", BackedBy: "a real etcd 3.4.23",
+			Kinds: []ledger.KindDescription{
+				{Kind: "etcd.key", Says: "A key.", Actions: all, Reversible: ledger.ReversibleExact},
+			},
+		},
+	}
+}
