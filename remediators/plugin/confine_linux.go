@@ -13,16 +13,21 @@ var systemFolders = []string{
 	"/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives", "/dev/null", "/dev/urandom", "/dev/zero",
 }
 
-// confine takes from this thread, for good and for what it executes: files outside a few folders, writing to any,
-// sockets, further processes, signals to others, other processes' memory, and memory that no limit counts.
-func confine(folders []string) error {
+// confine takes from this thread, for good and for what it executes, files outside a few folders and writing to any.
+// It returns the filter that takes the rest: sockets, further processes, signals to others, other processes' memory,
+// and memory that no limit counts.
+func confine(folders []string) (*unix.SockFprog, error) {
+	if auditArch == 0 {
+		return nil, errors.New("there is no filter of system calls for this kind of processor")
+	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("no new privileges: %w", err)
+		return nil, fmt.Errorf("no new privileges: %w", err)
 	}
 	if err := confineFiles(append(append([]string{}, systemFolders...), folders...)); err != nil {
-		return err
+		return nil, err
 	}
-	return confineCalls()
+	p := filter(unix.Getpid())
+	return &unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]}, nil //nolint:gosec // far below the kernel's limit
 }
 
 // Rights of files (linux/landlock.h), by the version of the interface that brought them.

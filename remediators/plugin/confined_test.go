@@ -120,3 +120,13 @@ func TestProcessesEnd(t *testing.T) {
 		t.Error("it runs on after its system is gone")
 	}
 }
+
+// Where it cannot be confined it is not run.
+func TestNotConfinedNotRun(t *testing.T) {
+	s := newStand(t, hostile(t, "", `say(id=call["id"], error={"message": "it runs"})`), func(c *remediators.SystemConfig) {
+		c.Plugin.Folders = []string{"/etc/passwd/none"} // the kernel cannot open it as a folder
+	})
+	if _, err := s.Look(t.Context(), s.entry); !strings.Contains(saidBy(err), "it cannot be confined here") {
+		t.Error(saidBy(err))
+	}
+}

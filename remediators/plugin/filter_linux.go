@@ -1,10 +1,6 @@
 package plugin
 
 import (
-	"errors"
-	"fmt"
-	"unsafe"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -114,18 +110,4 @@ func (p *program) ownLimitsUntouched() {
 	p.add(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, 0, 0, 1)
 	p.answer(unix.SECCOMP_RET_ALLOW)
 	p.answer(refusal(unix.EPERM))
-}
-
-// confineCalls installs the filter for this thread.
-func confineCalls() error {
-	if auditArch == 0 {
-		return errors.New("there is no filter of system calls for this kind of processor")
-	}
-	p := filter(unix.Getpid())
-	prog := unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]}                                                     //nolint:gosec // far below the kernel's limit
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&prog))) //nolint:gosec // the system call takes a pointer
-	if errno != 0 {
-		return fmt.Errorf("filter system calls: %w", errno)
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,23 +38,21 @@ func Launch(args []string) error {
 		return errors.New("the memory bound is no number")
 	}
 	runtime.LockOSThread() // what follows binds this thread, and the thread becomes the plugin
-	if err := limit(memory); err != nil {
+	if err := prepare(); err != nil {
 		return err
 	}
+	var filter *unix.SockFprog
 	if args[1] == "true" {
-		if err := confine(args[2:]); err != nil {
+		if filter, err = confine(args[2:]); err != nil {
 			return fmt.Errorf("it cannot be confined here, and plugin.unconfined does not say that it may run all the same: %w", err)
 		}
 	}
-	err = unix.Exec("/proc/self/fd/"+strconv.Itoa(imageFD), []string{"plugin"}, []string{})
-	return fmt.Errorf("it cannot be executed: %w", err)
+	return become(memory, filter)
 }
 
-// limit sets the resource limits. It dies with the server.
-func limit(memoryMiB int) error {
-	for resource, most := range map[int]uint64{
-		unix.RLIMIT_DATA: uint64(memoryMiB) << 20, unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: 64, //nolint:gosec // positive
-	} {
+// prepare sets what does not bind the launcher itself. The plugin dies with the server.
+func prepare() error {
+	for resource, most := range map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: 64} {
 		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: most, Max: most}); err != nil {
 			return fmt.Errorf("limit a resource: %w", err)
 		}
@@ -62,4 +61,35 @@ func limit(memoryMiB int) error {
 		return fmt.Errorf("die with the server: %w", err)
 	}
 	return nil
+}
+
+// become bounds the memory, installs the filter (nil: none) and executes the plugin. The bound may be below what
+// this launcher has already, so that nothing is allocated after it: three system calls with what is ready.
+func become(memoryMiB int, filter *unix.SockFprog) error {
+	most := uint64(memoryMiB) << 20 //nolint:gosec // positive
+	bound := &unix.Rlimit{Cur: most, Max: most}
+	path, err := unix.BytePtrFromString("/proc/self/fd/" + strconv.Itoa(imageFD))
+	if err != nil {
+		return err
+	}
+	name, err := unix.BytePtrFromString("plugin")
+	if err != nil {
+		return err
+	}
+	argv, envp := []*byte{name, nil}, []*byte{nil}
+	//nolint:gosec // system calls take pointers
+	var (
+		boundAt, filterAt = uintptr(unsafe.Pointer(bound)), uintptr(unsafe.Pointer(filter))
+		pathAt            = uintptr(unsafe.Pointer(path))
+		argvAt, envpAt    = uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0]))
+	)
+	_, _, errno := unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_DATA, boundAt, 0, 0, 0)
+	if errno == 0 && filter != nil {
+		_, _, errno = unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, filterAt)
+	}
+	if errno == 0 {
+		_, _, errno = unix.RawSyscall(unix.SYS_EXECVE, pathAt, argvAt, envpAt)
+	}
+	runtime.KeepAlive([]any{bound, filter, path, name, argv, envp})
+	return fmt.Errorf("it cannot be executed: %w", errno)
 }

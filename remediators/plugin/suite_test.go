@@ -62,7 +62,12 @@ func bindTo(t *testing.T, c remediators.SystemConfig) bound {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(reg.Close)
+	t.Cleanup(func() {
+		reg.Close()
+		if t.Failed() {
+			t.Logf("the log says:\n%s", out.log)
+		}
+	})
 	out.registry = reg
 	if _, out.Remediator, err = reg.Find("docs"); err != nil {
 		t.Fatal(err)
