@@ -94,28 +94,34 @@ func (l *Ledger) Windows(ctx context.Context, q WindowQuery) ([]WindowView, erro
 }
 
 // Seal closes the window to new intents. It never refuses over unresolved ones. Sealing a sealed window
-// changes nothing. Codes: not_found, conflict, stale.
+// changes nothing; a kept one is given back by Reopen alone. Codes: not_found, conflict, stale.
 func (l *Ledger) Seal(ctx context.Context, id uuid.UUID, reason string) (*WindowView, error) {
-	return l.turnWindow(ctx, "seal window", id, reason, func(WindowState) WindowState { return WindowSealed })
+	const op = "seal window"
+	return l.turnWindow(ctx, op, id, reason, func(s WindowState) (WindowState, error) {
+		if s == WindowKept {
+			return s, Conflict(op, id.String(), "the window is kept; reopen gives its effects back, to sealed")
+		}
+		return WindowSealed, nil
+	})
 }
 
 // Reopen takes a seal back, or gives back the effects of a kept window (to sealed).
 // Codes: not_found, conflict, stale.
 func (l *Ledger) Reopen(ctx context.Context, id uuid.UUID, reason string) (*WindowView, error) {
-	return l.turnWindow(ctx, "reopen window", id, reason, func(s WindowState) WindowState {
+	return l.turnWindow(ctx, "reopen window", id, reason, func(s WindowState) (WindowState, error) {
 		if s == WindowKept {
-			return WindowSealed
+			return WindowSealed, nil
 		}
-		return WindowOpen
+		return WindowOpen, nil
 	})
 }
 
 // Keep accepts the upgrade: the window's effects stay. Codes: not_found, conflict, stale.
 func (l *Ledger) Keep(ctx context.Context, id uuid.UUID, reason string) (*WindowView, error) {
-	return l.turnWindow(ctx, "keep window", id, reason, func(WindowState) WindowState { return WindowKept })
+	return l.turnWindow(ctx, "keep window", id, reason, func(WindowState) (WindowState, error) { return WindowKept, nil })
 }
 
-func (l *Ledger) turnWindow(ctx context.Context, op string, id uuid.UUID, reason string, toFunc func(WindowState) WindowState) (*WindowView, error) {
+func (l *Ledger) turnWindow(ctx context.Context, op string, id uuid.UUID, reason string, toFunc func(WindowState) (WindowState, error)) (*WindowView, error) {
 	if err := checkText("/reason", reason, false, maxText); err != nil {
 		return nil, err
 	}
@@ -124,7 +130,11 @@ func (l *Ledger) turnWindow(ctx context.Context, op string, id uuid.UUID, reason
 		if err := checkExpected(ctx, op, id.String(), w.Head); err != nil {
 			return nil, err
 		}
-		if err := u.turn(toFunc(w.State), reason); err != nil {
+		to, err := toFunc(w.State)
+		if err != nil {
+			return nil, err
+		}
+		if err := u.turn(to, reason); err != nil {
 			return nil, err
 		}
 		c, err := u.Count(Selection{})

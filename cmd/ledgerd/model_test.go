@@ -84,6 +84,8 @@ func (w *modelWindow) turn(call string) int {
 		return http.StatusOK
 	case w.state != "open" && w.state != "sealed" && w.state != "kept":
 		return http.StatusConflict
+	case call == "seal" && w.state == "kept": // reopen alone gives a kept window back
+		return http.StatusConflict
 	case to == "kept" && w.run != nil && !w.run.over():
 		return http.StatusConflict
 	}

@@ -25,13 +25,8 @@ type Remediator struct {
 // Factory makes the remediator of a system with remediator: powerdns. Its url is what stands before /api/v1.
 // It implements [remediators.Factory].
 func Factory(b remediators.Binding) (ledger.Remediator, error) {
-	switch {
-	case b.Client == nil:
-		return nil, remediators.Fieldf("url", "is missing: where PowerDNS answers, without /api/v1")
-	case b.Config.Profile != "":
-		return nil, remediators.Fieldf("profile", "belongs to remediator: http")
-	case len(b.Config.Commands) > 0:
-		return nil, remediators.Fieldf("commands", "belong to remediator: command")
+	if err := remediators.CheckBinding(b, "where PowerDNS answers, without /api/v1"); err != nil {
+		return nil, err
 	}
 	return &Remediator{client: b.Client, updater: b.Update}, nil
 }
@@ -41,13 +36,8 @@ func (r *Remediator) Kinds() []string { return []string{Kind} }
 
 // Check implements [ledger.Remediator].
 func (r *Remediator) Check(d *ledger.Draft) (ledger.Grading, error) {
-	if d.Kind != Kind {
-		return ledger.Grading{}, ledger.Invalid("/kind", "is not served by this system; it serves %s", Kind)
-	}
-	for field, raw := range map[string]json.RawMessage{"/undo": d.Undo, "/read": d.Read, "/guard": d.Guard, "/async": d.Async, "/verify": d.Verify} {
-		if len(raw) > 0 && string(raw) != "null" {
-			return ledger.Grading{}, ledger.Invalid(field, "leave it out: this kind knows how")
-		}
+	if err := remediators.CheckKind(d, r.Kinds()...); err != nil {
+		return ledger.Grading{}, err
 	}
 	n, err := parseName(d.Resource)
 	if err != nil {

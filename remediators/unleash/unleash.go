@@ -31,13 +31,8 @@ type Remediator struct {
 // Factory makes the remediator of a system with remediator: unleash. Its url is what stands before /api/admin.
 // It implements [remediators.Factory].
 func Factory(b remediators.Binding) (ledger.Remediator, error) {
-	switch {
-	case b.Client == nil:
-		return nil, remediators.Fieldf("url", "is missing: where Unleash answers, without /api/admin")
-	case b.Config.Profile != "":
-		return nil, remediators.Fieldf("profile", "belongs to remediator: http")
-	case len(b.Config.Commands) > 0:
-		return nil, remediators.Fieldf("commands", "belong to remediator: command")
+	if err := remediators.CheckBinding(b, "where Unleash answers, without /api/admin"); err != nil {
+		return nil, err
 	}
 	return &Remediator{client: b.Client}, nil
 }
@@ -47,20 +42,15 @@ func (r *Remediator) Kinds() []string { return []string{KindAddon, KindToggle} }
 
 // Check implements [ledger.Remediator].
 func (r *Remediator) Check(d *ledger.Draft) (ledger.Grading, error) {
-	for field, raw := range map[string]json.RawMessage{"/undo": d.Undo, "/read": d.Read, "/guard": d.Guard, "/async": d.Async, "/verify": d.Verify} {
-		if len(raw) > 0 && string(raw) != "null" {
-			return ledger.Grading{}, ledger.Invalid(field, "leave it out: this kind knows how")
-		}
+	if err := remediators.CheckKind(d, r.Kinds()...); err != nil {
+		return ledger.Grading{}, err
 	}
 	var g ledger.Grading
 	var err error
-	switch d.Kind {
-	case KindToggle:
+	if d.Kind == KindToggle {
 		g, err = checkToggle(d)
-	case KindAddon:
+	} else {
 		g, err = checkAddon(d)
-	default:
-		err = ledger.Invalid("/kind", "is not served by this system; it serves %s", strings.Join(r.Kinds(), ", "))
 	}
 	g.Warnings = append(g.Warnings, r.warn(d)...)
 	return g, err
