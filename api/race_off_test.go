@@ -4,3 +4,6 @@ package api
 
 // mutantDefault is how many mutated requests are made where nobody says.
 const mutantDefault = 10_000
+
+// schemaDefault is how many values are made for each operation's schema.
+const schemaDefault = 1500

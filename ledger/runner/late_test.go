@@ -19,7 +19,6 @@ import (
 const (
 	lateWindows   = 10
 	lateResources = 10 // in a window that older entries have changed; and as many that only facts change
-	lateFacts     = 5  // at each of them: 1,000 in all
 	weekendStart  = 5 * time.Minute
 	lastFact      = 9 * time.Minute // a run ends when the last intent is judged, before that
 )

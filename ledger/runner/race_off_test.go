@@ -1,0 +1,6 @@
+//go:build !race
+
+package runner_test
+
+// lateFacts is how many late facts TestLateFacts makes at each resource: 1,000 in all.
+const lateFacts = 5
