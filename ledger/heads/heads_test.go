@@ -58,11 +58,11 @@ type memory struct {
 	away   bool
 }
 
-func (m *memory) Mirrored(_ context.Context, fn func([]journal.Leaf) error) error {
+func (m *memory) Mirrored(context.Context) ([]journal.Leaf, error) {
 	if m.away {
-		return errors.New("the mirror is away")
+		return nil, errors.New("the mirror is away")
 	}
-	return fn(m.heads)
+	return m.heads, nil
 }
 func (m *memory) Leaves(context.Context) ([]journal.Leaf, error) { return m.leaves, nil }
 func (m *memory) AddSigned(_ context.Context, h journal.SignedHead) error {

@@ -12,8 +12,8 @@ import (
 
 // A Log is where the leaves and the newest note are kept.
 type Log interface {
-	// Mirrored calls fn with the heads of all windows, oldest window first, once they are in every mirror.
-	Mirrored(ctx context.Context, fn func(heads []journal.Leaf) error) error
+	// Mirrored returns the heads of all windows, oldest window first, once they are in every mirror.
+	Mirrored(ctx context.Context) ([]journal.Leaf, error)
 	// Leaves returns the leaves of the tree, in order.
 	Leaves(ctx context.Context) ([]journal.Leaf, error)
 	// AddSigned adds leaves and stores the note, or does neither: somebody else has added some.
@@ -53,7 +53,10 @@ func NewSigner(c SignerConfig) *Signer { return &Signer{SignerConfig: c, sent: m
 func (s *Signer) Sign(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.Log.Mirrored(ctx, func(heads []journal.Leaf) error { return s.sign(ctx, heads) })
+	heads, err := s.Log.Mirrored(ctx)
+	if err == nil {
+		err = s.sign(ctx, heads)
+	}
 	if err != nil {
 		s.tree = nil // whatever stands there is read again
 		return "", err

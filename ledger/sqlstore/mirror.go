@@ -39,7 +39,7 @@ type feed struct {
 	away  atomic.Bool // a mirror lacks something that was committed: nothing is added until it has it
 
 	sinks   []*sink
-	writing sync.Mutex // held while mirrors are written; whoever waits for it must not hold a connection
+	writing sync.Mutex // held while mirrors are written; the writer waits for it, so whoever holds it waits for no change
 	mu      sync.Mutex // held for a moment, for what the sinks have
 }
 
@@ -388,31 +388,41 @@ const (
 )
 
 // Mirrored brings everything that is committed to every mirror, and returns the heads of all windows as they are there,
-// in the order of their opening. It holds up whoever would mirror more until fn has run. Without a mirror the heads are those of the database.
-func (s *Store) Mirrored(ctx context.Context, fn func(heads []journal.Leaf) error) error {
-	if s.feed != nil {
-		s.feed.writing.Lock()
-		defer s.feed.writing.Unlock()
-		if err := s.feed.catchUp(ctx); err != nil {
-			return unavailable("read heads", "", "the mirror does not answer", err)
-		}
+// in the order of their opening. Without a mirror the heads are those of the database. It keeps nobody from recording
+// when it has returned: whoever stores something by these heads needs the writer, who may wait for the mirrors.
+func (s *Store) Mirrored(ctx context.Context) ([]journal.Leaf, error) {
+	if s.feed == nil {
+		return s.heads(ctx)
 	}
-	heads, err := s.heads(ctx)
+	heads, err := s.feed.bringAll(ctx)
+	var store *ledger.Error
+	if err != nil && !errors.As(err, &store) {
+		err = unavailable("read heads", "", "the mirror does not answer", err)
+	}
+	return heads, err
+}
+
+// bringAll brings every mirror all that is committed, and returns the heads of it.
+func (f *feed) bringAll(ctx context.Context) ([]journal.Leaf, error) {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	if err := f.catchUp(ctx); err != nil {
+		return nil, err
+	}
+	heads, err := f.store.heads(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if s.feed != nil {
-		want := make([]wanted, 0, len(heads))
-		for _, h := range heads {
-			want = append(want, wanted{uuid.MustParse(h.WindowID), h.Number})
-		}
-		for _, k := range s.feed.sinks {
-			if err := s.feed.write(ctx, k, want, nil); err != nil {
-				return unavailable("read heads", "", "the mirror does not answer", err)
-			}
+	want := make([]wanted, 0, len(heads))
+	for _, h := range heads {
+		want = append(want, wanted{uuid.MustParse(h.WindowID), h.Number})
+	}
+	for _, k := range f.sinks {
+		if err := f.write(ctx, k, want, nil); err != nil {
+			return nil, err
 		}
 	}
-	return fn(heads)
+	return heads, nil
 }
 
 // SetMirrored stores that a mirror has the windows' journals up to these heads: they were read from it.

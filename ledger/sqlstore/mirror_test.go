@@ -7,11 +7,13 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"sideledger/ledger"
+	"sideledger/ledger/heads"
 	"sideledger/ledger/journal"
 	"sideledger/ledger/ledgertest"
 )
@@ -253,6 +255,45 @@ func TestSafeMode(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := note(again, w.ID); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// A busy log has something recorded in the moment before a signed head is stored.
+type busy struct {
+	*Store
+
+	recordFunc func() error
+}
+
+func (b *busy) AddSigned(ctx context.Context, h journal.SignedHead) error {
+	recorded := make(chan error, 1)
+	go func() { recorded <- b.recordFunc() }()
+	select {
+	case err := <-recorded:
+		return errors.Join(err, b.Store.AddSigned(ctx, h))
+	case <-ctx.Done():
+		return fmt.Errorf("a record waits for the signing, which waits for it: %w", ctx.Err())
+	}
+}
+
+// What is recorded while heads are signed does not wait for the signing: both need the writer.
+func TestRecordWhileSigning(t *testing.T) {
+	for name, opener := range both {
+		t.Run(name, func(t *testing.T) {
+			s := mirrored(t, opener(t), newKept())
+			w := open(t, s)
+			key, _, err := heads.OpenKey(filepath.Join(t.TempDir(), "key"), "sideledger/test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			log := &busy{Store: s, recordFunc: func() error { return note(s, w.ID) }}
+			signer := heads.NewSigner(heads.SignerConfig{Log: log, Key: key, Origin: "sideledger/test", Clock: time.Now})
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			if _, err := signer.Sign(ctx); err != nil {
 				t.Fatal(err)
 			}
 		})
