@@ -7,10 +7,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// A RollbackView is a rollback with the counts of what it selected.
+// A RollbackView is a rollback with the counts of what it selected, as they are now. Complete goes with them: a fact
+// that comes after the run opens it again, a person's word on what it left stuck completes it.
 type RollbackView struct {
 	Rollback
 	Counts Counts
+}
+
+func viewOf(r *Rollback, c Counts) *RollbackView {
+	v := &RollbackView{Rollback: *r, Counts: c}
+	v.Complete = r.State == RollbackFinished && c.Open() == 0
+	return v
 }
 
 // A SelectRequest is a selection as it is posted.
@@ -131,7 +138,7 @@ func (l *Ledger) StartRollback(ctx context.Context, windowID uuid.UUID, r Rollba
 			return nil, err
 		}
 		c, err := u.Count(run.Select)
-		return &RollbackView{Rollback: *run, Counts: c}, err
+		return viewOf(run, c), err
 	})
 	if err == nil && !out.State.Over() {
 		l.forgetParks(out.Rollback)
@@ -222,7 +229,7 @@ func (l *Ledger) Rollback(ctx context.Context, id uuid.UUID) (*RollbackView, err
 		return nil, err
 	}
 	c, err := l.store.CountEntries(ctx, r.WindowID, r.Select)
-	return &RollbackView{Rollback: *r, Counts: c}, err
+	return viewOf(r, c), err
 }
 
 // Pause stops a run between two attempts; what is in flight is finished. Pausing a paused run changes
@@ -290,7 +297,7 @@ func (l *Ledger) turnRollback(ctx context.Context, op string, id uuid.UUID, fn f
 			return nil, err
 		}
 		c, err := u.Count(r.Select)
-		return &RollbackView{Rollback: *r, Counts: c}, err
+		return viewOf(r, c), err
 	})
 	if err == nil {
 		l.waker.Wake(out.Rollback)
