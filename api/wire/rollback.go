@@ -47,10 +47,10 @@ func (r *EntryRef) UnmarshalJSON(b []byte) error {
 type Rollback struct {
 	ID          string       `json:"id"`
 	WindowID    string       `json:"window_id"`
-	State       string       `json:"state"`   // queued, running, waiting, paused, finished, cancelled
-	Waiting     *Waiting     `json:"waiting"` // null unless waiting
-	Complete    bool         `json:"complete"`
-	Partial     bool         `json:"partial"` // it covers a part of its window only
+	State       string       `json:"state"`    // queued, running, waiting, paused, finished, cancelled
+	Waiting     *Waiting     `json:"waiting"`  // null unless waiting
+	Complete    bool         `json:"complete"` // finished, and nothing that it selected is open now
+	Partial     bool         `json:"partial"`  // it covers a part of its window only
 	Counts      Counts       `json:"counts"`
 	Only        []string     `json:"only"`
 	Exclude     []string     `json:"exclude"`
@@ -85,6 +85,9 @@ type ConfirmRequest struct {
 
 // Over reports whether the run has ended.
 func (r *Rollback) Over() bool { return r.State == "finished" || r.State == "cancelled" }
+
+// Left returns how many entries that the run selected are open now.
+func (r *Rollback) Left() int { return r.Counts.Stuck + r.Counts.Remaining }
 
 // Waiting says why a run does nothing right now.
 type Waiting struct {

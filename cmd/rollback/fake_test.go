@@ -38,6 +38,7 @@ type fake struct {
 	script    []string // steps of the next run
 	mute      bool     // streams leave out what is about the run itself
 	going     int      // holds that were let go
+	surprise  string   // body of a fact that comes just before the next list of stuck entries; empty: none does
 	resolve   string   // state that a resolved entry comes to: "undone", "stuck drifted"; empty: it waits
 }
 
@@ -377,12 +378,26 @@ func (f *fake) record(window, body string) (int, any) {
 		e.Warnings = []string{"before is\x1b]0;owned\a unknown"}
 	}
 	f.entries = append(f.entries, e)
-	w.Counts.Remaining++
+	if w.Counts.Remaining++; w.State == "rolled_back" {
+		f.late(w, e)
+	}
 	f.noteEntry(w, "entry.recorded", e, "")
 	return 201, e
 }
 
+// late plays a fact that comes after the rollback: counts are live, whether the run was complete is not, as
+// older servers answer.
+func (f *fake) late(w *wire.Window, e *wire.Entry) {
+	e.State, e.Reason, e.Late, e.Next = "stuck", "late", true, "rollback resolve "+e.ID+" --retry --reason TEXT"
+	w.State, w.Counts = "stuck", f.countsOf(w.ID)
+	f.rollback(*w.RollbackID).Counts = w.Counts
+}
+
 func (f *fake) listEntries(window string, r *http.Request) (int, any) {
+	if fact := f.surprise; fact != "" && r.URL.Query().Get("state") == "stuck" {
+		f.surprise = ""
+		defer f.record(window, fact) // the list is of before
+	}
 	list := wire.EntryList{Items: []wire.Entry{}}
 	for i := len(f.entries) - 1; i >= 0; i-- {
 		e := f.entries[i]

@@ -95,6 +95,10 @@ func scriptFake(ts *testscript.TestScript, neg bool, args []string) {
 		f.mu.Lock()
 		f.journal = ts.ReadFile(args[1])
 		f.mu.Unlock()
+	case "surprise": // FILE: this fact comes just before the next list of stuck entries is answered
+		f.mu.Lock()
+		f.surprise = ts.ReadFile(args[1])
+		f.mu.Unlock()
 	case "resolve":
 		f.mu.Lock()
 		f.resolve = args[1]

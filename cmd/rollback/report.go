@@ -35,7 +35,7 @@ func (p *page) rollback(rb *wire.Rollback) {
 	switch {
 	case rb.State == stateCancelled:
 		tint = tintWarn
-	case rb.Over() && rb.Complete:
+	case rb.Over() && rb.Left() == 0:
 		word, tint = "finished, complete", tintGood
 	case rb.Over():
 		word, tint = "finished, not complete", tintWarn
@@ -163,10 +163,32 @@ func (p *page) advice(rb *wire.Rollback, stuck []wire.Entry) {
 		}
 		p.printf("\n%s\n", p.paint(tintGood, text))
 	case exitPerson:
-		p.printf("\n%s\n", p.paint(tintWarn, fmt.Sprintf("Not rolled back: %d of the entries need a person.", len(stuck))))
+		p.printf("\n%s\n", p.paint(tintWarn, fmt.Sprintf("Not rolled back: %s a person.%s", counted(len(stuck), "entry needs", "entries need"), cameLate(stuck))))
 	default:
 		p.printf("\n%s\n", p.paint(tintBad, fmt.Sprintf("Not rolled back: %d stuck, %d remaining; some undo failed, is blocked, or was not begun.", len(stuck), rb.Counts.Remaining)))
 	}
+}
+
+// counted says a number with the words for one or for any other number.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// cameLate names the facts that came after the rollback was over; "" if none did.
+func cameLate(stuck []wire.Entry) string {
+	var late []string
+	for i := range stuck {
+		if stuck[i].Reason == "late" {
+			late = append(late, fmt.Sprintf("entry %d", stuck[i].Seq))
+		}
+	}
+	if late == nil {
+		return ""
+	}
+	return " After the rollback was over came: " + strings.Join(late, ", ") + "."
 }
 
 // window writes a window in two or three lines.
