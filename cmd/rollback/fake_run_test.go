@@ -104,8 +104,11 @@ func (f *fake) run(w *wire.Window, rb *wire.Rollback, script []string) {
 	rb.State, rb.Waiting, rb.FinishedAt, rb.Counts = end, nil, &now, f.countsOf(w.ID)
 	rb.Complete = rb.Counts.Stuck+rb.Counts.Remaining == 0
 	w.Counts, w.State = rb.Counts, "stuck"
-	if rb.Complete {
+	switch {
+	case rb.Complete:
 		w.State = "rolled_back"
+	case end == "cancelled" && rb.Counts.Stuck == 0:
+		w.State = "sealed"
 	}
 	f.noteRun(w, rb)
 }
