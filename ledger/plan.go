@@ -22,6 +22,7 @@ type Step struct {
 	Verdict Verdict
 	Detail  string
 	Now     Image   // what the third party shows; not known when it was not looked at
+	Digest  string  // of it, over what the entry owns; empty: not looked at, or Now is what a newer undo will leave
 	Request Request // what would be sent; Method and Summary empty: nothing
 }
 
@@ -224,7 +225,8 @@ func (p *planner) judge(e *Entry, s sight) Step {
 		step.Detail = lookDetail(s.err)
 		return step
 	}
-	if ahead, ok := p.ahead[e.ResourceKey]; ok && s.seen.Known {
+	ahead, foreseen := p.ahead[e.ResourceKey]
+	if foreseen = foreseen && s.seen.Known; foreseen {
 		s.seen.Now, s.seen.Proven = ahead, true
 	}
 	step.Now = s.seen.Now
@@ -234,6 +236,9 @@ func (p *planner) judge(e *Entry, s sight) Step {
 	}
 	j := JudgeSeen(s.eff, s.seen, s.home)
 	step.Verdict, step.Detail = j.Verdict, j.Detail
+	if !foreseen {
+		step.Digest = j.Digest
+	}
 	if j.Verdict == VerdictUndo || j.Verdict == VerdictManual {
 		s.preview(&step)
 	}

@@ -83,6 +83,7 @@ func (m *model) resolve(w *modelWindow, e *modelEntry, word modelWord) int {
 	case e.state == "stuck" && word.seen != "" && m.away[e.system]:
 		return http.StatusServiceUnavailable
 	case e.state == "stuck" && word.seen != "" && m.shows[e.at] != word.seen:
+		e.shown = m.shows[e.at] // the entry shows it since
 		return http.StatusPreconditionFailed
 	case e.state != "stuck", last != nil && !last.over() && !last.has(e) && !closes:
 		return http.StatusConflict

@@ -38,6 +38,7 @@ type fake struct {
 	script    []string // steps of the next run
 	mute      bool     // streams leave out what is about the run itself
 	going     int      // holds that were let go
+	moved     bool     // third parties show another state than what got stuck
 	surprise  string   // body of a fact that comes just before the next list of stuck entries; empty: none does
 	resolve   string   // state that a resolved entry comes to: "undone", "stuck drifted"; empty: it waits
 }
@@ -443,6 +444,9 @@ func (f *fake) decide(e *wire.Entry, body string) (int, any) {
 	}
 	if e.State != "stuck" {
 		return 409, "conflict"
+	}
+	if r.Seen != "" && r.Seen != "digest-2" && f.moved {
+		e.Now, e.NowDigest = []byte(`{"v":"moved\u001b[2J"}`), "digest-2"
 	}
 	if r.Seen != "" && r.Seen != e.NowDigest {
 		return 412, "stale"

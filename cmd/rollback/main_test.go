@@ -99,6 +99,10 @@ func scriptFake(ts *testscript.TestScript, neg bool, args []string) {
 		f.mu.Lock()
 		f.surprise = ts.ReadFile(args[1])
 		f.mu.Unlock()
+	case "moved": // third parties show another state than what got stuck
+		f.mu.Lock()
+		f.moved = true
+		f.mu.Unlock()
 	case "resolve":
 		f.mu.Lock()
 		f.resolve = args[1]

@@ -56,6 +56,9 @@ func (t *textPlan) now(s *wire.PlanStep) {
 	default:
 		t.page.printf("        now: %s\n", short(clean(string(s.Now)), 160))
 	}
+	if s.Next != "" {
+		t.page.printf("        next: %s\n", clean(s.Next))
+	}
 }
 
 func (t *textPlan) end(p *wire.Plan) error {
