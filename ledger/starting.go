@@ -12,6 +12,7 @@ import (
 type RollbackView struct {
 	Rollback
 	Counts Counts
+	Held   []Held // what keeps a finished run from entries that it left alone; only of a run that is read
 }
 
 func viewOf(r *Rollback, c Counts) *RollbackView {
@@ -222,14 +223,19 @@ func (u *unit) newRollback(r *Rollback) (*Rollback, error) {
 	return r, u.moveWindow(WindowRollingBack, r.Reason)
 }
 
-// Rollback returns a run with the counts of what it selected. Codes: not_found.
+// Rollback returns a run with the counts of what it selected, and with what holds the rest. Codes: not_found.
 func (l *Ledger) Rollback(ctx context.Context, id uuid.UUID) (*RollbackView, error) {
 	r, err := l.store.GetRollback(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	c, err := l.store.CountEntries(ctx, r.WindowID, r.Select)
-	return viewOf(r, c), err
+	if err != nil {
+		return nil, err
+	}
+	v := viewOf(r, c)
+	v.Held, err = l.held(ctx, v)
+	return v, err
 }
 
 // Pause stops a run between two attempts; what is in flight is finished. Pausing a paused run changes

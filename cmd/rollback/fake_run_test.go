@@ -95,6 +95,10 @@ func (f *fake) run(w *wire.Window, rb *wire.Rollback, script []string) {
 		case "ask":
 			rb.SecondWords = []wire.SecondWord{{System: words[1], Detail: "more than 60 deletions within a minute", AskedAt: now}}
 			f.noteRun(w, rb)
+		case "held": // "held 1 2": entry 1 waits for entry 2, which was not selected
+			seq, _ := strconv.Atoi(words[1])
+			by, _ := strconv.Atoi(words[2])
+			rb.Held = append(rb.Held, wire.Held{EntryID: "e\x1b[2J", Seq: seq, By: by})
 		case "cancel":
 			end = "cancelled"
 		default:

@@ -22,6 +22,7 @@ func (a *app) showRollback(r wire.RollbackReport) error {
 			p.rollback(&r.Rollback)
 			p.compensated(r.Compensated)
 			p.stuck(r.Stuck)
+			p.held(r.Held)
 			if r.Over() {
 				p.advice(&r.Rollback, r.Stuck)
 			}
@@ -130,6 +131,20 @@ func (p *page) stuck(entries []wire.Entry) {
 	}
 }
 
+// held lists what the run left alone, and what each has to wait for.
+func (p *page) held(list []wire.Held) {
+	for i, h := range list {
+		if i == 0 {
+			p.printf("\n")
+		}
+		why := "was not selected and stays open"
+		if h.Selected {
+			why = "is open itself"
+		}
+		p.printf("%s entry %d waits for entry %d, which %s  %s\n", p.paint(tintWarn, "- held"), h.Seq, h.By, why, p.paint(tintDim, clean(h.EntryID)))
+	}
+}
+
 // image writes one image of an entry; an image that is not known is left out.
 func (p *page) image(name string, raw json.RawMessage) {
 	switch {
@@ -164,7 +179,11 @@ func (p *page) advice(rb *wire.Rollback, stuck []wire.Entry) {
 		p.printf("\n%s\n", p.paint(tintGood, text))
 	case exitPerson:
 		p.printf("\n%s\n", p.paint(tintWarn, fmt.Sprintf("Not rolled back: %s a person.%s", counted(len(stuck), "entry needs", "entries need"), cameLate(stuck))))
-	default:
+	case exitFailed:
+		if held := len(rb.Held); held > 0 && held == rb.Left() {
+			p.printf("\n%s\n", p.paint(tintBad, fmt.Sprintf("Not rolled back: %s what is open.", counted(held, "entry waits for", "entries wait for"))))
+			return
+		}
 		p.printf("\n%s\n", p.paint(tintBad, fmt.Sprintf("Not rolled back: %d stuck, %d remaining; some undo failed, is blocked, or was not begun.", len(stuck), rb.Counts.Remaining)))
 	}
 }

@@ -267,6 +267,7 @@ func readReport(ctx context.Context, c *client.Client, rb *wire.Rollback) (wire.
 			return out, fmt.Errorf("rollback %s is over, but it could not be read again: %w", rb.ID, err)
 		}
 		if now.Counts == rb.Counts {
+			out.Rollback = *now
 			return out, nil
 		}
 		rb = now

@@ -97,6 +97,9 @@ func (a *app) showStatus(ctx context.Context, c *client.Client, id string) error
 			p.rollback(report.Rollback)
 		}
 		p.stuck(report.Stuck)
+		if report.Rollback != nil {
+			p.held(report.Rollback.Held)
+		}
 	}})
 }
 
