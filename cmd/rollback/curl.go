@@ -177,8 +177,7 @@ func (l *curlLine) within(ctx context.Context, id string) (context.Context, cont
 
 // curlLost says what is known where the ledger did not answer to the call.
 func curlLost(ctx context.Context, err error, id string) error {
-	var refused *client.Error
-	if ctx.Err() == nil && errors.As(err, &refused) && !client.Unreachable(err) {
+	if ctx.Err() == nil && client.Refused(err) {
 		return refuseCurl("the ledger refuses this call: %v", err)
 	}
 	return lostEffect(ctx, err, id)

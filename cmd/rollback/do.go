@@ -231,8 +231,7 @@ func lostEffect(ctx context.Context, err error, entry string) error {
 	if errors.As(context.Cause(ctx), &own) {
 		return own
 	}
-	var refused *client.Error
-	if errors.As(err, &refused) && !client.Unreachable(err) {
+	if client.Refused(err) {
 		return fmt.Errorf("nothing was sent: %w", err)
 	}
 	return &exit{status: curlNothing, err: fmt.Errorf(

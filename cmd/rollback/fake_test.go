@@ -181,6 +181,10 @@ func (f *fake) misbehave(w http.ResponseWriter, r *http.Request) string {
 			return "after"
 		case x.status == 0:
 			return "before"
+		case x.kind == "safe":
+			w.Header().Set("Content-Type", wire.ProblemType)
+			w.WriteHeader(x.status)
+			json.NewEncoder(w).Encode(wire.Problem{Type: wire.TypeSafeMode, Status: x.status, Title: "Not available", Code: "unavailable", Detail: "safe mode: older"})
 		case x.body != "":
 			w.Header().Set("Content-Type", x.kind)
 			w.WriteHeader(x.status)

@@ -116,6 +116,8 @@ func scriptFake(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Check(err)
 		}
 		f.rule(args[1], r)
+	case "safe": // METHOD-AND-PATH-PATTERN: refused, as a ledger in safe mode does
+		f.rule(args[1], rule{status: 503, kind: "safe"})
 	case "obey": // forgets all rules
 		f.mu.Lock()
 		f.rules = nil

@@ -192,6 +192,8 @@ func (a *app) undo(ctx context.Context, c *client.Client, o *rollbackOptions, fi
 	case err == nil:
 	case errors.As(err, &answer) && answer.Status == http.StatusPreconditionFailed:
 		return fmt.Errorf("the window has moved since the plan was made, so nothing was started: look again with `rollback plan --window %s`: %w", o.window, err)
+	case client.Refused(err) && client.Unreachable(err): // safe mode
+		return fmt.Errorf("nothing was started: %w", err)
 	case client.Unreachable(err):
 		err = fmt.Errorf("nobody knows whether it started; ask again, a running one is joined: %w", err)
 		if ctx.Err() != nil {
