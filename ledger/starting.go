@@ -42,7 +42,8 @@ type RollbackRequest struct {
 	restore *Entry // it, prepared; nil: not asked for, or recorded already
 }
 
-// Select resolves a posted selection against a window: entries that it names have to be there.
+// Select resolves a posted selection against a window: entries that it names have to be there, and its terms have to
+// pick one together.
 // Codes: invalid.
 func (l *Ledger) Select(ctx context.Context, windowID uuid.UUID, r SelectRequest) (Selection, error) {
 	only, err := parseTerms("/only", r.Only)
@@ -64,8 +65,26 @@ func (l *Ledger) Select(ctx context.Context, windowID uuid.UUID, r SelectRequest
 		}
 	}
 	sel := Selection{Only: only, Exclude: exclude}
-	sel.After, err = l.turningPoint(ctx, windowID, r)
-	return sel, err
+	if sel.After, err = l.turningPoint(ctx, windowID, r); err != nil {
+		return Selection{}, err
+	}
+	return sel, l.mustPick(ctx, windowID, sel)
+}
+
+// mustPick refuses terms that together pick nothing. That nothing was recorded after the turning point is no mistake.
+func (l *Ledger) mustPick(ctx context.Context, windowID uuid.UUID, sel Selection) error {
+	if len(sel.Only) == 0 && len(sel.Exclude) == 0 {
+		return nil
+	}
+	list, err := l.store.ListEntries(ctx, EntryQuery{WindowID: windowID, Select: sel, Limit: 1})
+	if err != nil || len(list) > 0 {
+		return err
+	}
+	field := "/only"
+	if len(sel.Only) == 0 {
+		field = "/exclude"
+	}
+	return Invalid(field, "the terms together pick no entry of this window")
 }
 
 func (l *Ledger) mustMatch(ctx context.Context, windowID uuid.UUID, field string, t Term) error {

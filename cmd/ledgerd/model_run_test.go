@@ -51,8 +51,9 @@ func (w *modelWindow) start(p pick, onStuck string) int {
 			return http.StatusUnprocessableEntity
 		}
 	}
+	picks := func(e *modelEntry) bool { return (&modelRun{pick: p}).has(e) }
 	switch {
-	case p.toEntry != 0 && !known(p.toEntry):
+	case p.toEntry != 0 && !known(p.toEntry), len(p.only)+len(p.exclude) > 0 && !slices.ContainsFunc(w.entries, picks):
 		return http.StatusUnprocessableEntity
 	case w.run != nil && !w.run.over() && !w.run.pick.same(p):
 		return http.StatusConflict
