@@ -49,6 +49,11 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // say prints one line of talk.
 func (a *app) say(format string, args ...any) {
+	for i, v := range args {
+		if text, ok := v.(string); ok {
+			args[i] = clean(text)
+		}
+	}
 	fmt.Fprintf(a.stderr, "rollback: %s\n", cleanLines(fmt.Sprintf(format, args...)))
 }
 
