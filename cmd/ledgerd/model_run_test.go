@@ -16,8 +16,6 @@ type modelRun struct {
 	again   bool  // what earlier runs left stuck is looked at again
 	onStuck string
 	judged  map[int]bool // entries that its final look has visited
-
-	complete bool // finished, and nothing that was selected was left open
 }
 
 // A pick is the selection of a run, by numbers of entries.
@@ -183,7 +181,7 @@ func (m *model) work(now time.Time) {
 }
 
 func (w *modelWindow) finish() {
-	w.run.state, w.run.complete = "finished", w.allClosed(w.run.has)
+	w.run.state = "finished"
 	switch {
 	case !w.run.pick.all():
 		w.endPartial()
