@@ -108,6 +108,9 @@ func newRoot(a *app) *cobra.Command {
 		newWindow(a), newRecord(a), newDo(a), newShim(a), newCurl(a), newApplied(a), newVoid(a), newPlan(a), newStatus(a), newResolve(a), newConfirm(a),
 		newVerify(a), newJournal(a), newRemediators(a), newVersion(a),
 	)
+	for _, s := range steers {
+		root.AddCommand(newSteer(a, s))
+	}
 	root.AddCommand(newTopics()...)
 	orderHelp(root)
 	return root

@@ -44,6 +44,20 @@ func (f *fake) start(window, body string) (int, any) {
 	return 202, *rb
 }
 
+// steer pauses, resumes or cancels a run that a script holds.
+func (f *fake) steer(id, call string) (int, any) {
+	rb := f.rollback(id)
+	if rb == nil {
+		return 404, "not_found"
+	}
+	if rb.Over() {
+		return 409, "conflict"
+	}
+	rb.State = map[string]string{"pause": "paused", "resume": "queued", "cancel": "cancelled"}[call]
+	f.noteRun(f.window(rb.WindowID), rb)
+	return 200, *rb
+}
+
 // confirm gives the second words that a run asked for.
 func (f *fake) confirm(id, body string) (int, any) {
 	var r wire.ConfirmRequest

@@ -263,6 +263,8 @@ func (f *fake) answer(r *http.Request, body string) (int, any) {
 		return f.start(parts[2], body)
 	case "GET rollbacks ":
 		return found(f.rollback(parts[2]))
+	case "POST rollbacks pause", "POST rollbacks resume", "POST rollbacks cancel":
+		return f.steer(parts[2], parts[3])
 	case "POST rollbacks confirm":
 		return f.confirm(parts[2], body)
 	case "GET remediators ":

@@ -21,6 +21,7 @@ type follower struct {
 	app    *app
 	client *client.Client
 	id     string
+	window string
 	after  int64 // records up to this number were shown, or were there before
 
 	bar   *progress
@@ -34,7 +35,7 @@ type follower struct {
 func (a *app) follow(ctx context.Context, c *client.Client, rb *wire.Rollback) (*wire.Rollback, error) {
 	streaming, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	f := &follower{app: a, client: c, id: rb.ID, bar: newProgress(a, rb), state: rb.State}
+	f := &follower{app: a, client: c, id: rb.ID, window: rb.WindowID, bar: newProgress(a, rb), state: rb.State}
 	defer f.bar.end()
 	go f.beat(streaming, cancel)
 	for {
@@ -174,7 +175,7 @@ func (f *follower) run(r *wire.RecordRollback) {
 		f.bar.line("waiting: %s", waits(r.Waiting))
 	case r.State == f.state:
 	case r.State == "paused":
-		f.bar.line("paused: an operator stopped it; it goes on when it is resumed")
+		f.bar.line("paused: an operator stopped it; it goes on with `rollback resume --window %s`", f.window)
 	}
 	f.state = r.State
 }
