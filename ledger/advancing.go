@@ -60,8 +60,7 @@ func (u *unit) change(r *Rollback, e *Entry, c Change, mayOpen bool) (bool, erro
 	case c.Open != nil && e.openedBy(r, c.Open.N):
 		return true, nil // by an earlier call whose answer was lost
 	case c.Open != nil:
-		mayOpen = mayOpen && current && e.mayUndo()
-		return mayOpen, u.openIf(mayOpen, r, e, *c.Open)
+		return u.openIf(mayOpen && current && e.mayUndo(), r, e, *c.Open)
 	case c.Close.Attempt != nil && e.openedBy(r, c.Close.Attempt.N):
 		return true, u.closeEntry(e, *c.Close)
 	case !current:
@@ -70,6 +69,10 @@ func (u *unit) change(r *Rollback, e *Entry, c Change, mayOpen bool) (bool, erro
 		return e.State == EntryIntended, u.voidEntry(r, e, c.Close.Detail)
 	case !e.mayUndo():
 		return false, nil
+	case c.Close.Outcome != "":
+		if o, err := u.contested(e); o != nil || err != nil {
+			return false, err
+		}
 	}
 	if err := u.claimEntry(r, e); err != nil {
 		return false, err
@@ -97,11 +100,15 @@ func (u *unit) voidEntry(r *Rollback, e *Entry, detail string) error {
 	return u.moveEntry(e, EntryVoid, moved{note: detail})
 }
 
-func (u *unit) openIf(may bool, r *Rollback, e *Entry, a Attempt) error {
+// openIf opens an attempt, unless another window has changed the entry's resource since; false if it is not opened.
+func (u *unit) openIf(may bool, r *Rollback, e *Entry, a Attempt) (bool, error) {
 	if !may {
-		return nil
+		return false, nil
 	}
-	return u.openAttempt(r, e, a)
+	if o, err := u.contested(e); o != nil || err != nil {
+		return false, err
+	}
+	return true, u.openAttempt(r, e, a)
 }
 
 func (u *unit) openAttempt(r *Rollback, e *Entry, a Attempt) error {
