@@ -76,9 +76,7 @@ func (s scene) rivals(ctx context.Context, db bun.IDB, keys []ledger.Key) ([]led
 	var out []ledger.Rival
 	for part := range slices.Chunk(refs, refsAtOnce) {
 		var rows []rivalRow
-		err := db.NewSelect().TableExpr("entries").
-			Column("id", "window_id", "seq", "state", "resource_key", "recorded_at", "applied_at", "perform_by").
-			Where("resource_ref IN (?)", bun.List(part)).Where("open").Scan(ctx, &rows)
+		err := askRivals(db, part).Scan(ctx, &rows)
 		if err != nil {
 			return nil, fmt.Errorf("read entries of other windows: %w", err)
 		}
@@ -89,6 +87,16 @@ func (s scene) rivals(ctx context.Context, db bun.IDB, keys []ledger.Key) ([]led
 		}
 	}
 	return out, nil
+}
+
+func askRivals(db bun.IDB, refs []int64) *bun.SelectQuery {
+	return db.NewSelect().TableExpr("entries").
+		Column("id", "window_id", "seq", "state", "resource_key", "recorded_at", "applied_at", "perform_by").
+		Where("resource_ref IN (?)", bun.List(refs)).Where("open")
+}
+
+func renamedOf(q *bun.SelectQuery, windows []uuid.UUID) *bun.SelectQuery {
+	return q.Where("window_id IN (?)", bun.List(windows)).Where("alias IS NOT NULL")
 }
 
 func setOf(keys []ledger.Key) map[ledger.Key]bool {
@@ -122,7 +130,7 @@ func (s scene) renamed(ctx context.Context, db bun.IDB, own uuid.UUID) ([]entryR
 	var rows []entryRow
 	for part := range slices.Chunk(ids, refsAtOnce) {
 		var found []entryRow
-		err := db.NewSelect().Model(&found).Where("window_id IN (?)", bun.List(part)).Where("alias IS NOT NULL").Scan(ctx)
+		err := renamedOf(db.NewSelect().Model(&found), part).Scan(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read renamed entries: %w", err)
 		}
