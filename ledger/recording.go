@@ -42,11 +42,12 @@ func (l *Ledger) Record(ctx context.Context, windowID uuid.UUID, drafts []Draft)
 		}
 		list = append(list, c)
 	}
+	creds := l.checkSystems(ctx, list)
 	out, err := update(WithUse(ctx, useOf(list)), l, "record entry", windowID, func(u *unit) ([]Recorded, error) {
 		if err := checkExpected(ctx, u.op, windowID.String(), u.Window().Head); err != nil {
 			return nil, err
 		}
-		return u.recordAll(list)
+		return u.recordAll(list, creds)
 	})
 	if err == nil {
 		l.wakeLate(ctx, windowID, out)
@@ -55,7 +56,7 @@ func (l *Ledger) Record(ctx context.Context, windowID uuid.UUID, drafts []Draft)
 }
 
 // recordAll records checked drafts, in order.
-func (u *unit) recordAll(list []checkedDraft) ([]Recorded, error) {
+func (u *unit) recordAll(list []checkedDraft, creds map[string]*Credential) ([]Recorded, error) {
 	rivals, err := u.rivalsOfDrafts(list)
 	if err != nil {
 		return nil, err
@@ -64,6 +65,9 @@ func (u *unit) recordAll(list []checkedDraft) ([]Recorded, error) {
 	for i := range list {
 		c := list[i]
 		c.warnings = append(slices.Clone(c.warnings), overlapWarnings(rivals[c.draft.ID])...)
+		if text := creds[c.draft.System].Warning(c.draft.System, u.Window(), u.now); text != "" {
+			c.warnings = append(c.warnings, text)
+		}
 		r, err := u.recordDraft(c)
 		if err != nil {
 			return nil, inBatch(err, i, len(list))
