@@ -204,13 +204,14 @@ func (s scene) place(w *ledger.Window) {
 	s[w.ID] = row
 }
 
-// liveWindows reads the live windows. Units that share a transaction ask once: nobody else changes them meanwhile.
+// liveWindows reads the live windows; where there is one writer once in a transaction, as nobody else changes them
+// meanwhile.
 func (b *batch) liveWindows() ([]liveWindow, error) {
 	if b.live != nil {
 		return b.live, nil
 	}
 	list, err := readLive(b.ctx, b.c.db)
-	if err == nil && !b.alone {
+	if err == nil && b.c.dialect.lock == "" {
 		b.live = append([]liveWindow{}, list...)
 	}
 	return list, err
