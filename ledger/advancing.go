@@ -67,9 +67,18 @@ func (u *unit) change(r *Rollback, e *Entry, c Change, mayOpen bool) (bool, erro
 		return false, nil
 	case c.Close.Void:
 		return e.State == EntryIntended, u.voidEntry(r, e, c.Close.Detail)
-	case !e.mayUndo():
+	default:
+		return u.closeUnopened(r, e, *c.Close)
+	}
+}
+
+// closeUnopened closes an entry for which nothing was sent. It is not undone by a look alone while another window has
+// changed its resource since: once that is taken back, it would be there again.
+func (u *unit) closeUnopened(r *Rollback, e *Entry, c Closing) (bool, error) {
+	if !e.mayUndo() {
 		return false, nil
-	case c.Close.Outcome != "":
+	}
+	if c.Outcome != "" {
 		if o, err := u.contested(e); o != nil || err != nil {
 			return false, err
 		}
@@ -77,7 +86,7 @@ func (u *unit) change(r *Rollback, e *Entry, c Change, mayOpen bool) (bool, erro
 	if err := u.claimEntry(r, e); err != nil {
 		return false, err
 	}
-	return true, u.closeEntry(e, *c.Close)
+	return true, u.closeEntry(e, c)
 }
 
 // openedBy reports whether attempt n is the entry's last, open, and opened under this very lease.

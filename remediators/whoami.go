@@ -70,7 +70,10 @@ func (w *WhoamiConfig) Validate(add func(field, msg string)) {
 			add("whoami.status", "is a list of HTTP statuses, 200 to 599")
 		}
 	}
-	e := w.Expires
+	w.Expires.validate(add)
+}
+
+func (e ExpiresConfig) validate(add func(field, msg string)) {
 	switch {
 	case e.Header != "" && e.Pointer != "":
 		add("whoami.expires", "has a header or a pointer, not both")

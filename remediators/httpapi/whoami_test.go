@@ -20,9 +20,15 @@ var asked = []struct {
 	card    func() cards.Card
 	ends    bool
 }{
-	{"github", cards.GitHub, true}, {"gitlab", cards.GitLab, true}, {"cloudflare", cards.Cloudflare, true}, {"consul", cards.Consul, true},
-	{"launchdarkly", cards.LaunchDarkly, false}, {"kubernetes", cards.Kubernetes, false}, {"pagerduty", cards.PagerDuty, false},
-	{"gitea", cards.Gitea, false}, {"stripe", cards.Stripe, false},
+	{"github", cards.GitHub, true},
+	{"gitlab", cards.GitLab, true},
+	{"cloudflare", cards.Cloudflare, true},
+	{"consul", cards.Consul, true},
+	{"launchdarkly", cards.LaunchDarkly, false},
+	{"kubernetes", cards.Kubernetes, false},
+	{"pagerduty", cards.PagerDuty, false},
+	{"gitea", cards.Gitea, false},
+	{"stripe", cards.Stripe, false},
 }
 
 // ending is a third party whose credential ends some time, and a system of it that a window is opened for.

@@ -37,9 +37,15 @@ var whoamis = map[string]struct {
 	"launchdarkly": {"/api/v2/caller-identity", func(http.Header, time.Time) any {
 		return map[string]any{"authKind": "token", "tokenKind": "auth"}
 	}},
-	"kubernetes": {"/api", func(http.Header, time.Time) any { return map[string]any{"kind": "APIVersions", "versions": []any{"v1"}} }},
-	"pagerduty":  {"/abilities", func(http.Header, time.Time) any { return map[string]any{"abilities": []any{"sso"}} }},
-	"gitea":      {"/user", func(http.Header, time.Time) any { return map[string]any{"id": 1, "login": "ledger"} }},
+	"kubernetes": {"/api", func(http.Header, time.Time) any {
+		return map[string]any{"kind": "APIVersions", "versions": []any{"v1"}}
+	}},
+	"pagerduty": {"/abilities", func(http.Header, time.Time) any {
+		return map[string]any{"abilities": []any{"sso"}}
+	}},
+	"gitea": {"/user", func(http.Header, time.Time) any {
+		return map[string]any{"id": 1, "login": "ledger"}
+	}},
 }
 
 // when writes a moment; nil for one that never comes.
