@@ -60,6 +60,11 @@ func stepToWire(s ledger.Step) wire.PlanStep {
 		EntryID: s.Entry.ID.String(), Seq: s.Entry.Seq, System: s.Entry.System, Kind: s.Entry.Kind, Resource: s.Entry.Resource,
 		Verdict: string(s.Verdict), Detail: s.Detail, Now: s.Now.JSON, Restore: s.Entry.Restore, BeforeRestore: s.Entry.BeforeRestore,
 	}
+	if o := s.Overlap; o != nil {
+		out.Overlap = &wire.Overlap{
+			WindowID: o.WindowID.String(), Window: o.Window, EntryID: o.EntryID.String(), Seq: o.Seq, State: string(o.Entry), Waits: o.Wait,
+		}
+	}
 	if r := s.Request; r.Method != "" || r.Summary != "" {
 		out.Request = &wire.PlanRequest{
 			Method: r.Method, URL: r.URL, Headers: r.Header, Body: r.Body, Summary: r.Summary, Repeatable: r.Repeatable,

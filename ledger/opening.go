@@ -218,6 +218,22 @@ func (o *opener) Canonical(kind string, i Image) Image {
 	return i
 }
 
+// CredentialMark implements [CredentialChecker], for remediators that do.
+func (o *opener) CredentialMark() string {
+	if c, ok := o.inner.(CredentialChecker); ok {
+		return c.CredentialMark()
+	}
+	return ""
+}
+
+// CheckCredential implements [CredentialChecker], for remediators that do.
+func (o *opener) CheckCredential(ctx context.Context) Credential {
+	if c, ok := o.inner.(CredentialChecker); ok {
+		return c.CheckCredential(ctx)
+	}
+	return Credential{State: CredentialUnasked}
+}
+
 // Held implements [Counter], for remediators that do.
 func (o *opener) Held(ctx context.Context) (n int, known bool, err error) {
 	if c, ok := o.inner.(Counter); ok {

@@ -37,7 +37,9 @@ type SystemStatus struct {
 	System
 	Breaker   string    // "closed", "open"
 	OpenUntil time.Time // while the breaker is open; zero otherwise
-	Parked    bool      // it answered 401 or 403: no calls until the next rollback
+	// Credential is what was found out last about its credential; nil: nothing, or there is no way.
+	Credential *Credential
+	Parked     bool // it answered 401 or 403: no calls until the next rollback
 }
 
 // Systems finds the configured third parties and the remediator bound to each.

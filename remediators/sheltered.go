@@ -17,7 +17,8 @@ import (
 // allow; of an undo nobody knows whether it was sent.
 type sheltered struct {
 	inner  ledger.Remediator
-	client *Client // nil without a URL
+	client *Client       // nil without a URL
+	whoami *WhoamiConfig // nil: there is no way to ask about the credential
 	log    *slog.Logger
 	system string
 	about  ledger.Description // of a remediator that describes itself by the names of its kinds alone

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"sideledger/ledger"
+	"sideledger/remediators"
 )
 
 var update = flag.Bool("update", false, "write the pages about the profiles anew")
@@ -61,6 +62,23 @@ func checkPage(t *testing.T, name, want string) {
 	}
 }
 
+// credentialLine says how the credential is asked about.
+func credentialLine(w *remediators.WhoamiConfig) string {
+	refused := "401 or 403"
+	if len(w.Refused) > 0 {
+		refused = strings.Trim(strings.ReplaceAll(fmt.Sprint(w.Refused), " ", " or "), "[]")
+	}
+	line := "asked about with `GET " + w.Path + "` when a window opens and an entry is recorded; " + refused + " means that it is refused"
+	switch e := w.Expires; {
+	case e.Header != "":
+		return line + ", and the header `" + e.Header + "` says when it ends."
+	case e.Pointer != "":
+		return line + ", and `" + e.Pointer + "` of the answer says when it ends."
+	default:
+		return line + "; when it ends is not said."
+	}
+}
+
 func page(p *profile) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Profile `%s`: %s\n\n<!-- Generated from remediators/httpapi/profiles/%s.yaml by make generate. -->\n\n%s\n\n", p.Name, p.Title, p.Name, p.About)
@@ -69,6 +87,9 @@ func page(p *profile) string {
 		kindPage(&b, kind, p.kinds[kind])
 	}
 	fmt.Fprintf(&b, "## What an operator should know\n\n- Limits: %s\n", strings.TrimSpace(p.Limits))
+	if p.Whoami != nil {
+		fmt.Fprintf(&b, "- Credential: %s\n", credentialLine(p.Whoami))
+	}
 	for _, n := range p.Notes {
 		fmt.Fprintf(&b, "- %s\n", n)
 	}

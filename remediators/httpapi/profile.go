@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"sideledger/ledger"
+	"sideledger/remediators"
 )
 
 //go:embed profiles/*.yaml
@@ -25,7 +26,9 @@ type profile struct {
 	About string                  `yaml:"about"` // what it is, which versions it was tried with
 	Kinds map[string]*profileKind `yaml:"kinds"` // names begin with the profile's
 	// Headers are those of every call of every kind; a call's own win.
-	Headers  map[string]any `yaml:"headers"`
+	Headers map[string]any `yaml:"headers"`
+	// Whoami is how the third party is asked whether it takes the credential; nil: it cannot be.
+	Whoami   *remediators.WhoamiConfig `yaml:"whoami"`
 	manifest `yaml:",inline"`
 	kinds    map[string]*profileKind // as Kinds, checked
 }
@@ -105,6 +108,9 @@ func parseProfile(name string, raw []byte) (*profile, error) {
 		return nil, fmt.Errorf("profile %s: it needs name (the file's), about and kinds", name)
 	}
 	if err := p.settled(); err != nil {
+		return nil, fmt.Errorf("profile %s: %w", name, err)
+	}
+	if err := p.checkWhoami(); err != nil {
 		return nil, fmt.Errorf("profile %s: %w", name, err)
 	}
 	for kind, k := range p.Kinds {

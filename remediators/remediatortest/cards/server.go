@@ -60,6 +60,7 @@ type Server struct {
 
 	t       testing.TB
 	secret  string
+	ends    time.Time // when that ends; zero: never
 	mu      sync.Mutex
 	docs    map[string]map[string]any // what is kept, by path
 	next    int
@@ -168,6 +169,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	changing := r.Method != http.MethodGet
 	status, answer := s.refuse(w, r, changing)
+	if status == 0 {
+		status, answer = s.whoami(w, r)
+	}
 	if status == 0 {
 		if s.JudgeFunc != nil {
 			if err := s.JudgeFunc(r, body); err != nil {
