@@ -258,4 +258,21 @@ func (r *Remediator) located(p *placed, location string) (json.RawMessage, bool)
 	return raw, err == nil
 }
 
-var _ remediators.Deriver = (*Remediator)(nil)
+// EffectHeaders implements [remediators.Headed].
+func (r *Remediator) EffectHeaders() map[string]string {
+	if r.profile == nil {
+		return nil
+	}
+	out := map[string]string{}
+	for name, value := range r.profile.Headers {
+		if s, ok := value.(string); ok { // another is refused when the profile is read
+			out[name] = s
+		}
+	}
+	return out
+}
+
+var (
+	_ remediators.Deriver = (*Remediator)(nil)
+	_ remediators.Headed  = (*Remediator)(nil)
+)

@@ -46,6 +46,7 @@ type profileKind struct {
 	Update    []*variant      `yaml:"update"`
 	Delete    []*variant      `yaml:"delete"`
 	Effects   []*effect       `yaml:"effects"` // calls that make an entry of this kind
+	Rehearse  *rehearsal      `yaml:"rehearse"`
 	docs      documents       // read, guard, async, verify as JSON
 	members   []string        // all that a resource may have
 	byAction  map[ledger.Action][]*variant
@@ -154,6 +155,9 @@ func (k *profileKind) check() error {
 				return fmt.Errorf("%s: %w", action, err)
 			}
 		}
+	}
+	if k.Rehearse != nil {
+		err = errors.Join(err, k.Rehearse.check(k))
 	}
 	return errors.Join(err, k.checkEffects())
 }

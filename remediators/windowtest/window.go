@@ -59,6 +59,29 @@ func (w *Window) Rollback(terms ...string) *ledger.RollbackView {
 	return w.finish(run.ID)
 }
 
+// Rehearse makes a rehearsal and takes back what it made, and what earlier ones left.
+func (w *Window) Rehearse(r ledger.RehearsalRequest) *ledger.Rehearsal {
+	w.T.Helper()
+	out, err := w.Ledger.Rehearse(w.T.Context(), r)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	for _, id := range out.Earlier {
+		earlier, err := w.Ledger.Window(w.T.Context(), id)
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		w.finish(earlier.RollbackID)
+	}
+	if out.WindowID != uuid.Nil {
+		w.finish(out.RollbackID)
+	}
+	if out, err = w.Ledger.Rehearsed(w.T.Context(), out); err != nil {
+		w.T.Fatal(err)
+	}
+	return out
+}
+
 // Resolve gives a person's word on a stuck entry and works on what that sets free.
 func (w *Window) Resolve(e *ledger.Entry, d ledger.DecisionKind) {
 	w.T.Helper()
