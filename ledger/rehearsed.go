@@ -109,7 +109,7 @@ func (l *Ledger) remains(ctx context.Context, e *Entry, name string) *Remains {
 }
 
 // Rehearsal tells a rehearsal from its window alone, also of a server that was killed in the middle: what was refused
-// before there was an entry is not in it. Codes: not_found (no such window, or it is no rehearsal's).
+// before there was an entry is not in it. Codes: not_found, conflict (it is no rehearsal's).
 func (l *Ledger) Rehearsal(ctx context.Context, windowID uuid.UUID) (*Rehearsal, error) {
 	w, err := l.store.FindWindow(ctx, windowID)
 	if err != nil {
@@ -117,7 +117,7 @@ func (l *Ledger) Rehearsal(ctx context.Context, windowID uuid.UUID) (*Rehearsal,
 	}
 	out := &Rehearsal{System: w.Labels[rehearsalLabel], WindowID: w.ID, RollbackID: w.RollbackID}
 	if out.System == "" || w.Name != rehearsalName(out.System) {
-		return nil, &Error{Code: CodeNotFound, Op: "show rehearsal", ID: windowID.String(), Msg: "the window is no rehearsal's"}
+		return nil, Conflict("show rehearsal", windowID.String(), "the window is no rehearsal's")
 	}
 	out.For, _ = uuid.Parse(w.Labels[forLabel])
 	at := map[string]int{}
