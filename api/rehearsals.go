@@ -11,7 +11,11 @@ import (
 )
 
 func (a *API) rehearse(ctx context.Context, _ *call, b *wire.RehearsalRequest) (*ledger.Rehearsal, error) {
-	r := ledger.RehearsalRequest{System: b.System, Kinds: b.Kinds, Place: b.Place}
+	within, err := readDuration("/perform_within", b.PerformWithin)
+	if err != nil {
+		return nil, err
+	}
+	r := ledger.RehearsalRequest{System: b.System, Kinds: b.Kinds, Place: b.Place, Perform: within}
 	if b.Window != "" {
 		id, err := uuid.Parse(b.Window)
 		if err != nil {
@@ -56,13 +60,17 @@ func rehearsalAnswer(r *ledger.Rehearsal) answer {
 func rehearsalToWire(r *ledger.Rehearsal) wire.Rehearsal {
 	out := wire.Rehearsal{
 		System: r.System, Window: maybeID(r.For), WindowID: maybeID(r.WindowID), RollbackID: maybeID(r.RollbackID), Over: r.Over, Proven: r.Proven(),
-		Canaries: []wire.Canary{}, NotRehearsed: []wire.NotRehearsed{}, EarlierWindow: []string{},
+		Canaries: []wire.Canary{}, NotRehearsed: []wire.NotRehearsed{}, Earlier: []wire.EarlierRehearsal{},
 	}
 	for _, n := range r.Left {
 		out.NotRehearsed = append(out.NotRehearsed, wire.NotRehearsed(n))
 	}
-	for _, id := range r.Earlier {
-		out.EarlierWindow = append(out.EarlierWindow, id.String())
+	for _, e := range r.Earlier {
+		earlier := wire.EarlierRehearsal{WindowID: e.WindowID.String(), State: string(e.State), Remains: []wire.Remains{}}
+		for _, left := range e.Remains {
+			earlier.Remains = append(earlier.Remains, remainsToWire(left))
+		}
+		out.Earlier = append(out.Earlier, earlier)
 	}
 	for i := range r.Canaries {
 		out.Canaries = append(out.Canaries, canaryToWire(&r.Canaries[i]))
@@ -75,8 +83,13 @@ func canaryToWire(c *ledger.Rehearsed) wire.Canary {
 	for _, s := range c.Steps {
 		out.Steps = append(out.Steps, wire.RehearsalStep{Step: s.Step, Result: string(s.Result), Status: s.Status, Detail: s.Detail})
 	}
-	if left := c.Remains; left != nil {
-		out.Remains = &wire.Remains{EntryID: left.EntryID.String(), Why: left.Why, Request: requestToWire(left.Request)}
+	if c.Remains != nil {
+		left := remainsToWire(*c.Remains)
+		out.Remains = &left
 	}
 	return out
+}
+
+func remainsToWire(r ledger.Remains) wire.Remains {
+	return wire.Remains{EntryID: r.EntryID.String(), Resource: r.Resource, Why: r.Why, Request: requestToWire(r.Request)}
 }

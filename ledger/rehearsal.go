@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -28,6 +29,7 @@ type RehearsalRequest struct {
 	WindowID uuid.UUID       // whose entries at the system say which kinds and where; zero: all kinds
 	Kinds    []string        // these alone; empty: as WindowID says
 	Place    json.RawMessage // members of resources that say where; they go before those of the window's entries
+	Perform  time.Duration   // how long each call may take, as of any entry; 0: the same default
 }
 
 // A Rehearsal is what came of one.
@@ -39,7 +41,14 @@ type Rehearsal struct {
 	Over       bool      // nothing is under way any more
 	Canaries   []Rehearsed
 	Left       []NotRehearsed // kinds that have no canary
-	Earlier    []uuid.UUID    // windows of rehearsals that had not ended; they are taken back too
+	Earlier    []EarlierRehearsal
+}
+
+// An EarlierRehearsal is one of the same system that had not ended, and is taken back too.
+type EarlierRehearsal struct {
+	WindowID uuid.UUID
+	State    WindowState
+	Remains  []Remains // of its canaries
 }
 
 // Proven reports whether something was rehearsed, and all of it went well.
@@ -70,9 +79,10 @@ type Rehearsed struct {
 
 // Remains is a canary that is, or may be, still there.
 type Remains struct {
-	EntryID uuid.UUID
-	Why     string
-	Request Request // that removes it; Method is empty where nobody knows one
+	EntryID  uuid.UUID
+	Resource json.RawMessage // as far as it is known
+	Why      string
+	Request  Request // that removes it; Method is empty where nobody knows one
 }
 
 // The steps of a rehearsal, in their order.

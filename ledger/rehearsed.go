@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,6 +21,9 @@ func (l *Ledger) Rehearsed(ctx context.Context, r *Rehearsal) (*Rehearsal, error
 	}
 	out := *r
 	out.Over = back.State.Over()
+	if out.Earlier, err = l.earlierNow(ctx, r.Earlier); err != nil {
+		return nil, err
+	}
 	checks := map[uuid.UUID]Checked{}
 	if out.Over {
 		list, err := l.Verify(WithOnce(ctx, nil), r.WindowID)
@@ -39,6 +43,29 @@ func (l *Ledger) Rehearsed(ctx context.Context, r *Rehearsal) (*Rehearsal, error
 		out.Canaries = append(out.Canaries, c)
 	}
 	return &out, nil
+}
+
+// earlierNow says what became of earlier rehearsals that had not ended.
+func (l *Ledger) earlierNow(ctx context.Context, list []EarlierRehearsal) ([]EarlierRehearsal, error) {
+	var out []EarlierRehearsal
+	for _, e := range list {
+		w, err := l.store.FindWindow(ctx, e.WindowID)
+		if err != nil {
+			return nil, err
+		}
+		r, err := l.Rehearsal(ctx, e.WindowID)
+		if err != nil {
+			return nil, err
+		}
+		now := EarlierRehearsal{WindowID: e.WindowID, State: w.State}
+		for i := range r.Canaries {
+			if left := r.Canaries[i].Remains; left != nil {
+				now.Remains = append(now.Remains, *left)
+			}
+		}
+		out = append(out, now)
+	}
+	return out, nil
 }
 
 // judgeCanary fills in how a canary was taken back.
@@ -86,9 +113,16 @@ func judgeGone(made *Entry, over bool, checks map[uuid.UUID]Checked) RehearsalSt
 
 // remains says what was left behind, and which request removes it.
 func (l *Ledger) remains(ctx context.Context, e *Entry, name string) *Remains {
-	out := &Remains{EntryID: e.ID, Why: fmt.Sprintf("the %s is still there: %s", e.Kind, e.Detail)}
+	out := &Remains{EntryID: e.ID, Resource: e.Where(), Why: fmt.Sprintf("the %s is still there: %s", e.Kind, e.Detail)}
 	if e.AppliedAt.IsZero() {
-		out.Why = fmt.Sprintf("nobody knows whether a %s was made: look for one with %s in it", e.Kind, name)
+		found := l.findCanary(ctx, e, name)
+		if found == nil {
+			out.Why = fmt.Sprintf("nobody knows whether a %s was made: look for one with %s in it", e.Kind, name)
+			return out
+		}
+		made := *e
+		made.Resource, e = found, &made
+		out.Resource, out.Why = found, fmt.Sprintf("the %s is there, although its create was not answered", e.Kind)
 	}
 	names, err := l.aliases(ctx, e.WindowID)
 	if err != nil {
@@ -106,6 +140,25 @@ func (l *Ledger) remains(ctx context.Context, e *Entry, name string) *Remains {
 		out.Request = req
 	}
 	return out
+}
+
+// findCanary looks through the list of its kind for a canary whose name nobody told us; nil: it is not in it.
+func (l *Ledger) findCanary(ctx context.Context, e *Entry, name string) json.RawMessage {
+	_, rem, err := l.systems.Find(e.System)
+	if err != nil {
+		return nil
+	}
+	lister, _ := rem.(Lister)
+	list, err := listOne(ctx, lister, placedKind{e.Kind, e.Where()})
+	if err != nil {
+		return nil
+	}
+	for _, item := range list.Items {
+		if bytes.Contains(item.Shows, []byte(name)) {
+			return item.Resource
+		}
+	}
+	return nil
 }
 
 // Rehearsal tells a rehearsal from its window alone, also of a server that was killed in the middle: what was refused

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -27,6 +28,7 @@ type rehearsing struct {
 	eff       Effector
 	rehearser Rehearser
 	name      string // of all canaries, less their number
+	within    time.Duration
 	out       *Rehearsal
 	made      []canary
 	seen      map[string]bool // kinds with their place
@@ -79,7 +81,7 @@ func (l *Ledger) newRehearsing(r RehearsalRequest) (*rehearsing, error) {
 		return nil, Invalid("/place", "want an object with members of resources")
 	}
 	out := &rehearsing{
-		ledger: l, rem: rem, name: rehearsalPrefix + NewID().String()[24:], seen: map[string]bool{},
+		ledger: l, rem: rem, within: r.Perform, name: rehearsalPrefix + NewID().String()[24:], seen: map[string]bool{},
 		out: &Rehearsal{System: r.System, For: r.WindowID},
 	}
 	var takes, knows bool
@@ -165,7 +167,7 @@ func (run *rehearsing) takeBackEarlier(ctx context.Context) error {
 			}
 			for i := range page {
 				if page[i].Labels[rehearsalLabel] == run.out.System && page[i].Name == rehearsalName(run.out.System) {
-					run.out.Earlier = append(run.out.Earlier, page[i].ID)
+					run.out.Earlier = append(run.out.Earlier, EarlierRehearsal{WindowID: page[i].ID, State: state})
 				}
 			}
 			if len(page) < planPage {
@@ -174,8 +176,8 @@ func (run *rehearsing) takeBackEarlier(ctx context.Context) error {
 			q.Before = page[len(page)-1].ID
 		}
 	}
-	for _, id := range run.out.Earlier {
-		if _, err := run.ledger.StartRollback(ctx, id, RollbackRequest{Reason: "a rehearsal that had not ended"}); err != nil && CodeOf(err) != CodeConflict {
+	for _, e := range run.out.Earlier {
+		if _, err := run.ledger.StartRollback(ctx, e.WindowID, RollbackRequest{Reason: "a rehearsal that had not ended"}); err != nil && CodeOf(err) != CodeConflict {
 			return err
 		}
 	}
@@ -354,7 +356,7 @@ func (run *rehearsing) call(ctx context.Context, a Action, c *canary, out *Rehea
 		return nil
 	}
 	d := Draft{
-		ID: NewID(), System: run.out.System, Kind: out.Kind, Action: a, Resource: out.Resource,
+		ID: NewID(), Perform: run.within, System: run.out.System, Kind: out.Kind, Action: a, Resource: out.Resource,
 		Tag: out.Name, Note: "rehearsal: " + string(a),
 	}
 	made, err := run.ledger.Effect(ctx, run.out.WindowID, d, call)

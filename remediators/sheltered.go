@@ -137,6 +137,16 @@ func (s *sheltered) Rehearse(kind, name string, place json.RawMessage) (out ledg
 	return r.Rehearse(kind, name, place)
 }
 
+// List implements [ledger.Lister], for remediators that do.
+func (s *sheltered) List(ctx context.Context, kind string, place json.RawMessage) (out ledger.Listing, err error) {
+	l, ok := s.inner.(ledger.Lister)
+	if !ok {
+		return ledger.Listing{Why: "its remediator does not list what is there"}, nil
+	}
+	defer s.caught(ledger.CallAnswered, &err)
+	return l.List(ctx, kind, place)
+}
+
 // Preview implements [ledger.Remediator].
 func (s *sheltered) Preview(e *ledger.Entry, seen ledger.Look) (req ledger.Request, err error) {
 	defer s.caught(ledger.CallDenied, &err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,7 +53,7 @@ func statusOfRehearsal(r *wire.Rehearsal) int {
 		}
 	}
 	switch {
-	case r.Proven:
+	case r.Proven && !anyRemains(r.Earlier):
 		return exitDone
 	case !r.Over:
 		return exitRunning
@@ -61,11 +62,19 @@ func statusOfRehearsal(r *wire.Rehearsal) int {
 	}
 }
 
+// anyRemains reports whether an earlier rehearsal left something that is still there.
+func anyRemains(list []wire.EarlierRehearsal) bool {
+	return slices.ContainsFunc(list, func(e wire.EarlierRehearsal) bool { return len(e.Remains) > 0 })
+}
+
 // rehearsal shows one.
 func (p *page) rehearsal(r *wire.Rehearsal) {
 	p.printf("%s\n", p.paint(tintBold, "Rehearsal of "+clean(r.System)))
-	for _, id := range r.EarlierWindow {
-		p.printf("  an earlier rehearsal had not ended: it is taken back too, see  rollback status --window %s\n", clean(id))
+	for _, e := range r.Earlier {
+		p.printf("  an earlier rehearsal had not ended; it is taken back too: its window %s is %s\n", clean(e.WindowID), clean(e.State))
+		for i := range e.Remains {
+			p.remains(&e.Remains[i])
+		}
 	}
 	for i := range r.Canaries {
 		p.canary(&r.Canaries[i])
@@ -111,14 +120,18 @@ func (p *page) canary(c *wire.Canary) {
 	if why := finding(c.Steps); why != "" {
 		p.printf("    %s\n", p.paint(tintBad, why))
 	}
-	if c.Remains == nil {
-		return
+	if c.Remains != nil {
+		p.remains(c.Remains)
 	}
-	p.printf("    %s %s\n", p.paint(tintBad, "Left behind:"), clean(c.Remains.Why))
-	if q := c.Remains.Request; q != nil && q.Method != "" {
-		p.printf("    Remove it:    %s %s\n", clean(q.Method), clean(q.URL))
+}
+
+// remains says what was left behind, and how it is removed.
+func (p *page) remains(r *wire.Remains) {
+	p.printf("    %s %s  %s\n", p.paint(tintBad, "Left behind:"), clean(r.Why), clean(describe(r.Resource)))
+	if q := r.Request; q != nil && q.Method != "" {
+		p.printf("    Remove it:    %s %s, and then  rollback resolve %s --done --reason …\n", clean(q.Method), clean(q.URL), clean(r.EntryID))
 	}
-	p.printf("    Or put the cause right and rehearse again: that takes it back.\n")
+	p.printf("    Or put the cause right and rehearse again: that takes back what can be.\n")
 }
 
 func stepSymbol(result string) (string, tint) {

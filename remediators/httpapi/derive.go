@@ -114,8 +114,11 @@ func joinResource(said json.RawMessage, members map[string]json.RawMessage) (jso
 		return nil, ledger.Invalid("/entry/resource", "want an object")
 	}
 	for name, v := range members {
-		if old, ok := out[name]; ok && string(old) != "null" && !sameText(old, v) {
-			return nil, ledger.Invalid("/entry/resource", "names another resource than the call")
+		if old, ok := out[name]; ok && string(old) != "null" {
+			if !sameText(old, v) {
+				return nil, ledger.Invalid("/entry/resource", "names another resource than the call")
+			}
+			continue // a number stays one, though a path has texts alone
 		}
 		out[name] = v
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"sideledger/ledger"
 )
@@ -76,14 +75,7 @@ func (h *rehearsal) findPlace(k *profileKind) error {
 
 // references lists those of a call.
 func (u *undoing) references() (out []*ref) {
-	texts := []tmpl{u.where.path, u.where.query}
-	for _, h := range u.headers {
-		texts = append(texts, h.value)
-	}
-	for _, h := range u.body.holes {
-		texts = append(texts, h.text)
-	}
-	for _, t := range texts {
+	for _, t := range slices.Concat(textsOf(u.where, u.headers), u.body.texts()) {
 		for _, p := range t {
 			if p.ref != nil {
 				out = append(out, p.ref)
@@ -123,29 +115,21 @@ func (r *Remediator) Rehearse(kind, name string, place json.RawMessage) ledger.C
 
 // resource puts together what names the canary before it is made. lacks names what the place does not say.
 func (h *rehearsal) resource(name string, place json.RawMessage) (resource json.RawMessage, lacks string) {
-	members := map[string]json.RawMessage{}
-	var missing []string
-	for _, m := range h.place {
-		v, ok := at(place, []string{m})
-		if _, scalar := text(v); !ok || !scalar {
-			missing = append(missing, m)
-			continue
-		}
-		members[m] = v
+	at, lacks := pick(place, h.place)
+	if lacks != "" {
+		return nil, lacks
 	}
+	members := map[string]json.RawMessage{}
+	_ = json.Unmarshal(at, &members) // pick made it
 	for m, t := range h.own {
 		s, err := t.render(values{resource: place, id: name}, asText)
 		if err != nil {
-			missing = append(missing, m)
-			continue
+			return nil, "a place for " + m
 		}
 		members[m] = quote(s)
 	}
-	raw, err := json.Marshal(members)
-	if err != nil {
-		missing = append(missing, "a place")
-	}
-	return raw, strings.Join(missing, ", ")
+	resource, _ = json.Marshal(members) // they were read from JSON, or quoted
+	return resource, ""
 }
 
 // effectCall renders a call of a profile as one that a script might make.

@@ -144,7 +144,7 @@ func TestRehearsalFindsAMissingScope(t *testing.T) {
 				}
 				s.Forbid("")
 				again := w.Rehearse(c.request())
-				if !again.Proven() || len(again.Earlier) != 1 || again.Earlier[0] != r.WindowID || s.Count(c.kept) != 0 {
+				if !again.Proven() || len(again.Earlier) != 1 || again.Earlier[0].WindowID != r.WindowID || again.Earlier[0].Remains != nil || again.Earlier[0].State != ledger.WindowRolledBack || s.Count(c.kept) != 0 {
 					t.Errorf("the next rehearsal: %s, earlier %v, %d left", told(again), again.Earlier, s.Count(c.kept))
 				}
 			})

@@ -66,8 +66,8 @@ func (w *Window) Rehearse(r ledger.RehearsalRequest) *ledger.Rehearsal {
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	for _, id := range out.Earlier {
-		earlier, err := w.Ledger.Window(w.T.Context(), id)
+	for _, e := range out.Earlier {
+		earlier, err := w.Ledger.Window(w.T.Context(), e.WindowID)
 		if err != nil {
 			w.T.Fatal(err)
 		}
