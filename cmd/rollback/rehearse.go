@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -101,15 +100,9 @@ func lostRehearsal(err error, system string) error {
 // requests are one for each system.
 func (o *rehearseOptions) requests(ctx context.Context, a *app, c *client.Client) ([]wire.RehearsalRequest, error) {
 	r := wire.RehearsalRequest{System: o.system, Window: o.window, Kinds: o.kinds}
-	if o.place != "" {
-		raw, err := readData(a.stdin, o.place, false)
-		if err != nil {
-			return nil, err
-		}
-		if !json.Valid(raw) {
-			return nil, errors.New("--place is not JSON")
-		}
-		r.Place = raw
+	var err error
+	if r.Place, err = readPlace(a, o.place); err != nil {
+		return nil, err
 	}
 	if o.system != "" {
 		return []wire.RehearsalRequest{r}, nil
