@@ -259,3 +259,45 @@ func TestCaddyIsRehearsed(t *testing.T) {
 		t.Errorf("the configuration is\n%s, want\n%s", now, start)
 	}
 }
+
+// Somebody else changes the canary before it is taken back: nothing of theirs is overwritten, and it is said.
+func TestRehearsalThatDrifts(t *testing.T) {
+	c := rehearsable[0]
+	s, w := c.open(t)
+	header := map[string]string{"Authorization": "Bearer " + remediatortest.Secret, "Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+	h := hand{remediatortest.Hand{T: t, URL: s.URL, Header: header}, s}
+	r, err := w.Ledger.Rehearse(t.Context(), c.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := named(string(r.Canaries[0].Resource), "id")
+	h.Must("PATCH", c.kept+"/"+id, `{"events":["issues"]}`)
+	w.Finish(r.RollbackID)
+	if r, err = w.Ledger.Rehearsed(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	const want = "read:ok create:ok update:ok undo_update:drifted undo_create:not_tried gone:not_tried"
+	if left := r.Canaries[0].Remains; told(r) != want || left == nil || s.Count(c.kept) != 1 {
+		t.Errorf("%s, left %+v\nwant %s", told(r), left, want)
+	}
+}
+
+// A canary that somebody else deleted proves nothing about our deleting.
+func TestRehearsalOfWhatIsGone(t *testing.T) {
+	c := rehearsable[0]
+	s, w := c.open(t)
+	s.Forbid("PATCH") // so that the create is the only entry with an effect
+	r, err := w.Ledger.Rehearse(t.Context(), c.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := map[string]string{"Authorization": "Bearer " + remediatortest.Secret, "Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+	hand{remediatortest.Hand{T: t, URL: s.URL, Header: header}, s}.Must("DELETE", c.kept+"/"+named(string(r.Canaries[0].Resource), "id"), "")
+	w.Finish(r.RollbackID)
+	if r, err = w.Ledger.Rehearsed(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if want := "read:ok create:ok update:refused undo_update:not_tried undo_create:drifted gone:ok"; told(r) != want || r.Proven() {
+		t.Errorf("%s, want %s", told(r), want)
+	}
+}
