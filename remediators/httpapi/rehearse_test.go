@@ -18,20 +18,21 @@ import (
 type rehearsed struct {
 	kind, place, kept string
 	card              func() cards.Card
+	judge             func(t *testing.T, s *cards.Server) // holds the calls to the vendor's own description; nil: there is none here
 }
 
 // rehearsable are the kinds with a canary whose third party is a card; Caddy and RabbitMQ are real.
 var rehearsable = []rehearsed{
-	{"github.repo_hook", `{"owner":"acme","repo":"shop"}`, "/repos/acme/shop/hooks", cards.GitHub},
-	{"github.org_hook", `{"org":"acme"}`, "/orgs/acme/hooks", cards.GitHub},
-	{"gitea.repo_hook", `{"owner":"acme","repo":"shop"}`, "/repos/acme/shop/hooks", cards.Gitea},
-	{"gitea.org_hook", `{"org":"acme"}`, "/orgs/acme/hooks", cards.Gitea},
-	{"gitlab.project_hook", `{"project":"acme/shop"}`, "/projects/acme%2Fshop/hooks", cards.GitLab},
-	{"gitlab.group_hook", `{"group":"acme"}`, "/groups/acme/hooks", cards.GitLab},
-	{"stripe.webhook_endpoint", `{}`, "/v1/webhook_endpoints", cards.Stripe},
-	{"cloudflare.dns_record", `{"zone":"z1"}`, "/zones/z1/dns_records", cards.Cloudflare},
-	{"consul.key", `{}`, "/v1/kv", cards.Consul},
-	{"kubernetes.configmap", `{"namespace":"shop"}`, "/api/v1/namespaces/shop/configmaps", cards.Kubernetes},
+	{"github.repo_hook", `{"owner":"acme","repo":"shop"}`, "/repos/acme/shop/hooks", cards.GitHub, judgeGitHub},
+	{"github.org_hook", `{"org":"acme"}`, "/orgs/acme/hooks", cards.GitHub, judgeGitHub},
+	{"gitea.repo_hook", `{"owner":"acme","repo":"shop"}`, "/repos/acme/shop/hooks", cards.Gitea, nil},
+	{"gitea.org_hook", `{"org":"acme"}`, "/orgs/acme/hooks", cards.Gitea, nil},
+	{"gitlab.project_hook", `{"project":"acme/shop"}`, "/projects/acme%2Fshop/hooks", cards.GitLab, nil},
+	{"gitlab.group_hook", `{"group":"acme"}`, "/groups/acme/hooks", cards.GitLab, nil},
+	{"stripe.webhook_endpoint", `{}`, "/v1/webhook_endpoints", cards.Stripe, judgeStripe},
+	{"cloudflare.dns_record", `{"zone":"z1"}`, "/zones/z1/dns_records", cards.Cloudflare, nil},
+	{"consul.key", `{}`, "/v1/kv", cards.Consul, nil},
+	{"kubernetes.configmap", `{"namespace":"shop"}`, "/api/v1/namespaces/shop/configmaps", cards.Kubernetes, nil},
 }
 
 // open starts the third party and a ledger whose system may make every call.
@@ -68,7 +69,18 @@ func TestRehearsals(t *testing.T) {
 		t.Run(c.kind, func(t *testing.T) {
 			t.Parallel()
 			s, w := c.open(t)
-			s.JudgeFunc = namesItself(c)
+			if c.judge != nil {
+				c.judge(t, s)
+			}
+			vendor := s.JudgeFunc
+			s.JudgeFunc = func(r *http.Request, body []byte) error {
+				if vendor != nil {
+					if err := vendor(r, body); err != nil {
+						return err
+					}
+				}
+				return namesItself(c, r, body)
+			}
 			r := w.Rehearse(c.request())
 			if told(r) != allOK || !r.Proven() || !r.Over || r.Canaries[0].Remains != nil {
 				t.Errorf("%s\n%+v", told(r), r)
@@ -85,19 +97,17 @@ func TestRehearsals(t *testing.T) {
 }
 
 // namesItself holds what makes a canary to saying that it is one, and every other change to the canary alone.
-func namesItself(c rehearsed) func(r *http.Request, body []byte) error {
-	return func(r *http.Request, body []byte) error {
-		below := strings.HasPrefix(r.URL.EscapedPath(), c.kept)
-		makes := r.Method == http.MethodPost && r.URL.EscapedPath() == c.kept
-		switch {
-		case r.Method == http.MethodGet:
-		case !below:
-			return fmt.Errorf("it changes something elsewhere")
-		case makes && !strings.Contains(string(body), "sideledger-rehearsal-"):
-			return fmt.Errorf("it makes something that does not say what it is")
-		}
-		return nil
+func namesItself(c rehearsed, r *http.Request, body []byte) error {
+	below := strings.HasPrefix(r.URL.EscapedPath(), c.kept)
+	makes := r.Method == http.MethodPost && r.URL.EscapedPath() == c.kept
+	switch {
+	case r.Method == http.MethodGet:
+	case !below:
+		return fmt.Errorf("it changes something elsewhere")
+	case makes && !strings.Contains(string(body), "sideledger-rehearsal-"):
+		return fmt.Errorf("it makes something that does not say what it is")
 	}
+	return nil
 }
 
 // What is there already is not touched, whatever it is.
