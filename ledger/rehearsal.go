@@ -210,9 +210,9 @@ func judgeOutcome(e *Entry) RehearsalResult {
 		return RehearsalOK // an attempt whose answer was lost
 	case OutcomeUnverified:
 		return RehearsalInDoubt
-	default: // by hand
-		return RehearsalNotTried
+	case OutcomeByHand:
 	}
+	return RehearsalNotTried
 }
 
 func judgeStuck(e *Entry, last Attempt) RehearsalResult {

@@ -113,7 +113,8 @@ func (p *page) canary(c *wire.Canary) {
 		rows = append(rows, []cell{
 			{"    " + clean(strings.ReplaceAll(s.Step, "_", " ")), tintNone},
 			{symbol + " " + clean(strings.ReplaceAll(s.Result, "_", " ")), tint},
-			{status, tintDim}, {clean(s.Detail), tintNone},
+			{status, tintDim},
+			{clean(s.Detail), tintNone},
 		})
 	}
 	p.table(rows)

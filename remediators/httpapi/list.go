@@ -194,11 +194,8 @@ func pick(place json.RawMessage, names []string) (out json.RawMessage, lacks str
 // page reads one page, and returns the call for the next one; without a path there is none.
 func (r *Remediator) page(ctx context.Context, l *roll, call remediators.Call, out *ledger.Listing) (next remediators.Call, err error) {
 	reply, err := r.client.Do(ctx, call)
-	if err != nil {
+	if err != nil || slices.Contains(l.Absent, reply.Status) {
 		return next, err
-	}
-	if slices.Contains(l.Absent, reply.Status) {
-		return next, nil
 	}
 	doc, why := remediators.Document(reply)
 	var list []json.RawMessage
@@ -213,39 +210,39 @@ func (r *Remediator) page(ctx context.Context, l *roll, call remediators.Call, o
 			out.Part = true // one that cannot be told
 		}
 	}
-	return r.next(l, call, reply, doc, list, out), nil
+	whole := true
+	if target := nextLink(reply.Field("Link")); target != "" {
+		call.Path, call.Query, whole = r.client.Relative(target)
+	} else {
+		call.Path, call.Query, whole = l.next(call, doc, list)
+	}
+	if !whole {
+		out.Part = true
+		return next, nil
+	}
+	return call, nil
 }
 
-// next finds the next page: by the answer's Link header (RFC 8288), or after the last element.
-func (r *Remediator) next(l *roll, call remediators.Call, reply remediators.Reply, doc json.RawMessage, list []json.RawMessage, out *ledger.Listing) (next remediators.Call) {
-	if target := nextLink(reply.Field("Link")); target != "" {
-		path, query, ok := r.client.Relative(target)
-		if !ok {
-			out.Part = true
-			return next
-		}
-		call.Path, call.Query = path, query
-		return call
-	}
+// next finds the next page after the last element; an empty path: there is none. whole is false where there may be one that
+// cannot be asked for.
+func (l *roll) next(call remediators.Call, doc json.RawMessage, list []json.RawMessage) (path, query string, whole bool) {
 	more, _ := at(doc, l.more)
 	switch {
-	case len(l.more) > 0 && string(more) == "true" && len(l.after) > 0 && len(list) > 0:
-		query, err := url.ParseQuery(call.Query)
-		for name, pointer := range l.after {
-			v, _ := at(list[len(list)-1], pointer)
-			s, ok := text(v)
-			if err != nil || !ok {
-				out.Part = true
-				return next
-			}
-			query.Set(name, s)
-		}
-		call.Query = query.Encode()
-		return call
-	case len(l.more) > 0 && string(more) == "true", l.Most > 0 && len(list) >= l.Most:
-		out.Part = true
+	case len(l.more) == 0 || string(more) != "true":
+		return "", "", l.Most == 0 || len(list) < l.Most
+	case len(l.after) == 0 || len(list) == 0:
+		return "", "", false
 	}
-	return next
+	values, err := url.ParseQuery(call.Query)
+	for name, pointer := range l.after {
+		v, _ := at(list[len(list)-1], pointer)
+		s, ok := text(v)
+		if err != nil || !ok {
+			return "", "", false
+		}
+		values.Set(name, s)
+	}
+	return call.Path, values.Encode(), true
 }
 
 // nextLink takes the address of the next page out of a Link header.

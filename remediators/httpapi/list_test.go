@@ -139,3 +139,23 @@ func TestListThatIsNotWhole(t *testing.T) {
 		}
 	}
 }
+
+// Stripe's next page is asked for after the last element of the one before.
+func TestListThatGoesOnAfterItsLast(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if after := r.URL.Query().Get("starting_after"); after != "" {
+			if after != "we_2" || r.URL.Query().Get("limit") != "100" {
+				t.Errorf("asked for %s", r.URL)
+			}
+			_, _ = io.WriteString(w, `{"data":[{"id":"we_3"}],"has_more":false}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"data":[{"id":"we_1"},{"id":"we_2","created":978307200}],"has_more":true}`)
+	}))
+	defer srv.Close()
+	_, bare := bindBare(t, remediators.SystemConfig{URL: srv.URL, Profile: "stripe"})
+	got, err := bare.List(t.Context(), "stripe.webhook_endpoint", nil)
+	if err != nil || len(got.Items) != 3 || got.Part || got.Items[1].Created.Year() != 2001 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

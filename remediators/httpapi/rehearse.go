@@ -33,6 +33,13 @@ func (h *rehearsal) check(k *profileKind) error {
 	if h.Create == nil || h.Update == nil {
 		return errors.New("rehearse: it needs create and update, or not")
 	}
+	if err := errors.Join(h.readCalls(), h.readOwn(k)); err != nil {
+		return err
+	}
+	return h.findPlace(k)
+}
+
+func (h *rehearsal) readCalls() error {
 	p := &parser{}
 	for _, c := range []struct {
 		doc  any
@@ -44,6 +51,10 @@ func (h *rehearsal) check(k *profileKind) error {
 		}
 		*c.into = p.undoing(p.object("/rehearse", raw), ledger.ActionUpdate)
 	}
+	return p.err
+}
+
+func (h *rehearsal) readOwn(k *profileKind) error {
 	h.own = map[string]tmpl{}
 	for name, text := range h.Resource {
 		t, err := parseText(text)
@@ -52,10 +63,7 @@ func (h *rehearsal) check(k *profileKind) error {
 		}
 		h.own[name] = t
 	}
-	if p.err != nil {
-		return p.err
-	}
-	return h.findPlace(k)
+	return nil
 }
 
 // findPlace lists the members that the call which makes the canary takes from its place.
