@@ -250,6 +250,22 @@ func (o *opener) Admits(c EffectCall) error {
 	return Invalid("/entry/system", "this system takes no calls")
 }
 
+// Rehearse implements [Rehearser], for remediators that do.
+func (o *opener) Rehearse(kind, name string, place json.RawMessage) Canary {
+	if h, ok := o.inner.(Rehearser); ok {
+		return h.Rehearse(kind, name, place)
+	}
+	return Canary{Why: "its remediator does not know how to make a resource of its own"}
+}
+
+// List implements [Lister], for remediators that do.
+func (o *opener) List(ctx context.Context, kind string, place json.RawMessage) (Listing, error) {
+	if l, ok := o.inner.(Lister); ok {
+		return l.List(ctx, kind, place)
+	}
+	return Listing{Why: "its remediator does not list what is there"}, nil
+}
+
 // Derive implements [Effector]. A draft that is being recorded is in plain still.
 func (o *opener) Derive(ctx context.Context, c EffectCall, d *Draft) (Derived, error) {
 	return o.inner.(Effector).Derive(ctx, c, d) //nolint:forcetypeassert // Admits is asked first

@@ -114,8 +114,11 @@ func joinResource(said json.RawMessage, members map[string]json.RawMessage) (jso
 		return nil, ledger.Invalid("/entry/resource", "want an object")
 	}
 	for name, v := range members {
-		if old, ok := out[name]; ok && string(old) != "null" && !sameText(old, v) {
-			return nil, ledger.Invalid("/entry/resource", "names another resource than the call")
+		if old, ok := out[name]; ok && string(old) != "null" {
+			if !sameText(old, v) {
+				return nil, ledger.Invalid("/entry/resource", "names another resource than the call")
+			}
+			continue // a number stays one, though a path has texts alone
 		}
 		out[name] = v
 	}
@@ -258,4 +261,21 @@ func (r *Remediator) located(p *placed, location string) (json.RawMessage, bool)
 	return raw, err == nil
 }
 
-var _ remediators.Deriver = (*Remediator)(nil)
+// EffectHeaders implements [remediators.Headed].
+func (r *Remediator) EffectHeaders() map[string]string {
+	if r.profile == nil {
+		return nil
+	}
+	out := map[string]string{}
+	for name, value := range r.profile.Headers {
+		if s, ok := value.(string); ok { // another is refused when the profile is read
+			out[name] = s
+		}
+	}
+	return out
+}
+
+var (
+	_ remediators.Deriver = (*Remediator)(nil)
+	_ remediators.Headed  = (*Remediator)(nil)
+)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sideledger/ledger"
@@ -169,9 +170,19 @@ func (p *prepared) key(d *ledger.Draft) json.RawMessage {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = append(append(append(out, quote(name)...), ':'), v...)
+		out = append(append(append(out, quote(name)...), ':'), keyText(v)...)
 	}
 	return append(out, '}')
+}
+
+// keyText is a member as it stands in a key: a whole number in one spelling, whether a third party's answer brought it as
+// a number or the path of a call as text.
+func keyText(v json.RawMessage) json.RawMessage {
+	s, _ := text(v)
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil && strconv.FormatInt(n, 10) == s {
+		return json.RawMessage(s)
+	}
+	return v
 }
 
 // lacks says why there is no undo.

@@ -151,7 +151,7 @@ func (l *listing) pick(doc json.RawMessage, v values) (element json.RawMessage, 
 	}
 	for _, e := range list {
 		got, ok := at(e, l.pointer)
-		if !ok || !same(want, got) {
+		if !ok || !same(want, got) && !sameText(want, got) { // a path brings a number as text
 			continue
 		}
 		if found {

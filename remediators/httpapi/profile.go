@@ -49,6 +49,8 @@ type profileKind struct {
 	Update    []*variant      `yaml:"update"`
 	Delete    []*variant      `yaml:"delete"`
 	Effects   []*effect       `yaml:"effects"` // calls that make an entry of this kind
+	Rehearse  *rehearsal      `yaml:"rehearse"`
+	List      *roll           `yaml:"list"` // never nil once it is checked
 	docs      documents       // read, guard, async, verify as JSON
 	members   []string        // all that a resource may have
 	byAction  map[ledger.Action][]*variant
@@ -161,7 +163,10 @@ func (k *profileKind) check() error {
 			}
 		}
 	}
-	return errors.Join(err, k.checkEffects())
+	if k.Rehearse != nil {
+		err = errors.Join(err, k.Rehearse.check(k))
+	}
+	return errors.Join(err, k.checkEffects(), k.checkList())
 }
 
 func (k *profileKind) checkEffects() error {

@@ -66,6 +66,7 @@ type Server struct {
 	next    int
 	changes int // changing calls that were carried out
 	hidden  bool
+	forbids string // a method that the credential may not use; empty: none
 	lose    bool
 	fail    int
 	wait    time.Duration
@@ -114,6 +115,9 @@ func maskIn(v any) string {
 
 // Hide makes everything look as it does to a credential without permission: 404.
 func (s *Server) Hide(hidden bool) { s.locked(func() { s.hidden = hidden }) }
+
+// Forbid refuses every call with a method, as a credential without that permission meets it: 403. Empty: none.
+func (s *Server) Forbid(method string) { s.locked(func() { s.forbids = method }) }
 
 // LoseNext carries the next changing call out and drops its answer.
 func (s *Server) LoseNext() { s.locked(func() { s.lose = true }) }
@@ -211,6 +215,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, changing bool) (
 	switch {
 	case s.hidden:
 		return 404, message("Not Found")
+	case r.Method == s.forbids:
+		return 403, message("Resource not accessible by this credential")
 	case changing && s.fail != 0:
 		status, s.fail = s.fail, 0
 		if status == 429 {
