@@ -50,14 +50,22 @@ type hand struct {
 	s *cards.Server
 }
 
-// json makes a call and returns one member of the answer.
+// member makes a call and returns one member of the answer.
 func (h hand) member(member, method, path, body string) string {
 	h.T.Helper()
-	var doc map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(h.Must(method, path, body)), &doc); err != nil {
-		h.T.Fatal(err)
+	return h.pick("/"+member, method, path, body)
+}
+
+// pick makes a call and returns what stands at a JSON pointer of the answer.
+func (h hand) pick(pointer, method, path, body string) string {
+	h.T.Helper()
+	doc := json.RawMessage(h.Must(method, path, body))
+	tokens, _ := parsePointer(pointer)
+	v, ok := at(doc, tokens)
+	if !json.Valid(doc) || !ok {
+		h.T.Fatalf("%s %s answered without %s: %s", method, path, pointer, doc)
 	}
-	return string(doc[member])
+	return string(v)
 }
 
 // named returns a member of a resource as text.
@@ -382,7 +390,7 @@ func TestContractsOfOneResource(t *testing.T) {
 			before := sc.look(sc.draft)
 			older := sc.w.Record(sc.effect(list[i]))
 			newer := sc.w.Record(sc.effect(c))
-			sc.w.Rollback()
+			sc.rollback(newer)
 			sc.w.Want(newer, "undone compensated")
 			sc.w.Want(older, "undone undone")
 			sc.resource = string(sc.w.Entry(newer).Where())

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"sideledger/ledger"
@@ -19,6 +20,7 @@ type rest struct {
 	drift      string         // somebody else's change
 	again      ledger.Outcome // of a delete
 	keptBelow  string
+	id         string // where an answer says it, a JSON pointer; empty: /id
 	checkFunc  func(t *testing.T, s *cards.Server)
 }
 
@@ -31,11 +33,16 @@ func (r rest) base(more string) contract {
 	return contract{
 		kind: r.kind, card: r.card, kept: kept, outcome: ledger.OutcomeUndone, checkFunc: r.checkFunc,
 		seedFunc: func(h hand) string {
-			return fmt.Sprintf(r.resource, h.member("id", "POST", r.list, r.created)) + more + "}"
+			return fmt.Sprintf(r.resource, h.pick(or(r.id, "/id"), "POST", r.list, r.created)) + more + "}"
 		},
-		driftFunc:  func(h hand, res string) { h.Must(r.patch, one(res), r.drift) },
+		driftFunc:  func(h hand, res string) { h.Must(r.patch, one(res), naming(r.drift, res)) },
 		removeFunc: func(h hand, res string) { h.Must("DELETE", one(res), "") },
 	}
+}
+
+// naming puts the id of a resource into a body that says it.
+func naming(body, resource string) string {
+	return strings.ReplaceAll(body, "$id", named(resource, "id"))
 }
 
 func (r rest) create() contract {
@@ -50,7 +57,9 @@ func (r rest) create() contract {
 func (r rest) update(name, more, body string) contract {
 	c := r.base(more)
 	c.action, c.name = ledger.ActionUpdate, name
-	c.effectFunc = func(h hand, res string) string { return h.Must(r.patch, r.list+"/"+named(res, "id"), body) }
+	c.effectFunc = func(h hand, res string) string {
+		return h.Must(r.patch, r.list+"/"+named(res, "id"), naming(body, res))
+	}
 	return c
 }
 

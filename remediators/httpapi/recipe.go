@@ -29,7 +29,8 @@ type reading struct {
 	// validator: from a header (or trailer), or from the answer.
 	validatorHeader  string
 	validatorPointer []string
-	list             *listing // nil: the answer is the resource
+	list             *listing   // nil: the answer is the resource
+	gone             *tombstone // nil: what is shown is there
 }
 
 // proof is a call to the parent that the same credential can see.
@@ -171,6 +172,7 @@ func (p *parser) reading(f *fields) *reading {
 		}
 	}
 	r.list = f.listing()
+	r.gone = f.tombstone("gone_when")
 	f.end()
 	return r
 }
