@@ -21,6 +21,9 @@ func IsMask(s string) bool {
 	if n := len([]rune(s)); n >= 3 && strings.Trim(s, "*•●∗⁎·") == "" {
 		return true
 	}
+	if bare, dashes := strings.CutPrefix(s, "--"); dashes && strings.HasSuffix(bare, "--") {
+		s = "<" + strings.Trim(bare, "- ") + ">" // PagerDuty: -- redacted --
+	}
 	if len(s) < 3 || !strings.ContainsRune("[<({*", rune(s[0])) {
 		return strings.EqualFold(s, "redacted")
 	}

@@ -4,8 +4,8 @@ import "testing"
 
 func TestMasks(t *testing.T) {
 	for s, want := range map[string]bool{
-		"********": true, "***": true, "•••••": true, " ****\n": true, "[redacted]": true, "<Hidden>": true, "(sensitive value)": true, "REDACTED": true, "**secret**": true,
-		"": false, "**": false, "a***": false, "secret": false, "my [redacted] text": false, "s3cr3t": false, "hidden": false,
+		"********": true, "***": true, "•••••": true, " ****\n": true, "[redacted]": true, "<Hidden>": true, "(sensitive value)": true, "REDACTED": true, "**secret**": true, "-- redacted --": true,
+		"": false, "**": false, "a***": false, "secret": false, "my [redacted] text": false, "s3cr3t": false, "hidden": false, "--redacted": false, "--": false, "-----BEGIN KEY-----": false,
 	} {
 		if IsMask(s) != want {
 			t.Errorf("%q: %t", s, !want)

@@ -39,3 +39,47 @@ func datadogContracts() []contract {
 	}
 	return out
 }
+
+func grafanaDashboardContracts() []contract {
+	const path = "/api/dashboards/uid/shop"
+	save := func(h hand, title string) {
+		version := "null"
+		if status, _ := h.Call("GET", path, ""); status == 200 {
+			version = h.pick("/dashboard/version", "GET", path, "")
+		}
+		h.Must("POST", "/api/dashboards/db", `{"dashboard":{"uid":"shop","title":"`+title+`","panels":[{"id":1,"targets":[{"expr":"up > 1e3"}]}],"version":`+version+`},"folderUid":"`+title+`","overwrite":false}`)
+	}
+	out := namedThing{
+		kind: "grafana.dashboard", path: path, resource: `{"uid":"shop"}`, card: cards.Grafana, kept: "/api/dashboards/uid",
+		create: func(h hand) { save(h, "old") }, update: func(h hand) { save(h, "new") }, drift: func(h hand) { save(h, "else") },
+	}.contracts()
+	out[0].guarded = false
+	return out
+}
+
+func grafanaSilenceContracts() []contract {
+	const one, list = "/api/alertmanager/grafana/api/v2/silence/", "/api/alertmanager/grafana/api/v2/silences"
+	post := func(h hand, resource, comment string, end time.Duration) string {
+		body := `{"matchers":[{"name":"app","value":"shop","isRegex":false,"isEqual":true}],"endsAt":"` + hence(end) + `","createdBy":"ops","comment":"` + comment + `"`
+		start := `"` + hence(-time.Minute) + `"`
+		if resource != "" {
+			start = h.pick("/startsAt", "GET", one+named(resource, "id"), "")
+			body += `,"id":"` + named(resource, "id") + `"`
+		}
+		return `{"id":` + h.pick("/silenceID", "POST", list, body+`,"startsAt":`+start+`}`) + `}`
+	}
+	seed := func(h hand) string { return post(h, "", "upgrade", time.Hour) }
+	base := contract{
+		kind: "grafana.silence", card: cards.Grafana, outcome: ledger.OutcomeUndone, seedFunc: seed,
+		driftFunc:  func(h hand, res string) { post(h, res, "else", 2*time.Hour) },
+		removeFunc: func(h hand, res string) { h.Must("DELETE", one+named(res, "id"), "") },
+	}
+	create, update, deleted := base, base, base
+	create.action, create.seedFunc = ledger.ActionCreate, func(hand) string { return "" }
+	create.effectFunc = func(h hand, _ string) string { return seed(h) }
+	update.action = ledger.ActionUpdate
+	update.effectFunc = func(h hand, res string) string { return post(h, res, "longer", 3*time.Hour) }
+	deleted.action, deleted.driftFunc, deleted.outcome = ledger.ActionDelete, nil, ledger.OutcomeCompensated
+	deleted.effectFunc = func(h hand, res string) string { base.removeFunc(h, res); return "" }
+	return []contract{create, update, deleted}
+}

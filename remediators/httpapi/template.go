@@ -55,6 +55,10 @@ func (r ref) find(v values) (json.RawMessage, error) {
 	if err != nil || r.filter == "" {
 		return raw, err
 	}
+	if members, keep := strings.CutPrefix(r.filter, filterKeep); keep {
+		now, _ := at(v.now, r.path)
+		return keeping(strings.Split(members, ","), raw, now)
+	}
 	return filtered(r.filter, raw)
 }
 
@@ -170,6 +174,9 @@ func (r ref) sound() bool {
 		}
 	}
 	plain := !r.optional && r.filter == ""
+	if strings.HasPrefix(r.filter, filterKeep) && r.root != "before" {
+		return false // there is nothing to keep members of the present for
+	}
 	return knownFilter(r.filter) && (!r.multi || plain)
 }
 
