@@ -100,3 +100,52 @@ func hasToken(t *testing.T, s *cards.Server, list string, want any) {
 		}
 	}
 }
+
+func bitbucketContracts(kind, list, owner string) []contract {
+	made := func(more string) string {
+		return `{"description":"deploy","url":"https://old.example.com/in","active":true,"events":["repo:push","pullrequest:fulfilled"]` + more + `}`
+	}
+	r := rest{
+		kind: kind, list: list, card: cards.Bitbucket, patch: "PUT", again: ledger.OutcomeCompensated, id: "/uuid",
+		created: made(`,"secret":"` + remediatortest.Secret + `"`), resource: `{` + owner + `,"id":%s`,
+		drift:     `{"url":"https://else.example.com/in","active":true,"events":["repo:fork"]}`,
+		checkFunc: func(t *testing.T, s *cards.Server) { hasSecret(t, s, list, remediatortest.Secret) },
+	}
+	bare := r
+	bare.created, bare.checkFunc = made(""), func(t *testing.T, s *cards.Server) { hasSecret(t, s, list, nil) }
+	const secret = `,"secret":"deploy-hook"`
+	return []contract{
+		r.create(),
+		r.update("switch and address", "", `{"url":"https://new.example.com/in","active":false,"events":["repo:push"],"skip_cert_verification":true}`),
+		r.update("secret taken away", secret, `{"url":"https://new.example.com/in","active":true,"events":["repo:push"],"secret":null}`),
+		bare.update("secret given", "", `{"url":"https://new.example.com/in","active":true,"events":["repo:push"],"secret":"new"}`),
+		r.deleted("", secret), bare.deleted("without secret", ""),
+	}
+}
+
+// hasSecret fails unless every hook has this secret.
+func hasSecret(t *testing.T, s *cards.Server, list string, want any) {
+	t.Helper()
+	for id := range 300 {
+		if doc := s.Kept(fmt.Sprintf("%s/{00000000-0000-4000-8000-%012d}", list, id)); doc != nil && doc["secret"] != want {
+			t.Errorf("hook %d has the secret %v", id, doc["secret"])
+		}
+	}
+}
+
+func pagerDutyHookContracts() []contract {
+	hook := func(more string) string {
+		return `{"webhook_subscription":{"type":"webhook_subscription","events":["incident.triggered","incident.resolved"],"filter":{"id":"P393ZNQ","type":"service_reference"}` + more + `}}`
+	}
+	r := rest{
+		kind: "pagerduty.webhook_subscription", list: "/webhook_subscriptions", card: cards.PagerDuty, patch: "PUT", again: ledger.OutcomeCompensated,
+		id: "/webhook_subscription/id", resource: `{"id":%s`,
+		created: hook(`,"description":"deploy","delivery_method":{"type":"http_delivery_method","url":"https://old.example.com/in"}`), drift: hook(`,"description":"else"`),
+	}
+	withHeaders := r
+	withHeaders.created = hook(`,"delivery_method":{"type":"http_delivery_method","url":"https://old.example.com/in","custom_headers":[{"name":"X-Key","value":"` + remediatortest.Secret + `"}]}`)
+	return []contract{
+		r.create(), r.update("switch", "", hook(`,"description":"deploy","active":false`)), withHeaders.update("with headers", "", hook(`,"active":false,"description":"new"`)),
+		r.deleted("", `,"unsigned":"true"`),
+	}
+}

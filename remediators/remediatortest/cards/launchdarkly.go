@@ -6,7 +6,7 @@ import (
 )
 
 // LaunchDarkly has flags that a JSON Patch changes; a test in it that fails is a conflict, and a time limit is said in
-// milliseconds of the epoch. A flag comes to be by a POST to the list of its project.
+// milliseconds of the epoch. An environment may ask for approvals, see [AskApproval]; a change is refused with 405 then. A flag comes to be by a POST to the list of its project.
 func LaunchDarkly() Card {
 	const list = "/api/v2/flags/{project}"
 	const one = list + "/{flag}"
@@ -30,6 +30,11 @@ func LaunchDarkly() Card {
 	}
 }
 
+// AskApproval makes the environment of a LaunchDarkly flag ask for approvals, or no more.
+func AskApproval(s *Server, path, environment string, ask bool) {
+	s.locked(func() { part(part(s.docs[path], "environments"), environment)["approvals"] = ask })
+}
+
 func launchDarklyPatch(c *Call, path string) (int, any) {
 	doc := clone(c.docs[path])
 	var in struct {
@@ -51,6 +56,8 @@ func launchDarklyPatch(c *Call, path string) (int, any) {
 		}
 		env := part(part(doc, "environments"), names[2])
 		switch {
+		case env["approvals"] == true:
+			return 405, message("Approval is required to make this request")
 		case env["on"] == nil:
 			return 400, message("unknown environment")
 		case op.Op == "test" && env["on"] != op.Value:
