@@ -92,7 +92,11 @@ func systemOf(t testing.TB, profile string) windowtest.Setup {
 		}
 		c.Profile = profile
 		c.Rate, c.Credential = remediators.RateConfig{}, "env:CREDENTIAL"
-		return windowtest.Setup{System: name, Factory: Factory, Config: c}
+		setup := windowtest.Setup{System: name, Factory: Factory, Config: c}
+		if c.Auth.Scheme == "basic" {
+			setup.Secret = cards.User + ":" + remediatortest.Secret
+		}
+		return setup
 	}
 	return windowtest.Setup{}
 }
@@ -136,7 +140,7 @@ func (c contract) set(t *testing.T) *scene {
 	if header == nil {
 		header = map[string]string{}
 	}
-	header[card.Credential[0]] = card.Credential[1] + remediatortest.Secret
+	header[card.Credential[0]] = card.Authorization(remediatortest.Secret)
 	h := hand{remediatortest.Hand{T: t, URL: s.URL, Header: header}, s}
 	return &scene{
 		contract: c, t: t, s: s, h: h, w: setup.Open(t), rem: setup.Bind(t), resource: c.seedFunc(h),

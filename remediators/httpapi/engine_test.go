@@ -79,7 +79,7 @@ func TestFilters(t *testing.T) {
 	for in, want := range map[string]string{
 		`"{{before.c|base64}}"`: `"aGVsbG8K"`, `"{{before.c|text}}"`: `"hello\n"`,
 		`"{{before.s|is:disabled}}"`: `true`, `"{{before.s|is:enabled}}"`: `false`, `"{{before.o|is:x}}"`: `false`,
-		`"{{before.d|keep:id,v}}"`: `{"e":1.0E+5,"v":2}`, `"{{before.o|keep:v}}"`: `{}`,
+		`"{{before.d|keep:id,v}}"`: `{"e":1.0E+5,"v":2}`, `"{{before.o|keep:v}}"`: `{}`, `"{{before.d|without:id,v}}"`: `{"e":1.0E+5}`,
 	} {
 		b, err := parseBody(json.RawMessage(in))
 		if err != nil {
@@ -89,7 +89,7 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%s becomes %s (%v), want %s", in, got, err, want)
 		}
 	}
-	for _, bad := range []string{`"{{before.bin|text}}"`, `"{{before.no|base64}}"`, `"{{before.o|text}}"`, `"{{before.x|text}}"`, `"{{before.s|keep:v}}"`} {
+	for _, bad := range []string{`"{{before.bin|text}}"`, `"{{before.no|base64}}"`, `"{{before.o|text}}"`, `"{{before.x|text}}"`, `"{{before.s|keep:v}}"`, `"{{before.s|without:v}}"`} {
 		b, err := parseBody(json.RawMessage(bad))
 		if err != nil {
 			t.Fatal(err)
@@ -98,7 +98,7 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%s becomes %s", bad, got)
 		}
 	}
-	for _, bad := range []string{"{{before.c|exec}}", "{{before.c|keep:}}", "{{before.c|keep:a,}}", "{{now.c|keep:a}}"} {
+	for _, bad := range []string{"{{before.c|exec}}", "{{before.c|keep:}}", "{{before.c|keep:a,}}", "{{now.c|keep:a}}", "{{before.c|without:}}", "{{before.c|keep:without:a}}"} {
 		if _, err := parseText(bad); err == nil {
 			t.Errorf("%s is taken", bad)
 		}

@@ -23,13 +23,24 @@ const (
 	filterIs     = "is:"    // is:WORD is true where the text is WORD, else false
 	// keep:A,B takes an object: its members A and B are those that the resource has now at the same place, and are left
 	// out where it has none.
-	filterKeep = "keep:"
+	filterKeep    = "keep:"
+	filterWithout = "without:" // without:A,B takes an object and leaves out its members A and B
 )
 
 func knownFilter(name string) bool {
 	word, is := strings.CutPrefix(name, filterIs)
-	members, keep := strings.CutPrefix(name, filterKeep)
-	return name == "" || name == filterBase64 || name == filterText || is && word != "" || keep && !slices.Contains(strings.Split(members, ","), "")
+	members, _ := membersOf(name)
+	return name == "" || name == filterBase64 || name == filterText || is && word != "" || len(members) > 0 && !slices.Contains(members, "")
+}
+
+// membersOf returns the members that a filter of objects names, and whether it keeps them; none: it is no such filter.
+func membersOf(filter string) (members []string, keep bool) {
+	list, keep := strings.CutPrefix(filter, filterKeep)
+	list, without := strings.CutPrefix(list, filterWithout)
+	if keep == without {
+		return nil, false
+	}
+	return strings.Split(list, ","), keep
 }
 
 // keeping takes members of an object from what is there now.

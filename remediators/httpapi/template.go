@@ -55,9 +55,12 @@ func (r ref) find(v values) (json.RawMessage, error) {
 	if err != nil || r.filter == "" {
 		return raw, err
 	}
-	if members, keep := strings.CutPrefix(r.filter, filterKeep); keep {
-		now, _ := at(v.now, r.path)
-		return keeping(strings.Split(members, ","), raw, now)
+	if members, keep := membersOf(r.filter); len(members) > 0 {
+		var now json.RawMessage
+		if keep {
+			now, _ = at(v.now, r.path)
+		}
+		return keeping(members, raw, now)
 	}
 	return filtered(r.filter, raw)
 }

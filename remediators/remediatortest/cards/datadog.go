@@ -106,8 +106,13 @@ func datadogSet(c *Call, doc map[string]any) bool {
 	if !ok {
 		return said["schedule"] == nil
 	}
+	return datadogSchedule(doc, schedule, changed != "")
+}
+
+// datadogSchedule takes over a schedule; false: it is not right. One that is made does not begin in the past.
+func datadogSchedule(doc, schedule map[string]any, changed bool) bool {
 	if schedule["recurrences"] != nil {
-		schedule["current_downtime"] = map[string]any{"start": fmt.Sprint(c.ID())}
+		schedule["current_downtime"] = map[string]any{"start": time.Now().String()}
 		return schedule["timezone"] != nil
 	}
 	if end, err := time.Parse(time.RFC3339, text(schedule, "end")); err == nil && end.Before(time.Now()) {
@@ -115,7 +120,7 @@ func datadogSet(c *Call, doc map[string]any) bool {
 	}
 	doc["schedule"] = datadogOnce(schedule)
 	start, err := time.Parse(time.RFC3339, text(schedule, "start"))
-	return changed != "" || schedule["start"] == nil || err == nil && start.After(time.Now())
+	return changed || schedule["start"] == nil || err == nil && start.After(time.Now())
 }
 
 // datadogOnce fills up a schedule: what says no start begins now, and what says no end has none.

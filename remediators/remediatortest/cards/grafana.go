@@ -105,26 +105,30 @@ func grafanaSilence(doc map[string]any) map[string]any {
 
 func grafanaSilencePost(c *Call, path string) (int, any) {
 	in, ok := c.JSON()
-	matchers, _ := in["matchers"].([]any)
-	start, err := time.Parse(time.RFC3339, text(in, "startsAt"))
 	old := c.docs[path+"/"+text(in, "id")]
 	switch {
-	case !ok || err != nil || len(matchers) == 0 || text(in, "comment") == "" || text(in, "createdBy") == "" || grafanaState(in) == "expired":
+	case !ok || !grafanaSound(in):
 		return 400, message("invalid silence")
 	case in["id"] != nil && old == nil:
 		return 404, message("silence not found")
 	}
-	id, same := text(in, "id"), old != nil && grafanaState(old) != "expired" && equal(in["matchers"], old["matchers"]) && in["startsAt"] == old["startsAt"]
-	if old != nil && !same {
-		grafanaExpire(old)
-	}
-	if !same {
+	id := text(in, "id")
+	if old == nil || grafanaState(old) == "expired" || !equal(in["matchers"], old["matchers"]) || in["startsAt"] != old["startsAt"] {
+		if old != nil {
+			grafanaExpire(old)
+		}
 		id = fmt.Sprintf("5f3c6a1e-0000-4000-8000-%012d", c.ID())
-		if start.Before(time.Now()) {
+		if start, _ := time.Parse(time.RFC3339, text(in, "startsAt")); start.Before(time.Now()) {
 			in["startsAt"] = time.Now().UTC().Format(time.RFC3339Nano)
 		}
 	}
 	in["id"], in["updatedAt"] = id, fmt.Sprint(c.ID())
 	c.docs[path+"/"+id] = in
 	return 202, map[string]any{"silenceID": id}
+}
+
+func grafanaSound(in map[string]any) bool {
+	matchers, _ := in["matchers"].([]any)
+	_, err := time.Parse(time.RFC3339, text(in, "startsAt"))
+	return err == nil && len(matchers) > 0 && text(in, "comment") != "" && text(in, "createdBy") != "" && grafanaState(in) != "expired"
 }

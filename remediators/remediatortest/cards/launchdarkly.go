@@ -50,23 +50,30 @@ func launchDarklyPatch(c *Call, path string) (int, any) {
 		return 400, message("invalid patch")
 	}
 	for _, op := range in.Patch {
-		names := strings.Split(op.Path, "/")
-		if len(names) != 4 || names[1] != "environments" || names[3] != "on" {
-			return 400, message("invalid path")
-		}
-		env := part(part(doc, "environments"), names[2])
-		switch {
-		case env["approvals"] == true:
-			return 405, message("Approval is required to make this request")
-		case env["on"] == nil:
-			return 400, message("unknown environment")
-		case op.Op == "test" && env["on"] != op.Value:
-			return 409, message("test failed")
-		case op.Op == "replace":
-			env["on"] = op.Value
-			env["version"] = c.ID()
+		if status, answer := launchDarklySet(c, doc, op.Op, op.Path, op.Value); status != 200 {
+			return status, answer
 		}
 	}
 	c.docs[path] = doc
 	return 200, doc
+}
+
+// launchDarklySet carries out one operation of a patch.
+func launchDarklySet(c *Call, doc map[string]any, op, path string, value any) (int, any) {
+	names := strings.Split(path, "/")
+	if len(names) != 4 || names[1] != "environments" || names[3] != "on" {
+		return 400, message("invalid path")
+	}
+	env := part(part(doc, "environments"), names[2])
+	switch {
+	case env["approvals"] == true:
+		return 405, message("Approval is required to make this request")
+	case env["on"] == nil:
+		return 400, message("unknown environment")
+	case op == "test" && env["on"] != value:
+		return 409, message("test failed")
+	case op == "replace":
+		env["on"], env["version"] = value, c.ID()
+	}
+	return 200, nil
 }

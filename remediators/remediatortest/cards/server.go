@@ -4,6 +4,7 @@
 package cards
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"maps"
@@ -22,8 +23,20 @@ type Card struct {
 	Routes []Route
 	// Credential says how the credential is shown: a header's name and what stands before the credential in it.
 	Credential [2]string
+	Basic      bool                                 // the credential is the password of [User], in base64 as HTTP has it
 	Need       map[string]string                    // headers without which a call is refused
 	LimitFunc  func(h http.Header, w time.Duration) // puts the wait into a refusal for too many calls; the status is 429
+}
+
+// User is who calls a third party that asks for a name and a password.
+const User = "ops"
+
+// Authorization is what stands in the header of Credential for a secret.
+func (c Card) Authorization(secret string) string {
+	if c.Basic {
+		secret = base64.StdEncoding.EncodeToString([]byte(User + ":" + secret))
+	}
+	return c.Credential[1] + secret
 }
 
 // A Route is one call that the third party knows. Path has {names} for segments; {name...} at the end is the rest.
@@ -195,8 +208,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refuse answers what does not come to a route; 0: it does.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, changing bool) (status int, answer any) {
-	name, prefix := s.Card.Credential[0], s.Card.Credential[1]
-	if r.Header.Get(name) != prefix+s.secret {
+	if r.Header.Get(s.Card.Credential[0]) != s.Card.Authorization(s.secret) {
 		return 401, message("Bad credentials")
 	}
 	for name, want := range s.Card.Need {
