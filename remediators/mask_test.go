@@ -1,6 +1,9 @@
 package remediators
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestMasks(t *testing.T) {
 	for s, want := range map[string]bool{
@@ -18,5 +21,12 @@ func TestMasks(t *testing.T) {
 		if found != (want != "") || found && got != want {
 			t.Errorf("%s: %q %t, want %q", doc, got, found, want)
 		}
+	}
+}
+
+func TestAllMasks(t *testing.T) {
+	got := FindMasks([]byte(`{"b":["x","***",{"c":"[redacted]"}],"a/b":"••••"}`), "")
+	if strings.Join(got, " ") != "/a~1b /b/1 /b/2/c" {
+		t.Errorf("masks are at %v", got)
 	}
 }
