@@ -55,6 +55,7 @@ type Call struct {
 	Query  func(name string) string
 	Header http.Header
 	Body   []byte
+	Answer http.Header // of the answer
 }
 
 // JSON reads the body as an object; false: it is none.
@@ -187,7 +188,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				s.t.Errorf("%s %s is not as its description says: %v", r.Method, r.URL, err)
 			}
 		}
-		status, answer = s.route(r, body)
+		status, answer = s.route(w.Header(), r, body)
 		if changing && status < 400 {
 			s.changes++
 			if s.lose {
@@ -229,11 +230,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, changing bool) (
 	return 0, nil
 }
 
-func (s *Server) route(r *http.Request, body []byte) (status int, answer any) {
+func (s *Server) route(h http.Header, r *http.Request, body []byte) (status int, answer any) {
 	for _, route := range s.Card.Routes {
 		vars, ok := matches(route.Path, r.URL.EscapedPath())
 		if ok && route.Method == r.Method {
-			return route.HandleFunc(&Call{Server: s, Vars: vars, Query: r.URL.Query().Get, Header: r.Header, Body: body})
+			return route.HandleFunc(&Call{Server: s, Vars: vars, Query: r.URL.Query().Get, Header: r.Header, Body: body, Answer: h})
 		}
 	}
 	return 404, message("there is no such call: " + r.Method + " " + r.URL.Path)
