@@ -93,7 +93,7 @@ func systemOf(t testing.TB, profile string) windowtest.Setup {
 		c.Profile = profile
 		c.Rate, c.Credential = remediators.RateConfig{}, "env:CREDENTIAL"
 		setup := windowtest.Setup{System: name, Factory: Factory, Config: c}
-		if c.Auth.Scheme == "basic" {
+		if c.Auth.Scheme == "basic" || c.Auth.Scheme == "sigv4" {
 			setup.Secret = cards.User + ":" + remediatortest.Secret
 		}
 		return setup

@@ -59,12 +59,12 @@ func fliptContracts() []contract {
 		const list = "/api/v2/environments/production/namespaces/default/resources"
 		write := func(method, name string) func(h hand) {
 			return func(h hand) {
-				h.Must(method, list, `{"key":"bulk","payload":{"@type":"`+typ+`","key":"bulk","name":"`+name+`","metadata":{"n":1e3}}}`)
+				h.Must(method, list, `{"key":"bulk","payload":{"@type":"`+typ+`","key":"bulk","name":"`+name+`"}}`)
 			}
 		}
 		out = append(out, namedThing{
 			kind: kind, path: list + "/" + typ + "/bulk", resource: `{"environment":"production","namespace":"default","key":"bulk"}`, card: cards.Flipt, kept: list + "/" + typ,
-			create: write("POST", "old"), update: write("PUT", "new"), drift: write("PUT", "else"),
+			create: write("POST", `old","metadata":{"n":1e3},"type":"BOOLEAN_FLAG_TYPE`), update: write("PUT", "new"), drift: write("PUT", `new","description":"somebody's`),
 		}.contracts()...)
 	}
 	return out

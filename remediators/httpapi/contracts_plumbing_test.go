@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"strings"
 	"testing"
 
 	"sideledger/ledger"
+	"sideledger/remediators/remediatortest"
 	"sideledger/remediators/remediatortest/cards"
 )
 
@@ -40,14 +42,14 @@ func kongContracts() []contract {
 
 func kafkaConnectContracts() []contract {
 	const path = "/connectors/orders"
-	put := func(topics string) func(h hand) {
+	put := func(topics string, more ...string) func(h hand) {
 		return func(h hand) {
-			h.Must("PUT", path+"/config", `{"name":"orders","connector.class":"FileStreamSink","topics":"`+topics+`","tasks.max":"1","connection.password":"${file:/secrets:db}"}`)
+			h.Must("PUT", path+"/config", `{"name":"orders","connector.class":"FileStreamSink","topics":"`+topics+`","tasks.max":"1","connection.password":"${file:/secrets:db}"`+strings.Join(more, "")+`}`)
 		}
 	}
 	out := unguarded(namedThing{
 		kind: "kafkaconnect.connector", path: path, resource: `{"name":"orders"}`, card: cards.KafkaConnect, kept: "/connectors",
-		create: put("old"), update: put("new"), drift: put("else"),
+		create: put("old"), update: put("new"), drift: put("new", `,"errors.tolerance":"all"`),
 	}.contracts())
 	for _, c := range []struct{ before, after, other string }{{"", "pause", "stop"}, {"pause", "resume", "stop"}, {"stop", "resume", "pause"}} {
 		move := func(h hand, to string) { h.Must("PUT", path+"/"+to, "") }
@@ -82,5 +84,33 @@ func TestRebalance(t *testing.T) {
 				t.Errorf("%d calls changed something, want 1", n)
 			}
 		})
+	}
+}
+
+func vaultContracts() []contract {
+	const path = "shop/db"
+	call := func(verb, version string) func(h hand) {
+		return func(h hand) { h.Must("POST", "/v1/secret/"+verb+"/"+path, `{"versions":[`+version+`]}`) }
+	}
+	c := switched{
+		kind: "vault.kv_version", path: "/v1/secret/metadata/" + path, resource: `{"mount":"/secret","path":"/shop/db","version":2}`, card: cards.Vault, kept: "/secret/shop",
+		seed: func(h hand) {
+			h.Must("POST", "/v1/secret/data/"+path, `{"data":{"password":"`+remediatortest.Secret+`"}}`)
+			h.Must("POST", "/v1/secret/data/"+path, `{"data":{"password":"`+remediatortest.Secret+`"}}`)
+		},
+	}.from("", nothing, call("delete", "2"), call("destroy", "2"))
+	return []contract{c}
+}
+
+// A version that was destroyed does not come back, and whoever records it is told.
+func TestDestroyed(t *testing.T) {
+	c := vaultContracts()[0]
+	c.effectFunc = func(h hand, _ string) string {
+		h.Must("POST", "/v1/secret/destroy/shop/db", `{"versions":[2]}`)
+		return ""
+	}
+	sc := c.begin(t)
+	if e := sc.w.Record(sc.draft); e.Reversible != ledger.ReversibleNone {
+		t.Errorf("it is graded %s", e.Reversible)
 	}
 }

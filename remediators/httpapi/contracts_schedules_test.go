@@ -125,6 +125,24 @@ func n8nContracts() []contract {
 	return []contract{unpublished, other, published}
 }
 
+func eventBridgeContracts() []contract {
+	const path = "/schedules/import"
+	write := func(method, more string) func(h hand) {
+		return func(h hand) {
+			h.Must(method, path, `{"GroupName":"shop","ScheduleExpression":"rate(5 minutes)","FlexibleTimeWindow":{"Mode":"OFF"},"Target":{"Arn":"arn:aws:lambda:x","RoleArn":"arn:aws:iam:y","Input":"{\"a\":1}"}`+more+`}`)
+		}
+	}
+	thing := namedThing{
+		kind: "eventbridge.schedule", path: path + "?groupName=shop", resource: `{"group":"shop","name":"import"}`, card: cards.EventBridge, kept: "/schedules/shop",
+		create: write("POST", `,"Description":"nightly","StartDate":1.7E9`), update: write("PUT", `,"State":"DISABLED"`), drift: write("PUT", `,"Description":"else"`),
+	}
+	enabled := thing
+	enabled.create, enabled.update = write("POST", `,"State":"DISABLED"`), write("PUT", "")
+	out := append(unguarded(thing.contracts()), unguarded(enabled.contracts())[1])
+	out[1].name, out[3].name = "disabled", "enabled"
+	return out
+}
+
 // A publication that an open review blocks is not in conflict: somebody has to end the review.
 func TestReview(t *testing.T) {
 	sc := n8nContracts()[0].begin(t)

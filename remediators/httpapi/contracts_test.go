@@ -22,7 +22,7 @@ func contracts() []contract {
 		giteaContracts("gitea.repo_hook", "/repos/acme/shop/hooks", `"owner":"acme","repo":"shop"`), giteaContracts("gitea.org_hook", "/orgs/acme/hooks", `"org":"acme"`),
 		cloudflareContracts(), consulContracts(), configMapContracts(), cronJobContracts(), launchDarklyContracts(), pagerDutyContracts(),
 		datadogContracts(), grafanaDashboardContracts(), grafanaSilenceContracts(), kongContracts(), kafkaConnectContracts(), postHogContracts(), configCatContracts(), fliptContracts(),
-		airflowContracts(), jenkinsContracts(), n8nContracts(), cloudSchedulerContracts(), appConfigContracts(), pagerDutyHookContracts(),
+		airflowContracts(), jenkinsContracts(), n8nContracts(), cloudSchedulerContracts(), appConfigContracts(), eventBridgeContracts(), vaultContracts(), pagerDutyHookContracts(),
 		bitbucketContracts("bitbucket.repo_hook", "/repositories/acme/shop/hooks", `"workspace":"acme","repo":"shop"`), bitbucketContracts("bitbucket.workspace_hook", "/workspaces/acme/hooks", `"workspace":"acme"`),
 	)
 }

@@ -24,6 +24,7 @@ type Card struct {
 	// Credential says how the credential is shown: a header's name and what stands before the credential in it.
 	Credential [2]string
 	Basic      bool                                 // the credential is the password of [User], in base64 as HTTP has it
+	SigV4      bool                                 // calls are signed as AWS has it, with the key [User]; the signature is not checked
 	Need       map[string]string                    // headers without which a call is refused
 	LimitFunc  func(h http.Header, w time.Duration) // puts the wait into a refusal for too many calls; the status is 429
 }
@@ -33,6 +34,9 @@ const User = "ops"
 
 // Authorization is what stands in the header of Credential for a secret.
 func (c Card) Authorization(secret string) string {
+	if c.SigV4 {
+		return "AWS4-HMAC-SHA256 Credential=" + User + "/"
+	}
 	if c.Basic {
 		secret = base64.StdEncoding.EncodeToString([]byte(User + ":" + secret))
 	}
@@ -209,7 +213,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refuse answers what does not come to a route; 0: it does.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, changing bool) (status int, answer any) {
-	if r.Header.Get(s.Card.Credential[0]) != s.Card.Authorization(s.secret) {
+	shown, want := r.Header.Get(s.Card.Credential[0]), s.Card.Authorization(s.secret)
+	if s.Card.SigV4 && strings.HasPrefix(shown, want) {
+		shown = want
+	}
+	if shown != want {
 		return 401, message("Bad credentials")
 	}
 	for name, want := range s.Card.Need {
