@@ -40,8 +40,12 @@ func TestAnswersOfItsOwn(t *testing.T) {
 		body        string
 		answer, err string
 	}{
-		{400, `{"code":"approval"}`, "", "denied"}, {409, `{"code":"approval"}`, "", "denied"},
-		{400, `{"code":"other"}`, "refused", ""}, {400, `no JSON`, "refused", ""}, {409, `{"code":"rebalance"}`, "retry", ""}, {412, `{}`, "conflict", ""},
+		{400, `{"code":"approval"}`, "", "denied"},
+		{409, `{"code":"approval"}`, "", "denied"},
+		{400, `{"code":"other"}`, "refused", ""},
+		{400, `no JSON`, "refused", ""},
+		{409, `{"code":"rebalance"}`, "retry", ""},
+		{412, `{}`, "conflict", ""},
 	} {
 		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodGet {

@@ -24,7 +24,8 @@ func Jenkins() Card {
 				return 200, nil
 			}},
 			{"GET", one + "/api/json", func(c *Call) (int, any) { return c.one(one, clone) }},
-			{"POST", one + "/enable", set(true)}, {"POST", one + "/disable", set(false)},
+			{"POST", one + "/enable", set(true)},
+			{"POST", one + "/disable", set(false)},
 			{"DELETE", one, func(c *Call) (int, any) { return c.drop(one, 204, nil) }},
 		},
 	}

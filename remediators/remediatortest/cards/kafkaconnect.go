@@ -34,7 +34,9 @@ func KafkaConnect() Card {
 				})
 			}},
 			{"PUT", one + "/config", kafkaConnectPut},
-			{"PUT", one + "/pause", state("PAUSED")}, {"PUT", one + "/resume", state("RUNNING")}, {"PUT", one + "/stop", state("STOPPED")},
+			{"PUT", one + "/pause", state("PAUSED")},
+			{"PUT", one + "/resume", state("RUNNING")},
+			{"PUT", one + "/stop", state("STOPPED")},
 			{"DELETE", one, func(c *Call) (int, any) { return c.drop(one, 204, nil) }},
 		},
 	}
