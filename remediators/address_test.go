@@ -72,7 +72,7 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestCheckPath(t *testing.T) {
-	for _, good := range []string{"/", "/a", "/a/", "/a/b.c", "/a%20b", "/a%2Fb", "/...", "/a..b", "/.well-known", "/a;b=1", "/@id/x:y", "/%F0%9F%90%99"} {
+	for _, good := range []string{"/", "/a", "/a/", "/a/b.c", "/a%20b", "/a%2Fb", "/...", "/a..b", "/.well-known", "/a;b=1", "/@id/x:y", "/%F0%9F%90%99", "/100%25", "/a%25b", "/a%2525b"} {
 		if err := CheckPath(good); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
@@ -81,6 +81,7 @@ func TestCheckPath(t *testing.T) {
 		"", "a", "//evil.example", "///x", "http://evil.example/", "/..", "/../x", "/a/..", "/a/../b", "/./a", "/a/.", "/%2e%2e/x", "/%2E./x",
 		"/.%2e/x", "/a/%2e", "/%252e%252e/x", "/%25252e%25252e/x", "/a%2F..%2Fb", "/a%2f%2e%2e%2fb", "/a%5C..%5Cb", "/a\\..\\b", "/..;/x", "/..;x=1/y",
 		"/a\r\nX: y", "/a%0d%0aX:y", "/a\x00", "/a%00", "/a b", "/a?b", "/a#b", "/a//b", "/\\evil.example", "/%", "/%zz", "/%2", "/{{x}}", "/é", "/a|b",
+		"/%25/%252e%252e", "/a%25zz%252f%252e%252e", "/100%25%252f..%252fb", "/%25%2500",
 	} {
 		if err := CheckPath(bad); err == nil {
 			t.Errorf("%q is taken", bad)

@@ -218,7 +218,7 @@ func TestFreshConnection(t *testing.T) {
 // deafAddress returns an address of this machine at which nobody listens, and nobody else can until the test ends.
 func deafAddress(t *testing.T) string {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

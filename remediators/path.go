@@ -1,9 +1,11 @@
 package remediators
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -42,8 +44,12 @@ func CheckPath(path string) error {
 	return nil
 }
 
-// checkSegment undoes escapes until none is left, as a careless server behind a careless proxy would.
+// checkSegment undoes escapes until none is left, as a careless server behind a careless proxy would. The first ones
+// must be right; a '%' that they stand for is one.
 func checkSegment(s string) error {
+	if _, err := url.PathUnescape(s); err != nil {
+		return errPathChar
+	}
 	for range 8 {
 		if slices.ContainsFunc(strings.FieldsFunc(s, isSlash), isDots) {
 			return errPathSegment
@@ -51,19 +57,20 @@ func checkSegment(s string) error {
 		if strings.ContainsAny(s, "\x00\r\n") || !utf8.ValidString(s) { // overlong forms hide dots and slashes
 			return errPathChar
 		}
-		plain, err := url.PathUnescape(s)
-		if err != nil {
-			if strings.Contains(s, "%") {
-				return errPathChar
-			}
-			return nil
-		}
+		plain := escape.ReplaceAllStringFunc(s, unescape)
 		if plain == s {
 			return nil
 		}
 		s = plain
 	}
 	return errPathChar
+}
+
+var escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
+func unescape(s string) string {
+	b, _ := hex.DecodeString(s[1:]) // two hexadecimal digits
+	return string(b)
 }
 
 // isSlash and isDots also know the characters that normalisation (NFKC) turns into slashes and dots.

@@ -14,7 +14,8 @@ const cleans = 1000 // 100 with the race detector
 
 // A thousand clean ledgers, in as many states, raise no alarm, and neither do their exports.
 func TestCleanLedgersRaiseNoAlarm(t *testing.T) {
-	n, ledgers := cleans, 20
+	t.Parallel()
+	n, ledgers := cleans, 100
 	if raceDetector {
 		n, ledgers = 100, 4
 	}

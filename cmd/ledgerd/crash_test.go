@@ -226,6 +226,7 @@ func putDraft(at string) wire.EntryDraft {
 // ledgerd is killed at random moments while eight clients record, and again while it rolls back: nothing
 // that was acknowledged is lost, nothing is undone twice, the order is kept, and every run finishes.
 func TestKilledAtRandom(t *testing.T) {
+	t.Parallel()
 	third := &counting{state: map[string]string{}}
 	web := httptest.NewServer(third)
 	t.Cleanup(web.Close)

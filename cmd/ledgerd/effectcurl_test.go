@@ -13,6 +13,7 @@ import (
 
 // The real curl and `rollback curl` send the same, print the same and end with the same status.
 func TestCurlIsCurl(t *testing.T) {
+	t.Parallel()
 	e := &edge{}
 	web := httptest.NewServer(e)
 	t.Cleanup(web.Close)
@@ -100,6 +101,7 @@ func TestCurlIsCurl(t *testing.T) {
 
 // What cannot be carried is refused, and nothing is sent; what is not the ledger's is curl's own.
 func TestCurlRefusesWhatItCannotCarry(t *testing.T) {
+	t.Parallel()
 	e, other := &edge{}, &edge{}
 	web, elsewhere := httptest.NewServer(e), httptest.NewServer(other)
 	t.Cleanup(web.Close)

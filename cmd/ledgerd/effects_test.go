@@ -229,6 +229,7 @@ func TestKilledDuringACall(t *testing.T) {
 
 // A real Caddy is changed by the real command through the real server, and the rollback brings everything back.
 func TestDoOnARealCaddy(t *testing.T) {
+	t.Parallel()
 	admin := remediatortest.StartCaddy(t)
 	s := newEffectStand(t, admin)
 	shows := func() string {

@@ -17,6 +17,7 @@ import (
 // does not bring them there ("fsyncgate"). Whatever the server does then, going on or dying and starting again, what it
 // acknowledges afterwards survives a power cut, and a record that was answered "unknown" is taken once when it is sent again.
 func TestFailedSync(t *testing.T) {
+	t.Parallel()
 	third := &counting{state: map[string]string{}}
 	web := httptest.NewServer(third)
 	t.Cleanup(web.Close)

@@ -53,6 +53,7 @@ const mostFaults = 14
 // lost, one that is sent again is there once, numbers have no gaps, the journal and the database are sound, and a rollback
 // runs to its end.
 func TestFaultAtEach(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatalf("this test needs strace: %v", err)
 	}

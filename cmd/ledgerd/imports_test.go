@@ -48,7 +48,7 @@ var importTable = []importRule{
 	{"ledger/heads", []string{"ledger/journal"}, []string{"golang.org/x/mod"}},
 	{"ledger/ledgertest", []string{"ledger", "ledger/journal"}, []string{"github.com/google/uuid", "github.com/google/go-cmp"}},
 	{"remediators", []string{"ledger"}, []string{"*", "github.com/go-resty/resty/v2"}},
-	{"remediators/remediatortest", []string{"ledger", "remediators"}, []string{"*", "github.com/google/go-cmp"}},
+	{"remediators/remediatortest", []string{"ledger", "ledger/ledgertest", "remediators"}, []string{"*", "github.com/google/go-cmp"}},
 	{"remediators/remediatortest/cards", nil, nil},
 	{
 		"remediators/windowtest",

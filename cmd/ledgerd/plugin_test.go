@@ -34,6 +34,7 @@ func pluginTest(t *testing.T, args ...string) (marks map[string][]string, status
 }
 
 func TestPluginTest(t *testing.T) {
+	t.Parallel()
 	example := filepath.Join("..", "..", "docs", "examples", "plugins", "python", "documents")
 	marks, status := pluginTest(t, example)
 	if status != 0 || len(marks) < 50 || marks["Undone/create"] == nil || marks["Classified/502"] == nil || marks["BytesSurvive"] == nil {

@@ -74,6 +74,7 @@ func (p *powered) killAt(n int) {
 // synced is gone, or every other time survives by chance, page by page. Nothing that was acknowledged is lost, nothing is
 // undone twice, the order is kept, every run finishes, and the database is sound.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	third := &counting{state: map[string]string{}}
 	web := httptest.NewServer(third)
 	t.Cleanup(web.Close)
@@ -119,6 +120,7 @@ func TestPowerCut(t *testing.T) {
 // The same loses acknowledged records where SQLite does not sync every commit: the test above can fail. No
 // configuration leads there: the source is changed for this build alone.
 func TestPowerCutBites(t *testing.T) {
+	t.Parallel()
 	third := &counting{state: map[string]string{}}
 	web := httptest.NewServer(third)
 	t.Cleanup(web.Close)

@@ -35,6 +35,7 @@ var (
 // and lie about reads, while the process dies now and then and facts arrive late. After each the window,
 // the journal and the third parties have to agree. A seed decides everything.
 func TestSimulation(t *testing.T) {
+	t.Parallel()
 	template := simTemplate(t)
 	for i := range *simSeeds {
 		seed := *simFirst + uint64(i)

@@ -304,6 +304,7 @@ func tampered(t *testing.T) (h *house, key, note string) {
 
 // Every one of 200 random edits of the database is found, and the first bad record is the one that was edited.
 func TestTamperedDatabase(t *testing.T) {
+	t.Parallel()
 	h, key, note := tampered(t)
 	with := verifyWith{note: note, key: key, dirs: []string{h.mirror}}
 	if bad := h.verifyFile(h.db(), with); len(bad) > 0 {

@@ -178,7 +178,8 @@ func version(path string) int {
 // unprivileged gives dir to the user postgres, and makes programs run as that user, where the test runs as
 // root. The server ends with the test, however that ends.
 func unprivileged(dir string) (*syscall.SysProcAttr, error) {
-	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
+	attr := &syscall.SysProcAttr{}
+	EndWithParent(attr, syscall.SIGQUIT)
 	if os.Getuid() != 0 {
 		return attr, nil
 	}

@@ -114,7 +114,7 @@ func TestRestoreTakesHours(t *testing.T) {
 			if at != "/snapshot" {
 				return false, nil
 			}
-			for range 3 * 60 { // three hours, and another runner asks every minute
+			for range restoreMinutes { // another runner asks every minute
 				time.Sleep(time.Minute)
 				if _, err := b.ledger.Claim(t.Context(), run.ID, "another", false); ledger.CodeOf(err) == ledger.CodeConflict {
 					refused++
@@ -127,8 +127,8 @@ func TestRestoreTakesHours(t *testing.T) {
 		})
 		r.RunOne(t.Context(), run.ID)
 		b.wantOrder(weekendOrder...)
-		if refused != 180 || b.state() != ledger.WindowRolledBack {
-			t.Errorf("the run was refused to another runner %d times of 180, window %s", refused, b.state())
+		if refused != restoreMinutes || b.state() != ledger.WindowRolledBack {
+			t.Errorf("the run was refused to another runner %d times of %d, window %s", refused, restoreMinutes, b.state())
 		}
 		b.checkJournal()
 	})

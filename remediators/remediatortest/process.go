@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sideledger/ledger/ledgertest"
 )
 
 // A Program is a real server that tests start, as an ordinary process on loopback.
@@ -61,7 +63,7 @@ func Launch(p Program) (*Process, error) {
 	if p.As != nil {
 		attr = *p.As
 	}
-	attr.Pdeathsig = syscall.SIGKILL
+	ledgertest.EndWithParent(&attr, syscall.SIGKILL)
 	proc.cmd.SysProcAttr = &attr
 	if err := proc.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
