@@ -69,3 +69,22 @@ func fliptContracts() []contract {
 	}
 	return out
 }
+
+func flagsmithContracts() []contract {
+	const path = "/api/__future__/environments/e1/features/7/"
+	s := switched{
+		kind: "flagsmith.flag", path: path, resource: `{"environment":"e1","feature":7}`, card: cards.Flagsmith, kept: "/api/__future__/environments/e1/features/7",
+		seed: func(h hand) { h.Must("POST", path, "{}") },
+	}
+	change := func(method, body string) func(h hand) {
+		return func(h hand) { h.Must(method, path, body) }
+	}
+	override := func(segment, value string) func(h hand) {
+		return change("PUT", `{"segment_overrides":[{"segment":{"id":`+segment+`},"priority":1,"enabled":true,"value":{"type":"string","value":"`+value+`"},"variants":[]}]}`)
+	}
+	drift := change("PATCH", `{"environment_default":{"enabled":true,"value":{"type":"integer","value":"3"}}}`)
+	return []contract{
+		s.from("switch", override("101", "kept"), change("PATCH", `{"environment_default":{"enabled":true}}`), drift),
+		s.from("overrides", override("101", "old"), override("202", "new"), drift),
+	}
+}
