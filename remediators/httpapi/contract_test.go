@@ -205,7 +205,7 @@ func (sc *scene) rollback(e *ledger.Entry) {
 
 // TestContract takes every effect of every profile through a real ledger, against a third party that enforces its card.
 func TestContract(t *testing.T) {
-	for _, c := range append(contracts(), exampleContracts()...) {
+	for _, c := range raced(append(contracts(), exampleContracts()...)) {
 		t.Run(c.title(), func(t *testing.T) {
 			t.Parallel()
 			t.Run("undone", c.testUndone)
@@ -381,7 +381,7 @@ func (c contract) testFailsOnce(t *testing.T) {
 // TestContractsOfOneResource: what was recorded under the old id is undone under the one that it came back with.
 func TestContractsOfOneResource(t *testing.T) {
 	list := contracts()
-	for _, c := range list {
+	for _, c := range raced(list) {
 		if c.outcome != ledger.OutcomeCompensated {
 			continue
 		}
