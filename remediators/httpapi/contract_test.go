@@ -381,10 +381,8 @@ func (c contract) testFailsOnce(t *testing.T) {
 // TestContractsOfOneResource: what was recorded under the old id is undone under the one that it came back with.
 func TestContractsOfOneResource(t *testing.T) {
 	list := contracts()
-	for _, c := range raced(list) {
-		if c.outcome != ledger.OutcomeCompensated {
-			continue
-		}
+	anew := slices.DeleteFunc(slices.Clone(list), func(c contract) bool { return c.outcome != ledger.OutcomeCompensated })
+	for _, c := range raced(anew) {
 		t.Run(c.title(), func(t *testing.T) {
 			i := slices.IndexFunc(list, func(o contract) bool { return o.kind == c.kind && o.action == ledger.ActionUpdate && !o.hindersDelete })
 			if i < 0 {

@@ -31,5 +31,5 @@ var template = sync.OnceValues(func() (raw []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.ReadFile(file) //nolint:gosec // it is ours
+	return os.ReadFile(file)
 })
