@@ -204,7 +204,8 @@ const (
 	CallAway CallClass = "away"
 	// CallAuth: 401 or 403.
 	CallAuth CallClass = "auth"
-	// CallDenied: not sent for good: a denied address, outside allow, a masked value, a disabled system.
+	// CallDenied: not sent for good: a denied address, outside allow, a masked value, a disabled system. Or sent and not
+	// carried out, until a person has done something at the third party: given its approval.
 	CallDenied CallClass = "denied"
 	// CallAnswered: it answered, and the answer is of no use: a 5xx or a broken body on a read.
 	CallAnswered CallClass = "answered"

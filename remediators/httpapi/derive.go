@@ -233,14 +233,7 @@ func mergePatch(now, patch json.RawMessage) json.RawMessage {
 		}
 		n[name] = mergePatch(n[name], v)
 	}
-	out := []byte("{")
-	for i, name := range slices.Sorted(maps.Keys(n)) {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(append(append(out, quote(name)...), ':'), n[name]...)
-	}
-	return append(out, '}')
+	return object(n)
 }
 
 // located takes the members of the resource out of a Location header, which may be an address or a path.

@@ -95,6 +95,10 @@ func (r *Remediator) prepare(d *ledger.Draft) (*prepared, error) {
 		rec.scope.Volatile = union(rec.scope.Volatile, k.Volatile)
 		rec.scope.Unordered = union(rec.scope.Unordered, k.Unordered)
 	}
+	// A value that shows as a mask tells nothing, whoever said so: two masks that are alike may hide what was changed.
+	for _, i := range []ledger.Image{d.Before, d.After} {
+		rec.scope.Masked = union(rec.scope.Masked, remediators.FindMasks(i.JSON, ""))
+	}
 	return out, nil
 }
 
