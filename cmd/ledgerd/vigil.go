@@ -30,6 +30,9 @@ const (
 
 const warnUnmirrored = "the ledger runs without its mirror (serve --without-mirror): what is recorded now is lost with this host"
 
+// warnAway is said with every answer while a mirror lacks something.
+const warnAway = "a mirror does not take what is committed: nothing is recorded, and nothing undone, until it does"
+
 // A vigil watches over what the ledger once had: it compares it with its mirrors and with what clients were answered, signs
 // heads, and keeps facts aside while the ledger is in safe mode. It implements api.Vigil.
 type vigil struct {
@@ -327,7 +330,12 @@ func (v *vigil) Signed(ctx context.Context) (note, key string, err error) {
 }
 
 // Warning implements api.Vigil.
-func (v *vigil) Warning() string { return v.warning }
+func (v *vigil) Warning() string {
+	if v.warning == "" && v.store.MirrorAway() {
+		return warnAway
+	}
+	return v.warning
+}
 
 const (
 	signEvery = time.Second // how often heads that have moved are signed without being asked for

@@ -94,6 +94,9 @@ func (s *Store) StartMirrors(ctx context.Context, mirrors ...Mirror) error {
 	return nil
 }
 
+// MirrorAway reports whether a mirror lacks something that was committed: nothing is recorded until it has that.
+func (s *Store) MirrorAway() bool { return s.feed != nil && s.feed.away.Load() }
+
 // ready catches up what the mirrors lack, if they lack something; an error says that nothing may be added.
 func (f *feed) ready(ctx context.Context) error {
 	if f == nil || !f.away.Load() {
