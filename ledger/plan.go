@@ -25,6 +25,7 @@ type Step struct {
 	Digest  string   // of it, over what the entry owns; empty: not looked at, or Now is what a newer undo will leave
 	Request Request  // what would be sent; Method and Summary empty: nothing
 	Overlap *Overlap // another window stands in its way; nil: none does
+	Waits   bool     // blocked only for as long as its third party does not answer: a rollback waits for it
 }
 
 // A PlanSummary ends a plan.
@@ -231,7 +232,7 @@ func (p *planner) judge(e *Entry, s sight) Step {
 		return step
 	}
 	if s.err != nil {
-		step.Detail = lookDetail(s.err)
+		step.Detail, step.Waits = lookDetail(s.err), isAway(s.err)
 		return step
 	}
 	ahead, foreseen := p.ahead[e.ResourceKey]
@@ -372,6 +373,12 @@ func headMark(h Head) string {
 // sameHead reports whether a plan's fingerprint was computed at this head.
 func sameHead(fingerprint string, h Head) bool {
 	return strings.HasPrefix(fingerprint, headMark(h)+"-")
+}
+
+// isAway reports whether a third party could not be looked at as it does not answer right now.
+func isAway(err error) bool {
+	var call *CallError
+	return errors.As(err, &call) && (call.Class == CallAway || call.Class == CallNotSent || call.Class == CallAmbiguous)
 }
 
 // lookDetail says for a person why a resource cannot be looked at.

@@ -33,6 +33,7 @@ type PlanStep struct {
 	Request   *PlanRequest `json:"request"`       // null: nothing would be sent
 	// Overlap says which entry of another window has changed the resource since and goes first; null: none has.
 	Overlap *Overlap `json:"overlap"`
+	Waits   bool     `json:"waits,omitzero"` // blocked only while its third party does not answer: a rollback waits for it
 	// Restore: it is the restore of the window's snapshot. BeforeRestore: it is marked to go before that.
 	Restore       bool `json:"restore"`
 	BeforeRestore bool `json:"before_restore"`
