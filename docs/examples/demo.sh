@@ -187,15 +187,6 @@ curl -fsS -A somebody-else -X PATCH "$EDGE/config/apps/http/servers/edge/read_ti
   -H 'Content-Type: application/json' --data '"90s"'
 echo "    read_timeout is now $(config /apps/http/servers/edge/read_timeout)"
 
-title "the curl line of the README, as it is printed, in a window of its own"
-readme=$(sed -n '/^```sh$/,/^```$/p' "$top/README.md" | sed -n '/^curl /,/^```$/p' | sed '$d')
-claim "there is one" test -n "$readme"
-(
-  ROLLBACK_WINDOW=$(rollback window open readme -o name)
-  export ROLLBACK_WINDOW
-  bash -euo pipefail -c "$readme" | shown
-) || fail "the curl line of the README does not work"
-
 # ---- 3. plan ----------------------------------------------------------------------------------------
 
 title "rollback plan --window ID"
