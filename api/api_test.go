@@ -77,7 +77,7 @@ func TestRolesByRoute(t *testing.T) {
 		"POST /v1/windows", "POST /v1/windows/:id/seal", "POST /v1/windows/:id/reopen", "POST /v1/windows/:id/keep",
 		"POST /v1/windows/:id/entries", "POST /v1/windows/:id/entries/batch", "POST /v1/windows/:id/effects", "GET /v1/windows/:id/plan", "POST /v1/windows/:id/verify",
 		"POST /v1/windows/:id/rollbacks", "POST /v1/rollbacks/:id/pause", "POST /v1/rollbacks/:id/resume", "POST /v1/rollbacks/:id/cancel", "POST /v1/rollbacks/:id/confirm",
-		"POST /v1/entries/:id/applied", "POST /v1/entries/:id/void", "POST /v1/entries/:id/renew", "POST /v1/entries/:id/resolve",
+		"POST /v1/entries/:id/applied", "POST /v1/entries/:id/void", "POST /v1/entries/:id/renew", "POST /v1/entries/:id/resolve", "POST /v1/rehearsals", "GET /v1/windows/:id/rehearsal", "GET /v1/windows/:id/unrecorded",
 	}
 	for _, r := range b.api.routes() {
 		name := r.method + " " + r.path

@@ -31,7 +31,8 @@ type shelf struct {
 	seen int               // looks that were taken
 	held map[string]chan struct{}
 
-	renames bool // what was deleted comes back under a new name
+	renames bool      // what was deleted comes back under a new name
+	ends    time.Time // its credential; zero: it has none
 }
 
 // take sets whether the system is configured no more.

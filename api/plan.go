@@ -60,16 +60,28 @@ func stepToWire(s ledger.Step) wire.PlanStep {
 		EntryID: s.Entry.ID.String(), Seq: s.Entry.Seq, System: s.Entry.System, Kind: s.Entry.Kind, Resource: s.Entry.Resource,
 		Verdict: string(s.Verdict), Detail: s.Detail, Now: s.Now.JSON, Restore: s.Entry.Restore, BeforeRestore: s.Entry.BeforeRestore,
 	}
-	if r := s.Request; r.Method != "" || r.Summary != "" {
-		out.Request = &wire.PlanRequest{
-			Method: r.Method, URL: r.URL, Headers: r.Header, Body: r.Body, Summary: r.Summary, Repeatable: r.Repeatable,
+	if o := s.Overlap; o != nil {
+		out.Overlap = &wire.Overlap{
+			WindowID: o.WindowID.String(), Window: o.Window, EntryID: o.EntryID.String(), Seq: o.Seq, State: string(o.Entry), Waits: o.Wait,
 		}
-		if r.Header == nil {
-			out.Request.Headers = map[string]string{}
-		}
-		if slot := r.Credential; slot.Variable != "" {
-			out.Request.Credential = &wire.CredentialSlot{Variable: slot.Variable, Header: slot.Header, Prefix: slot.Prefix}
-		}
+	}
+	out.Request = requestToWire(s.Request)
+	return out
+}
+
+// requestToWire returns nil where nothing would be sent.
+func requestToWire(r ledger.Request) *wire.PlanRequest {
+	if r.Method == "" && r.Summary == "" {
+		return nil
+	}
+	out := &wire.PlanRequest{
+		Method: r.Method, URL: r.URL, Headers: r.Header, Body: r.Body, Summary: r.Summary, Repeatable: r.Repeatable,
+	}
+	if r.Header == nil {
+		out.Headers = map[string]string{}
+	}
+	if slot := r.Credential; slot.Variable != "" {
+		out.Credential = &wire.CredentialSlot{Variable: slot.Variable, Header: slot.Header, Prefix: slot.Prefix}
 	}
 	return out
 }

@@ -77,6 +77,10 @@ func (a *API) routes() []route {
 		{method: post, path: "/v1/rollbacks/:id/confirm", role: operator, run: changes(a.confirmRollback, rollbackAnswer)},
 		{method: get, path: "/v1/rollbacks/:id/events", role: viewer, stream: true, run: streams(a.rollbackEvents)},
 
+		{method: post, path: "/v1/rehearsals", role: operator, run: settles(a.rehearse, rehearsalAnswer, a.awaitRehearsal)},
+		{method: get, path: "/v1/windows/:id/rehearsal", role: operator, run: reads(a.getRehearsal)},
+		{method: get, path: "/v1/windows/:id/unrecorded", role: operator, run: reads(a.listUnrecorded)},
+
 		{method: get, path: "/v1/head", role: viewer, run: reads(a.signedHead)},
 		{method: get, path: "/v1/systems", role: viewer, run: reads(a.listSystems)},
 		{method: get, path: "/v1/remediators", role: viewer, run: reads(a.listRemediators)},

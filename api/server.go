@@ -5,22 +5,41 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/common/expfmt"
 
 	"sideledger/api/wire"
 	"sideledger/ledger"
 )
 
-func (a *API) listSystems(context.Context, *call) (answer, error) {
+func (a *API) listSystems(ctx context.Context, in *call) (answer, error) {
 	out := wire.SystemList{Items: []wire.System{}}
+	warnings := map[string]string{}
+	if text := in.query.Get("window"); text != "" {
+		id, err := uuid.Parse(text)
+		if err != nil {
+			return answer{}, ledger.Invalid("window", "want the id of a window")
+		}
+		if warnings, err = a.ledger.CredentialWarnings(ctx, id); err != nil {
+			return answer{}, err
+		}
+	}
 	for _, s := range a.ledger.SystemList() {
 		out.Items = append(out.Items, wire.System{
 			Name: s.Name, Remediator: s.Remediator, Profile: s.Profile, URL: s.URL, Effects: list(s.Effects), Disabled: s.Disabled,
 			Retry:   wire.Retry{Base: duration(s.Backoff.Base), Cap: duration(s.Backoff.Cap), Attempts: s.Attempts},
 			Breaker: s.Breaker, OpenUntil: maybeTime(s.OpenUntil), Parked: s.Parked,
+			Credential: credentialToWire(s.Credential, warnings[s.Name]),
 		})
 	}
 	return answer{body: out, hashed: true}, nil
+}
+
+func credentialToWire(c *ledger.Credential, warning string) *wire.Credential {
+	if c == nil {
+		return nil
+	}
+	return &wire.Credential{State: string(c.State), ExpiresAt: maybeTime(c.ExpiresAt), CheckedAt: c.CheckedAt.UTC(), Detail: c.Detail, Warning: warning}
 }
 
 func (a *API) live(context.Context, *call) (answer, error) {

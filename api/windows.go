@@ -85,6 +85,7 @@ func windowToWire(w *ledger.WindowView) wire.Window {
 		ID: w.ID.String(), Name: w.Name, Ticket: w.Ticket, Owner: w.Owner, OpensAt: maybeTime(w.OpensAt), EndsAt: maybeTime(w.EndsAt),
 		Buffer: maybeDuration(w.Buffer), Snapshot: w.Snapshot, Labels: labels, Restore: restoreToWire(w.Restore), State: string(w.State), Counts: countsToWire(w.Counts),
 		RollbackID: maybeID(w.RollbackID), Head: headToWire(w.Head), CreatedAt: w.CreatedAt, SealedAt: maybeTime(w.SealedAt),
+		Warnings: w.Warnings,
 	}
 }
 

@@ -60,21 +60,33 @@ func (u *unit) change(r *Rollback, e *Entry, c Change, mayOpen bool) (bool, erro
 	case c.Open != nil && e.openedBy(r, c.Open.N):
 		return true, nil // by an earlier call whose answer was lost
 	case c.Open != nil:
-		mayOpen = mayOpen && current && e.mayUndo()
-		return mayOpen, u.openIf(mayOpen, r, e, *c.Open)
+		return u.openIf(mayOpen && current && e.mayUndo(), r, e, *c.Open)
 	case c.Close.Attempt != nil && e.openedBy(r, c.Close.Attempt.N):
 		return true, u.closeEntry(e, *c.Close)
 	case !current:
 		return false, nil
 	case c.Close.Void:
 		return e.State == EntryIntended, u.voidEntry(r, e, c.Close.Detail)
-	case !e.mayUndo():
+	default:
+		return u.closeUnopened(r, e, *c.Close)
+	}
+}
+
+// closeUnopened closes an entry for which nothing was sent. It is not undone by a look alone while another window has
+// changed its resource since: once that is taken back, it would be there again.
+func (u *unit) closeUnopened(r *Rollback, e *Entry, c Closing) (bool, error) {
+	if !e.mayUndo() {
 		return false, nil
+	}
+	if c.Outcome != "" {
+		if o, err := u.contested(e); o != nil || err != nil {
+			return false, err
+		}
 	}
 	if err := u.claimEntry(r, e); err != nil {
 		return false, err
 	}
-	return true, u.closeEntry(e, *c.Close)
+	return true, u.closeEntry(e, c)
 }
 
 // openedBy reports whether attempt n is the entry's last, open, and opened under this very lease.
@@ -97,11 +109,15 @@ func (u *unit) voidEntry(r *Rollback, e *Entry, detail string) error {
 	return u.moveEntry(e, EntryVoid, moved{note: detail})
 }
 
-func (u *unit) openIf(may bool, r *Rollback, e *Entry, a Attempt) error {
+// openIf opens an attempt, unless another window has changed the entry's resource since; false if it is not opened.
+func (u *unit) openIf(may bool, r *Rollback, e *Entry, a Attempt) (bool, error) {
 	if !may {
-		return nil
+		return false, nil
 	}
-	return u.openAttempt(r, e, a)
+	if o, err := u.contested(e); o != nil || err != nil {
+		return false, err
+	}
+	return true, u.openAttempt(r, e, a)
 }
 
 func (u *unit) openAttempt(r *Rollback, e *Entry, a Attempt) error {

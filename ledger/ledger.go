@@ -7,14 +7,15 @@ import (
 // A Ledger is the domain's service: every change to a window goes through one of its methods.
 // It is safe for concurrent use. Make one with New.
 type Ledger struct {
-	store   Store
-	systems Systems
-	clock   Clock
-	log     *slog.Logger
-	waker   Waker
-	feed    *feed
-	mortal  bool
-	cipher  Cipher // nil: entries with secret fields are refused
+	store       Store
+	systems     Systems
+	clock       Clock
+	log         *slog.Logger
+	waker       Waker
+	feed        *feed
+	mortal      bool
+	credentials *credentials
+	cipher      Cipher // nil: entries with secret fields are refused
 }
 
 // Config is what a Ledger needs. Every field but Cipher and RefuseSnapshot is required.
@@ -40,6 +41,6 @@ type Waker interface {
 func New(c Config) *Ledger {
 	return &Ledger{
 		store: c.Store, systems: vaulted{c.Systems, c.Cipher}, clock: c.Clock, log: c.Log, waker: c.Waker, feed: newFeed(), cipher: c.Cipher,
-		mortal: c.RefuseSnapshot,
+		mortal: c.RefuseSnapshot, credentials: newCredentials(c.Clock),
 	}
 }

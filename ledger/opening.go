@@ -218,6 +218,22 @@ func (o *opener) Canonical(kind string, i Image) Image {
 	return i
 }
 
+// CredentialMark implements [CredentialChecker], for remediators that do.
+func (o *opener) CredentialMark() string {
+	if c, ok := o.inner.(CredentialChecker); ok {
+		return c.CredentialMark()
+	}
+	return ""
+}
+
+// CheckCredential implements [CredentialChecker], for remediators that do.
+func (o *opener) CheckCredential(ctx context.Context) Credential {
+	if c, ok := o.inner.(CredentialChecker); ok {
+		return c.CheckCredential(ctx)
+	}
+	return Credential{State: CredentialUnasked}
+}
+
 // Held implements [Counter], for remediators that do.
 func (o *opener) Held(ctx context.Context) (n int, known bool, err error) {
 	if c, ok := o.inner.(Counter); ok {
@@ -232,6 +248,22 @@ func (o *opener) Admits(c EffectCall) error {
 		return e.Admits(c)
 	}
 	return Invalid("/entry/system", "this system takes no calls")
+}
+
+// Rehearse implements [Rehearser], for remediators that do.
+func (o *opener) Rehearse(kind, name string, place json.RawMessage) Canary {
+	if h, ok := o.inner.(Rehearser); ok {
+		return h.Rehearse(kind, name, place)
+	}
+	return Canary{Why: "its remediator does not know how to make a resource of its own"}
+}
+
+// List implements [Lister], for remediators that do.
+func (o *opener) List(ctx context.Context, kind string, place json.RawMessage) (Listing, error) {
+	if l, ok := o.inner.(Lister); ok {
+		return l.List(ctx, kind, place)
+	}
+	return Listing{Why: "its remediator does not list what is there"}, nil
 }
 
 // Derive implements [Effector]. A draft that is being recorded is in plain still.

@@ -21,8 +21,9 @@ type Step struct {
 	Entry   *Entry
 	Verdict Verdict
 	Detail  string
-	Now     Image   // what the third party shows; not known when it was not looked at
-	Request Request // what would be sent; Method and Summary empty: nothing
+	Now     Image    // what the third party shows; not known when it was not looked at
+	Request Request  // what would be sent; Method and Summary empty: nothing
+	Overlap *Overlap // another window stands in its way; nil: none does
 }
 
 // A PlanSummary ends a plan.
@@ -88,6 +89,9 @@ func (p *planner) steps(ctx context.Context, page []Entry, yield func(Step) erro
 	if err != nil {
 		return err
 	}
+	if p.overlaps, err = p.ledger.Overlaps(ctx, p.window.ID, page); err != nil {
+		return err
+	}
 	for i := range page {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -107,16 +111,17 @@ func (p *planner) steps(ctx context.Context, page []Entry, yield func(Step) erro
 // A planner walks a window from its newest entry and foresees what each undo leaves behind, so that
 // older entries on the same resource are judged by the state that they will meet.
 type planner struct {
-	ledger *Ledger
-	window *Window
-	sel    Selection
-	run    uuid.UUID // under way; zero: none. What it saw itself is proof to it
-	now    time.Time
-	shared map[Key]int   // open entries still to come on resources that have several
-	ahead  map[Key]Image // what those resources will show by then
-	holds  Holds
-	counts map[Verdict]int
-	sum    hash.Hash
+	ledger   *Ledger
+	window   *Window
+	sel      Selection
+	run      uuid.UUID // under way; zero: none. What it saw itself is proof to it
+	now      time.Time
+	shared   map[Key]int   // open entries still to come on resources that have several
+	ahead    map[Key]Image // what those resources will show by then
+	holds    Holds
+	overlaps map[uuid.UUID]*Overlap // of the page
+	counts   map[Verdict]int
+	sum      hash.Hash
 
 	restore restoring
 }
@@ -218,6 +223,10 @@ func (p *planner) judge(e *Entry, s sight) Step {
 	step := Step{Entry: e, Verdict: VerdictBlocked}
 	if by := p.holds.By(e); by != 0 {
 		step.Detail = p.heldBy(by)
+		return step
+	}
+	if o := p.overlaps[e.ID]; o != nil {
+		step.Overlap, step.Detail = o, o.Detail()
 		return step
 	}
 	if s.err != nil {

@@ -54,6 +54,9 @@ func (p *planner) planRestore(ctx context.Context, yield func(Step) error) error
 	if err != nil {
 		return err
 	}
+	if p.overlaps, err = p.ledger.Overlaps(ctx, p.window.ID, []Entry{*e}); err != nil {
+		return err
+	}
 	step := p.step(e, looks[0])
 	if p.restore.holder != 0 {
 		step = Step{Entry: e, Verdict: VerdictBlocked, Detail: "held by entry " + strconv.Itoa(p.restore.holder) + ", which goes before the restore and stays open"}

@@ -43,24 +43,39 @@ func (l *Ledger) Record(ctx context.Context, windowID uuid.UUID, drafts []Draft)
 		}
 		list = append(list, c)
 	}
+	creds := l.checkSystems(ctx, list)
 	out, err := update(WithUse(ctx, useOf(list)), l, "record entry", windowID, func(u *unit) ([]Recorded, error) {
 		if err := checkExpected(ctx, u.op, windowID.String(), u.Window().Head); err != nil {
 			return nil, err
 		}
-		out := make([]Recorded, 0, len(list))
-		for i := range list {
-			r, err := u.recordDraft(list[i])
-			if err != nil {
-				return nil, inBatch(err, i, len(list))
-			}
-			out = append(out, r)
-		}
-		return out, nil
+		return u.recordAll(list, creds)
 	})
 	if err == nil {
 		l.wakeLate(ctx, windowID, out)
 	}
 	return out, err
+}
+
+// recordAll records checked drafts, in order.
+func (u *unit) recordAll(list []checkedDraft, creds map[string]*Credential) ([]Recorded, error) {
+	rivals, err := u.rivalsOfDrafts(list)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Recorded, 0, len(list))
+	for i := range list {
+		c := list[i]
+		c.warnings = append(slices.Clone(c.warnings), overlapWarnings(rivals[c.draft.ID])...)
+		if text := creds[c.draft.System].Warning(c.draft.System, u.Window(), u.now); text != "" {
+			c.warnings = append(c.warnings, text)
+		}
+		r, err := u.recordDraft(c)
+		if err != nil {
+			return nil, inBatch(err, i, len(list))
+		}
+		out = append(out, r)
+	}
+	return out, nil
 }
 
 // inBatch says which entry of a batch an error is about.

@@ -37,7 +37,9 @@ type SystemStatus struct {
 	System
 	Breaker   string    // "closed", "open"
 	OpenUntil time.Time // while the breaker is open; zero otherwise
-	Parked    bool      // it answered 401 or 403: no calls until the next rollback
+	// Credential is what was found out last about its credential; nil: nothing, or there is no way.
+	Credential *Credential
+	Parked     bool // it answered 401 or 403: no calls until the next rollback
 }
 
 // Systems finds the configured third parties and the remediator bound to each.
@@ -202,7 +204,8 @@ const (
 	CallAway CallClass = "away"
 	// CallAuth: 401 or 403.
 	CallAuth CallClass = "auth"
-	// CallDenied: not sent for good: a denied address, outside allow, a masked value, a disabled system.
+	// CallDenied: not sent for good: a denied address, outside allow, a masked value, a disabled system. Or sent and not
+	// carried out, until a person has done something at the third party: given its approval.
 	CallDenied CallClass = "denied"
 	// CallAnswered: it answered, and the answer is of no use: a 5xx or a broken body on a read.
 	CallAnswered CallClass = "answered"

@@ -195,6 +195,9 @@ func (u *unit) becomeApplied(e *Entry, c completion) error {
 	c.into(e)
 	e.takeAlias(c.alias, u.now)
 	e.AppliedAt, e.Late, e.Detail = u.now, u.Window().Fenced(), ""
+	if err := u.warnOverlaps(e); err != nil {
+		return err
+	}
 	if err := u.moveEntry(e, EntryApplied, moved{draft: true}); err != nil {
 		return err
 	}
@@ -219,6 +222,9 @@ func (u *unit) confirmApplied(e *Entry, c completion) error {
 	}
 	c.into(e)
 	e.takeAlias(c.alias, u.now)
+	if err := u.warnOverlaps(e); err != nil {
+		return err
+	}
 	return u.touchEntry("entry.completed", e, moved{draft: true})
 }
 

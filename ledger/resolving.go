@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -158,5 +159,8 @@ func (e *Entry) Next() string {
 		ReasonIrreversible: "--waive|--done",
 		ReasonLate:         "--retry|--undo|--waive|--done",
 	}[e.Reason]
+	if e.Reason == ReasonBlocked && strings.HasPrefix(e.Detail, overlapBegins) {
+		how = "--retry|--undo|--waive|--done"
+	}
 	return "rollback resolve " + e.ID.String() + " " + how + " --reason TEXT"
 }

@@ -79,9 +79,9 @@ func (r *Rollback) Confirmed(system string) bool {
 
 // Waiting says why a run does nothing right now.
 type Waiting struct {
-	Why   string    // "perform_by", "second_word", "system_away", "retry", "paced"
+	Why   string    // "perform_by", "second_word", "other_window", "system_away", "retry", "paced"
 	Until time.Time // when it looks again; zero: when told
-	On    string    // entry id or system name
+	On    string    // entry id, system name, or id of the other window
 }
 
 // Counts are the entries of a run by what became of them.

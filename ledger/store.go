@@ -38,6 +38,7 @@ type Writer interface {
 type Tx interface {
 	FenceTx
 	EntryTx
+	RivalTx
 	RollbackTx
 	ReplyTx
 }
@@ -72,6 +73,17 @@ type EntryTx interface {
 	// SameResource returns the window's entries with this resource key, oldest first, without attempts.
 	// A zero key matches nothing.
 	SameResource(key Key) ([]Entry, error)
+}
+
+// A RivalTx reads what other windows have. Live windows are those whose state is [WindowState.Live], and kept ones
+// with a rollback that is not over.
+type RivalTx interface {
+	// Rivals returns the open entries of other live windows with one of these resource keys, in no order. Of two
+	// units at once that ask for the same key and then change an entry on it, one sees what the other did.
+	Rivals(keys []Key) ([]Rival, error)
+	// Renamed returns the entries with an Alias of this window and of the other live ones, without attempts; none
+	// if there is no other live window.
+	Renamed() ([]Entry, error)
 }
 
 // A RollbackTx reads and changes the window's rollbacks.
@@ -119,6 +131,10 @@ type Scanner interface {
 	// SharedResources returns, for the resource keys that more than one open entry of the window names,
 	// how many do. It is what a plan needs to foresee the state that a newer undo leaves behind.
 	SharedResources(ctx context.Context, windowID uuid.UUID) (map[Key]int, error)
+	// Rivals is [RivalTx.Rivals] for the window, without a fence.
+	Rivals(ctx context.Context, windowID uuid.UUID, keys []Key) ([]Rival, error)
+	// Renamed is [RivalTx.Renamed] for the window, without a fence.
+	Renamed(ctx context.Context, windowID uuid.UUID) ([]Entry, error)
 	// SystemsInUse returns the names of systems that open entries of unfinished windows need.
 	SystemsInUse(ctx context.Context) ([]string, error)
 }

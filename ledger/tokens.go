@@ -112,4 +112,10 @@ func (l *Ledger) Records(ctx context.Context, q RecordQuery) ([]journal.Record, 
 }
 
 // SystemList lists the configured third parties with the condition of their lanes, without secrets.
-func (l *Ledger) SystemList() []SystemStatus { return l.systems.List() }
+func (l *Ledger) SystemList() []SystemStatus {
+	list := l.systems.List()
+	for i := range list {
+		list[i].Credential = l.credentials.last(list[i].Name)
+	}
+	return list
+}

@@ -9,7 +9,8 @@ import (
 // A WindowView is a window with its counts.
 type WindowView struct {
 	Window
-	Counts Counts
+	Counts   Counts
+	Warnings []string // of a window that is being opened: about the credentials of systems
 }
 
 // OpenWindow opens a window. Codes: invalid.
@@ -25,6 +26,7 @@ func (l *Ledger) OpenWindow(ctx context.Context, d WindowDraft) (*WindowView, er
 	if d.Restore, err = l.checkRestore(d.Restore); err != nil {
 		return nil, err
 	}
+	known := l.checkAll(ctx)
 	w := Window{WindowDraft: d, ID: NewID(), State: WindowOpen, CreatedAt: l.clock.Now()}
 	var out *WindowView
 	err = l.store.Open(ctx, w, func(tx Tx) error {
@@ -35,7 +37,7 @@ func (l *Ledger) OpenWindow(ctx context.Context, d WindowDraft) (*WindowView, er
 			if err := u.noteWindow("window.opened", ""); err != nil {
 				return nil, err
 			}
-			return &WindowView{Window: *u.Window()}, nil
+			return &WindowView{Window: *u.Window(), Warnings: credentialWarnings(known, &w, u.now)}, nil
 		})
 		out = v
 		return err

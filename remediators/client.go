@@ -3,6 +3,7 @@ package remediators
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -40,6 +41,7 @@ type Client struct {
 	effects    []pattern // calls of scripts that are made; empty: none
 	// allowPrivate is for warnings; what is dialled is decided by the transports' guard.
 	allowPrivate bool
+	salt         [32]byte // of credentialMark
 	getenv       func(string) string
 	kept         *http.Transport // connections are used again
 	fresh        *http.Transport // one connection for each call
@@ -95,6 +97,7 @@ func newClient(lane *Lane, base *url.URL, c SystemConfig, env clientEnv) *Client
 		lane: lane, base: base, credential: c.Credential, auth: c.Auth, getenv: env.getenv, allowPrivate: c.AllowPrivate,
 		kept: newTransport(c.AllowPrivate, env.dial), fresh: newTransport(c.AllowPrivate, env.dial),
 	}
+	_, _ = rand.Read(cl.salt[:]) // it never fails
 	cl.warn(c.deniedHost(base.Hostname()))
 	cl.fresh.DisableKeepAlives = true
 	for _, a := range c.Allow {

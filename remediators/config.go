@@ -24,6 +24,7 @@ type SystemConfig struct {
 	Retry        RetryConfig              `yaml:"retry"`
 	Rate         RateConfig               `yaml:"rate"`
 	Guard        GuardConfig              `yaml:"guard"`
+	Whoami       *WhoamiConfig            `yaml:"whoami"`    // how it is asked about the credential; absent: as its profile says, if it does
 	Disabled     bool                     `yaml:"disabled"`  // entries stay, nothing is sent
 	Commands     map[string]CommandConfig `yaml:"commands"`  // command only: what may be run, by name
 	DNSUpdate    DNSUpdateConfig          `yaml:"dnsupdate"` // powerdns only: where its name server takes updates

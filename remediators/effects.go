@@ -21,6 +21,12 @@ type Deriver interface {
 	Derive(ctx context.Context, c ledger.EffectCall, d *ledger.Draft) (ledger.Derived, error)
 }
 
+// A Headed is a [ledger.Remediator] whose third party wants headers on every call, a version of its API.
+type Headed interface {
+	// EffectHeaders returns them. A script's own go before them.
+	EffectHeaders() map[string]string
+}
+
 // effectMethods are the methods that a script's call may have.
 var effectMethods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
@@ -193,5 +199,15 @@ func (s *sheltered) Derive(ctx context.Context, c ledger.EffectCall, d *ledger.D
 
 // Send implements [ledger.Effector].
 func (s *sheltered) Send(ctx context.Context, c ledger.EffectCall, readyFunc func() error) (ledger.EffectAnswer, error) {
+	if h, ok := s.inner.(Headed); ok {
+		header := map[string]string{}
+		for name, value := range h.EffectHeaders() {
+			header[http.CanonicalHeaderKey(name)] = value
+		}
+		for name, value := range c.Header {
+			header[http.CanonicalHeaderKey(name)] = value
+		}
+		c.Header = header
+	}
 	return s.client.effect(ctx, c, readyFunc)
 }

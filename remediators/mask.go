@@ -21,6 +21,9 @@ func IsMask(s string) bool {
 	if n := len([]rune(s)); n >= 3 && strings.Trim(s, "*•●∗⁎·") == "" {
 		return true
 	}
+	if bare, dashes := strings.CutPrefix(s, "--"); dashes && strings.HasSuffix(bare, "--") {
+		s = "<" + strings.Trim(bare, "- ") + ">" // PagerDuty: -- redacted --
+	}
 	if len(s) < 3 || !strings.ContainsRune("[<({*", rune(s[0])) {
 		return strings.EqualFold(s, "redacted")
 	}
@@ -30,31 +33,37 @@ func IsMask(s string) bool {
 // FindMask returns the pointer of the first string of a document that is a mask, at being the pointer of the
 // document itself. Nothing, and what is not JSON, has none.
 func FindMask(raw json.RawMessage, at string) (pointer string, found bool) {
+	if all := FindMasks(raw, at); len(all) > 0 {
+		return all[0], true
+	}
+	return "", false
+}
+
+// FindMasks is FindMask for all of them, in order.
+func FindMasks(raw json.RawMessage, at string) (pointers []string) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	var v any
 	if dec.Decode(&v) != nil {
-		return "", false
+		return nil
 	}
-	return findMaskIn(v, at)
+	return masksIn(v, at)
 }
 
-func findMaskIn(v any, at string) (string, bool) {
+func masksIn(v any, at string) (out []string) {
 	switch v := v.(type) {
 	case string:
-		return at, IsMask(v)
+		if IsMask(v) {
+			out = append(out, at)
+		}
 	case []any:
 		for i, e := range v {
-			if p, found := findMaskIn(e, at+"/"+strconv.Itoa(i)); found {
-				return p, true
-			}
+			out = append(out, masksIn(e, at+"/"+strconv.Itoa(i))...)
 		}
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			if p, found := findMaskIn(v[k], at+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(k)); found {
-				return p, true
-			}
+			out = append(out, masksIn(v[k], at+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(k))...)
 		}
 	}
-	return "", false
+	return out
 }

@@ -129,7 +129,7 @@ func (r *Registry) bind(name string, c SystemConfig, old *bound) (*bound, error)
 	made, err := factory(Binding{
 		System: b.system, Config: c, Client: b.client, Update: updater, Lane: b.lane, Clock: r.clock, Log: r.log, Getenv: r.getenv,
 	})
-	b.remediator = &sheltered{inner: made, client: b.client, log: r.log, system: name, about: r.about[c.Remediator]}
+	b.remediator = &sheltered{inner: made, client: b.client, whoami: whoamiOf(c, made), log: r.log, system: name, about: r.about[c.Remediator]}
 	var field *FieldError
 	if errors.As(err, &field) {
 		field.System = name

@@ -17,7 +17,8 @@ import (
 // allow; of an undo nobody knows whether it was sent.
 type sheltered struct {
 	inner  ledger.Remediator
-	client *Client // nil without a URL
+	client *Client       // nil without a URL
+	whoami *WhoamiConfig // nil: there is no way to ask about the credential
 	log    *slog.Logger
 	system string
 	about  ledger.Description // of a remediator that describes itself by the names of its kinds alone
@@ -120,6 +121,31 @@ func (s *sheltered) Canonical(kind string, i ledger.Image) (out ledger.Image) {
 		}
 	}()
 	return c.Canonical(kind, i)
+}
+
+// Rehearse implements [ledger.Rehearser], for remediators that do; others know of nothing that they could make.
+func (s *sheltered) Rehearse(kind, name string, place json.RawMessage) (out ledger.Canary) {
+	r, ok := s.inner.(ledger.Rehearser)
+	if !ok {
+		return ledger.Canary{Why: "its remediator does not know how to make a resource of its own"}
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.say(v)
+			out = ledger.Canary{Why: "its remediator broke down; the server's log says where"}
+		}
+	}()
+	return r.Rehearse(kind, name, place)
+}
+
+// List implements [ledger.Lister], for remediators that do.
+func (s *sheltered) List(ctx context.Context, kind string, place json.RawMessage) (out ledger.Listing, err error) {
+	l, ok := s.inner.(ledger.Lister)
+	if !ok {
+		return ledger.Listing{Why: "its remediator does not list what is there"}, nil
+	}
+	defer s.caught(ledger.CallAnswered, &err)
+	return l.List(ctx, kind, place)
 }
 
 // Preview implements [ledger.Remediator].

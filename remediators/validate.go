@@ -55,6 +55,7 @@ func (c SystemConfig) Validate(name string) error {
 	c.validateLimits(add)
 	c.validatePlugin(add)
 	c.Guard.validate(add)
+	c.Whoami.Validate(add)
 	c.validateDNSUpdate(add)
 	return errors.Join(bad...)
 }

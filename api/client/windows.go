@@ -68,6 +68,11 @@ func (c *Client) Systems(ctx context.Context) (*wire.SystemList, error) {
 	return read[wire.SystemList](ctx, c, "/v1/systems")
 }
 
+// SystemsFor is [Client.Systems], with what one window has to know of their credentials.
+func (c *Client) SystemsFor(ctx context.Context, window string) (*wire.SystemList, error) {
+	return read[wire.SystemList](ctx, c, "/v1/systems?window="+url.QueryEscape(window))
+}
+
 // Remediators describes what serves each configured third party.
 func (c *Client) Remediators(ctx context.Context) (*wire.RemediatorList, error) {
 	return read[wire.RemediatorList](ctx, c, "/v1/remediators")

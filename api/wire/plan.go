@@ -28,9 +28,22 @@ type PlanStep struct {
 	Detail  string          `json:"detail"`
 	Now     json.RawMessage `json:"now,omitzero"` // what was seen; null: not there; left out: nothing was seen
 	Request *PlanRequest    `json:"request"`      // null: nothing would be sent
+	// Overlap says which entry of another window has changed the resource since and goes first; null: none has.
+	Overlap *Overlap `json:"overlap"`
 	// Restore: it is the restore of the window's snapshot. BeforeRestore: it is marked to go before that.
 	Restore       bool `json:"restore"`
 	BeforeRestore bool `json:"before_restore"`
+}
+
+// An Overlap is an entry of another window that stands in the way of an undo.
+type Overlap struct {
+	WindowID string `json:"window_id"`
+	Window   string `json:"window"` // its name
+	EntryID  string `json:"entry_id"`
+	Seq      int    `json:"seq"`
+	State    string `json:"state"` // of that entry
+	// Waits: that window's own rollback is about to settle it, and a rollback of this one waits for that.
+	Waits bool `json:"waits"`
 }
 
 // A PlanRequest is one call as a person could send it by hand. It holds no credential.

@@ -88,7 +88,7 @@ func (r *Rollback) Over() bool { return r.State == "finished" || r.State == "can
 
 // Waiting says why a run does nothing right now.
 type Waiting struct {
-	Why   string     `json:"why"`   // perform_by, second_word, answer, system_away, retry, paced
+	Why   string     `json:"why"`   // perform_by, second_word, answer, other_window, system_away, retry, paced
 	Until *time.Time `json:"until"` // when it looks again; null: when told
-	On    string     `json:"on"`    // entry id or name of a system
+	On    string     `json:"on"`    // entry id, name of a system, or id of the other window
 }

@@ -33,6 +33,8 @@ type Window struct {
 	Head       Head              `json:"head"`
 	CreatedAt  time.Time         `json:"created_at"`
 	SealedAt   *time.Time        `json:"sealed_at"` // null: never sealed
+	// Warnings are said in the answer to the opening alone: credentials that are refused, or end before the window does.
+	Warnings []string `json:"warnings,omitzero"`
 }
 
 // A WindowList is one page of windows, newest first.

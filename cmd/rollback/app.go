@@ -100,7 +100,7 @@ func newRoot(a *app) *cobra.Command {
 		return fmt.Errorf("%w\nsee `%s --help`", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newWindow(a), newRecord(a), newDo(a), newShim(a), newCurl(a), newApplied(a), newVoid(a), newPlan(a), newStatus(a), newResolve(a), newConfirm(a),
+		newWindow(a), newRecord(a), newDo(a), newShim(a), newCurl(a), newApplied(a), newVoid(a), newPlan(a), newRehearse(a), newUnrecorded(a), newStatus(a), newResolve(a), newConfirm(a),
 		newVerify(a), newJournal(a), newRemediators(a), newVersion(a),
 	)
 	root.AddCommand(newTopics()...)

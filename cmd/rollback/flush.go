@@ -177,11 +177,22 @@ func (o *outbox) run(ctx context.Context) (rest []wire.SpoolCall) {
 
 // send sends the i-th call, and an intent that comes too late as what it is by now.
 func (o *outbox) send(ctx context.Context, i int) error {
-	_, err := send(ctx, o.client, o.calls[i])
+	answer, err := send(ctx, o.client, o.calls[i])
+	if err == nil && strings.HasSuffix(o.calls[i].Path, "/entries") {
+		o.warn(answer)
+	}
 	if isIntent(o.calls[i]) && statusIs(err, http.StatusConflict) {
 		return o.sendLate(ctx, i, err)
 	}
 	return err
+}
+
+// warn says what the server warned about: nobody has heard it when the entry was recorded.
+func (o *outbox) warn(answer *client.Answer) {
+	var e wire.Entry
+	if json.Unmarshal(answer.Body, &e) == nil {
+		o.app.warn(&e)
+	}
 }
 
 // from returns the calls from the i-th on, but for those that were sent.

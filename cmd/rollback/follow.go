@@ -113,6 +113,8 @@ func waits(w *wire.Waiting) string {
 		text = "an operator's second word is needed, see `rollback status`"
 	case "answer":
 		text = "a system has not answered yet"
+	case "other_window":
+		text = "the rollback of another window goes first"
 	case "system_away":
 		text = "a system is away"
 	case "retry":

@@ -89,14 +89,37 @@ func (a *app) showStatus(ctx context.Context, c *client.Client, id string) error
 			return err
 		}
 	}
+	report.Warnings = credentialWarnings(ctx, c, w)
 	return a.show(view{value: report, names: []string{w.ID}, text: func(p *page) {
 		p.window(a, w)
+		for _, text := range report.Warnings {
+			p.printf("%s %s\n", p.paint(tintBad, "!"), clean(text))
+		}
 		if report.Rollback != nil {
 			p.printf("\n")
 			p.rollback(report.Rollback)
 		}
 		p.stuck(report.Stuck)
 	}})
+}
+
+// credentialWarnings says what a window that is not over has to know of the credentials of systems. Where it cannot be
+// read, nothing is said: the state of the window is what was asked for.
+func credentialWarnings(ctx context.Context, c *client.Client, w *wire.Window) []string {
+	if w.State == "kept" || w.State == "rolled_back" {
+		return nil
+	}
+	list, err := c.SystemsFor(ctx, w.ID)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, s := range list.Items {
+		if s.Credential != nil && s.Credential.Warning != "" {
+			out = append(out, s.Credential.Warning)
+		}
+	}
+	return out
 }
 
 // followWindow shows a window's journal as it grows, and a rollback to its end.

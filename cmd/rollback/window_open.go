@@ -147,5 +147,8 @@ func (a *app) openInFile(ctx context.Context, folder string, d wire.WindowDraft)
 // showOpened prints the id of a new window, which scripts keep, and says the rest on the side.
 func (a *app) showOpened(w *wire.Window) error {
 	a.say("window %s is open: %s", w.ID, w.Name)
+	for _, text := range w.Warnings {
+		a.say("%s", text)
+	}
 	return a.show(view{value: w, names: []string{w.ID}, text: func(p *page) { p.printf("%s\n", clean(w.ID)) }})
 }

@@ -1,9 +1,11 @@
 package heads
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +57,7 @@ type memory struct {
 	heads  []journal.Leaf
 	leaves []journal.Leaf
 	note   string
+	sent   map[string]int64
 	away   bool
 }
 
@@ -65,6 +68,12 @@ func (m *memory) Mirrored(context.Context) ([]journal.Leaf, error) {
 	return m.heads, nil
 }
 func (m *memory) Leaves(context.Context) ([]journal.Leaf, error) { return m.leaves, nil }
+func (m *memory) Sent(context.Context) (map[string]int64, error) { return m.sent, nil }
+func (m *memory) SetSent(_ context.Context, sent map[string]int64) error {
+	m.sent = maps.Clone(sent)
+	return nil
+}
+
 func (m *memory) AddSigned(_ context.Context, h journal.SignedHead) error {
 	if h.First != int64(len(m.leaves)) {
 		return errors.New("somebody else has added leaves")
@@ -151,5 +160,47 @@ func TestSigner(t *testing.T) {
 	}
 	if _, err := Open(strings.Replace(log.note, "\n3", "\n4", 1), k.Verifier()); err == nil {
 		t.Error("a changed note was taken")
+	}
+}
+
+// A signer that starts anew brings a sink what it lacks and no more, and a sink that lacks much gets it in heads that
+// are whole each.
+func TestSignerStartsAnew(t *testing.T) {
+	k, log, out := newKey(t), &memory{}, &sink{}
+	for i := range 2*atOnce + 7 {
+		log.leaves = append(log.leaves, leaf("w", i+1))
+	}
+	log.heads = []journal.Leaf{leaf("w", len(log.leaves)+1)}
+	anew := func() {
+		s := NewSigner(SignerConfig{Log: log, Key: k, Origin: "o", Clock: time.Now, Sinks: []Sink{out}})
+		if _, err := s.Sign(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	anew()
+	var tree Tree
+	for i, h := range out.got {
+		if err := tree.Add(h.Leaves...); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Open(h.Note, k.Verifier())
+		root, rootErr := tree.Root(tree.Len())
+		if err != nil || rootErr != nil || c.Size != tree.Len() || c.Root != root {
+			t.Errorf("head %d over %d leaves says %d, %v, %v", i, tree.Len(), c.Size, err, rootErr)
+		}
+		var line bytes.Buffer
+		if err := journal.WriteSigned(&line, h); err != nil || line.Len() > journal.MaxLine/4 {
+			t.Errorf("head %d is a line of %d bytes, %v", i, line.Len(), err)
+		}
+	}
+	if len(out.got) != 3 || tree.Len() != int64(len(log.leaves)) {
+		t.Fatalf("%d heads over %d leaves of %d", len(out.got), tree.Len(), len(log.leaves))
+	}
+	for range 2 {
+		log.heads = []journal.Leaf{leaf("w", len(log.leaves)+1)}
+		anew()
+		if last := out.got[len(out.got)-1]; len(out.got) > 5 || len(last.Leaves) > again {
+			t.Errorf("%d heads, the last brings %d leaves", len(out.got), len(last.Leaves))
+		}
 	}
 }

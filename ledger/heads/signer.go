@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -16,9 +17,20 @@ type Log interface {
 	Mirrored(ctx context.Context) ([]journal.Leaf, error)
 	// Leaves returns the leaves of the tree, in order.
 	Leaves(ctx context.Context) ([]journal.Leaf, error)
+	// Sent returns how many leaves each sink is known to have, by its name.
+	Sent(ctx context.Context) (map[string]int64, error)
+	// SetSent stores it.
+	SetSent(ctx context.Context, sent map[string]int64) error
 	// AddSigned adds leaves and stores the note, or does neither: somebody else has added some.
 	AddSigned(ctx context.Context, h journal.SignedHead) error
 }
+
+// atOnce is how many leaves a signed head brings to a sink. Whoever lacks more gets several heads, each a whole one:
+// a line of a mirror stays far below [journal.MaxLine].
+const atOnce = 10_000
+
+// again is how many leaves a sink may get a second time after a start: what it has is stored whenever it has got as many.
+const again = 500
 
 // A Sink gets signed heads.
 type Sink interface {
@@ -42,7 +54,8 @@ type Signer struct {
 	mu   sync.Mutex
 	tree *Tree // nil: to be read
 	note string
-	sent map[string]int64 // leaves that a sink has, by its name
+	sent map[string]int64 // leaves that a sink is known to have, by its name
+	kept map[string]int64 // the same, as it is stored
 }
 
 // NewSigner returns a signer.
@@ -65,15 +78,8 @@ func (s *Signer) Sign(ctx context.Context) (string, error) {
 }
 
 func (s *Signer) sign(ctx context.Context, heads []journal.Leaf) error {
-	if s.tree == nil {
-		leaves, err := s.Log.Leaves(ctx)
-		if err != nil {
-			return err
-		}
-		s.tree, s.note = new(Tree), ""
-		if err := s.tree.Add(leaves...); err != nil {
-			return err
-		}
+	if err := s.load(ctx); err != nil {
+		return err
 	}
 	moved := s.tree.Moved(heads)
 	if len(moved) == 0 && s.note != "" {
@@ -83,13 +89,7 @@ func (s *Signer) sign(ctx context.Context, heads []journal.Leaf) error {
 	if err := s.tree.Add(moved...); err != nil {
 		return err
 	}
-	root, err := s.tree.Root(s.tree.Len())
-	if err != nil {
-		return err
-	}
-	text, err := s.Key.Sign(Checkpoint{
-		Origin: s.Origin, Size: s.tree.Len(), Root: root, Signed: s.Clock().UTC().Truncate(time.Second).Format(time.RFC3339),
-	})
+	text, err := s.noteAt(s.tree.Len())
 	if err != nil {
 		return err
 	}
@@ -100,17 +100,78 @@ func (s *Signer) sign(ctx context.Context, heads []journal.Leaf) error {
 	return s.publish(ctx)
 }
 
+// load reads the tree, and what the sinks have of it, if that is not known.
+func (s *Signer) load(ctx context.Context) error {
+	if s.tree != nil {
+		return nil
+	}
+	leaves, err := s.Log.Leaves(ctx)
+	if err != nil {
+		return err
+	}
+	sent, err := s.Log.Sent(ctx)
+	if err != nil {
+		return err
+	}
+	tree := new(Tree)
+	if err := tree.Add(leaves...); err != nil {
+		return err
+	}
+	for name, n := range sent {
+		s.sent[name] = max(s.sent[name], n)
+	}
+	s.tree, s.note, s.kept = tree, "", sent
+	return nil
+}
+
+// noteAt signs the tree as it was, or is, with its first size leaves.
+func (s *Signer) noteAt(size int64) (string, error) {
+	root, err := s.tree.Root(size)
+	if err != nil {
+		return "", err
+	}
+	return s.Key.Sign(Checkpoint{Origin: s.Origin, Size: size, Root: root, Signed: s.Clock().UTC().Truncate(time.Second).Format(time.RFC3339)})
+}
+
 // publish brings the note to every sink, with the leaves that it lacks.
 func (s *Signer) publish(ctx context.Context) error {
 	var errs []error
+	grown := false
 	for _, k := range s.Sinks {
-		first := s.sent[k.Name()]
-		h := journal.SignedHead{Note: s.note, First: first, Leaves: s.tree.Leaves(first)}
-		if err := k.WriteSigned(ctx, h); err != nil {
+		if err := s.bring(ctx, k); err != nil {
 			errs = append(errs, fmt.Errorf("mirror %s: %w", k.Name(), err))
-			continue
 		}
-		s.sent[k.Name()] = s.tree.Len()
+		grown = grown || s.sent[k.Name()]-s.kept[k.Name()] >= again
+	}
+	if grown {
+		if err := s.Log.SetSent(ctx, s.sent); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		s.kept = maps.Clone(s.sent)
 	}
 	return errors.Join(errs...)
+}
+
+// bring sends one sink what it lacks, in as many signed heads as it takes.
+func (s *Signer) bring(ctx context.Context, k Sink) error {
+	whole := s.tree.Len()
+	first := min(s.sent[k.Name()], whole)
+	for {
+		note, end := s.note, whole
+		if whole-first > atOnce {
+			var err error
+			end = first + atOnce
+			if note, err = s.noteAt(end); err != nil {
+				return err
+			}
+		}
+		h := journal.SignedHead{Note: note, First: first, Leaves: s.tree.Leaves(first)[:end-first]}
+		if err := k.WriteSigned(ctx, h); err != nil {
+			return err
+		}
+		s.sent[k.Name()], first = end, end
+		if end == whole {
+			return nil
+		}
+	}
 }

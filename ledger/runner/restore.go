@@ -44,10 +44,10 @@ func (w *walk) beforeRest(ctx context.Context) (held bool, err error) {
 
 // restoreNow visits the restore, and reports whether the rest waits for it.
 func (w *walk) restoreNow(ctx context.Context, restore *ledger.Entry) (held bool, err error) {
-	if err := w.visit(ctx, restore); err != nil {
+	if ended, err := w.visitAll(ctx, []ledger.Entry{*restore}); ended || err != nil {
 		return true, err
 	}
-	if err := w.flush(ctx); err != nil || w.ends() {
+	if err := w.flush(ctx); err != nil {
 		return true, err
 	}
 	restore, err = w.ledger.RestoreOf(ctx, w.lease.Rollback.WindowID)
@@ -56,6 +56,9 @@ func (w *walk) restoreNow(ctx context.Context, restore *ledger.Entry) (held bool
 
 // visitAll visits entries in their order, and reports whether the pass ends there.
 func (w *walk) visitAll(ctx context.Context, list []ledger.Entry) (ended bool, err error) {
+	if w.overlaps, err = w.ledger.Overlaps(ctx, w.lease.Rollback.WindowID, list); err != nil {
+		return true, err
+	}
 	for i := range list {
 		if err := w.visit(ctx, &list[i]); err != nil {
 			return true, err

@@ -31,7 +31,8 @@ type walk struct {
 
 	// of one pass:
 	holds     ledger.Holds
-	busy      map[string]time.Time // systems that are away, paced or in a retry: their entries wait until then
+	overlaps  map[uuid.UUID]*ledger.Overlap // of the entries that are being visited
+	busy      map[string]time.Time          // systems that are away, paced or in a retry: their entries wait until then
 	waiting   *ledger.Waiting
 	halted    bool                // on_stuck: halt
 	again     bool                // something moved: walk once more
@@ -148,7 +149,10 @@ func (w *walk) rest(ctx context.Context) error {
 
 // napTime is how long the run sleeps: until what it waits for, but it looks at the store in between.
 func (w *walk) napTime() time.Duration {
-	if w.waiting.Until.IsZero() {
+	switch {
+	case w.waiting.Why == whyOther:
+		return yieldNap
+	case w.waiting.Until.IsZero():
 		return longestNap
 	}
 	return min(w.waiting.Until.Sub(w.runner.Clock.Now()), longestNap)
@@ -178,6 +182,9 @@ func (w *walk) visit(ctx context.Context, e *ledger.Entry) error {
 		w.wait(ledger.Waiting{Why: whyPerformBy, Until: e.PerformBy, On: e.ID.String()})
 		w.holds.Add(e)
 		return nil
+	case w.overlaps[e.ID] != nil:
+		w.giveWay(e, w.overlaps[e.ID])
+		return nil
 	case e.NotBefore.After(now):
 		w.wait(ledger.Waiting{Why: whyRetry, Until: e.NotBefore, On: e.System})
 		w.busy[e.System] = e.NotBefore
@@ -195,6 +202,7 @@ const (
 	whyPerformBy  = "perform_by"
 	whySecondWord = "second_word"
 	whyRetry      = "retry"
+	whyOther      = "other_window"
 	whyAnswer     = "answer"
 	whyAway       = "system_away"
 )

@@ -37,8 +37,9 @@ type batch struct {
 	entries []*entryRow
 	written int // entries[:written] are in the database
 	entryAt map[uuid.UUID]*entryRow
-	misses  int        // entries that were looked for and not found
-	newest  *uuid.UUID // the highest id in the table when it was first asked for; nil: not asked yet
+	misses  int          // entries that were looked for and not found
+	live    []liveWindow // when it was first asked for; nil: not asked yet
+	newest  *uuid.UUID   // the highest id in the table when it was first asked for; nil: not asked yet
 	records []*recordRow
 	replies []*replyRow
 	replyAt map[ledger.ReplyKey]*replyRow

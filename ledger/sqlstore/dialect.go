@@ -18,6 +18,7 @@ type dialect struct {
 	begin     string
 	insert    string // of one or more rows
 	forUpdate string // appended to the read of a fence row
+	lock      string // takes the locks with these numbers to the end of the transaction; empty: there is one writer
 	bindFunc  func(query string) string
 	faultFunc func(error) fault
 }
@@ -47,7 +48,7 @@ func sqliteDialect() *dialect {
 func postgresDialect() *dialect {
 	return &dialect{
 		begin: "BEGIN ISOLATION LEVEL READ COMMITTED", insert: "INSERT INTO", forUpdate: " FOR UPDATE", bindFunc: numbered,
-		faultFunc: postgresFault,
+		faultFunc: postgresFault, lock: "SELECT pg_advisory_xact_lock(1936942447, slot) FROM unnest(ARRAY[?]) AS slot",
 	}
 }
 

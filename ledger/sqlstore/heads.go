@@ -3,7 +3,9 @@ package sqlstore
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -55,6 +57,28 @@ func (s *Store) Leaves(ctx context.Context) ([]journal.Leaf, error) {
 	return out, nil
 }
 
+// Sent returns how many leaves of the signed tree each mirror is known to have, by its name.
+func (s *Store) Sent(ctx context.Context) (map[string]int64, error) {
+	raw, err := s.Fact(ctx, factSent)
+	if err != nil || len(raw) == 0 {
+		return nil, err
+	}
+	var out map[string]int64
+	if err := json.Unmarshal(raw, &out); err != nil {
+		return nil, fmt.Errorf("read which mirrors have which leaves: %w", err)
+	}
+	return out, nil
+}
+
+// SetSent stores how many leaves of the signed tree each mirror is known to have.
+func (s *Store) SetSent(ctx context.Context, sent map[string]int64) error {
+	raw, err := json.Marshal(sent)
+	if err != nil {
+		return err
+	}
+	return s.SetFact(ctx, factSent, raw)
+}
+
 // AddSigned adds the leaves of a signed head, from its First on, and stores its note. If somebody else has
 // added leaves meanwhile it is CodeConflict, and nothing is stored.
 func (s *Store) AddSigned(ctx context.Context, h journal.SignedHead) error {
@@ -89,7 +113,7 @@ func (s *Store) ForgetLeaves(ctx context.Context) error {
 	return s.change(ctx, "begin the signed tree anew", func(ctx context.Context, db bun.IDB) error {
 		_, err := db.NewDelete().Model((*leafRow)(nil)).Where("TRUE").Exec(ctx)
 		if err == nil {
-			_, err = db.NewDelete().TableExpr("facts").Where("name = ?", factNote).Exec(ctx)
+			_, err = db.NewDelete().TableExpr("facts").Where("name IN (?, ?)", factNote, factSent).Exec(ctx)
 		}
 		return err
 	})

@@ -15,6 +15,7 @@ const (
 	factSafeMode = "safe_mode"
 	factID       = "id"
 	factNote     = "note"
+	factSent     = "signed_sent" // how many leaves of the signed tree each mirror is known to have
 	factKey      = "note_key"
 )
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"sideledger/ledger"
 	"sideledger/ledger/ledgertest"
@@ -286,6 +287,15 @@ func TestQueryPlans(t *testing.T) {
 				WindowID: w.ID, Resource: ledger.Key{1}, OpenOnly: true, Desc: true, From: 9, Limit: 100,
 			}, 5*inBucket).String(),
 			"USING INDEX entries_resource (resource_ref=?)",
+		},
+		"live windows": {selectLive, "USING INDEX windows_live"},
+		"other windows' entries on resources": {
+			askRivals(s.read, resourceRefs(w.ID, ledger.Key{1}, 5*inBucket)).String(),
+			"USING INDEX entries_resource (resource_ref=?)",
+		},
+		"renamed entries": {
+			renamedOf(s.read.NewSelect().Model((*entryRow)(nil)), []uuid.UUID{w.ID, w.ID}).String(),
+			"USING INDEX entries_alias (window_id=?)",
 		},
 		"an id":      {"SELECT window_id FROM entries WHERE id = 'x'", "USING INDEX entries_id (id=?)"},
 		"newest id":  {"SELECT id FROM entries ORDER BY id DESC LIMIT 1", "USING COVERING INDEX entries_id"},

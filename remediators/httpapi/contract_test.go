@@ -50,14 +50,22 @@ type hand struct {
 	s *cards.Server
 }
 
-// json makes a call and returns one member of the answer.
+// member makes a call and returns one member of the answer.
 func (h hand) member(member, method, path, body string) string {
 	h.T.Helper()
-	var doc map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(h.Must(method, path, body)), &doc); err != nil {
-		h.T.Fatal(err)
+	return h.pick("/"+member, method, path, body)
+}
+
+// pick makes a call and returns what stands at a JSON pointer of the answer.
+func (h hand) pick(pointer, method, path, body string) string {
+	h.T.Helper()
+	doc := json.RawMessage(h.Must(method, path, body))
+	tokens, _ := parsePointer(pointer)
+	v, ok := at(doc, tokens)
+	if !json.Valid(doc) || !ok {
+		h.T.Fatalf("%s %s answered without %s: %s", method, path, pointer, doc)
 	}
-	return string(doc[member])
+	return string(v)
 }
 
 // named returns a member of a resource as text.
@@ -84,7 +92,11 @@ func systemOf(t testing.TB, profile string) windowtest.Setup {
 		}
 		c.Profile = profile
 		c.Rate, c.Credential = remediators.RateConfig{}, "env:CREDENTIAL"
-		return windowtest.Setup{System: name, Factory: Factory, Config: c}
+		setup := windowtest.Setup{System: name, Factory: Factory, Config: c}
+		if c.Auth.Scheme == "basic" || c.Auth.Scheme == "sigv4" {
+			setup.Secret = cards.User + ":" + remediatortest.Secret
+		}
+		return setup
 	}
 	return windowtest.Setup{}
 }
@@ -128,7 +140,7 @@ func (c contract) set(t *testing.T) *scene {
 	if header == nil {
 		header = map[string]string{}
 	}
-	header[card.Credential[0]] = card.Credential[1] + remediatortest.Secret
+	header[card.Credential[0]] = card.Authorization(remediatortest.Secret)
 	h := hand{remediatortest.Hand{T: t, URL: s.URL, Header: header}, s}
 	return &scene{
 		contract: c, t: t, s: s, h: h, w: setup.Open(t), rem: setup.Bind(t), resource: c.seedFunc(h),
@@ -193,7 +205,7 @@ func (sc *scene) rollback(e *ledger.Entry) {
 
 // TestContract takes every effect of every profile through a real ledger, against a third party that enforces its card.
 func TestContract(t *testing.T) {
-	for _, c := range append(contracts(), exampleContracts()...) {
+	for _, c := range raced(append(contracts(), exampleContracts()...)) {
 		t.Run(c.title(), func(t *testing.T) {
 			t.Parallel()
 			t.Run("undone", c.testUndone)
@@ -369,10 +381,8 @@ func (c contract) testFailsOnce(t *testing.T) {
 // TestContractsOfOneResource: what was recorded under the old id is undone under the one that it came back with.
 func TestContractsOfOneResource(t *testing.T) {
 	list := contracts()
-	for _, c := range list {
-		if c.outcome != ledger.OutcomeCompensated {
-			continue
-		}
+	anew := slices.DeleteFunc(slices.Clone(list), func(c contract) bool { return c.outcome != ledger.OutcomeCompensated })
+	for _, c := range raced(anew) {
 		t.Run(c.title(), func(t *testing.T) {
 			i := slices.IndexFunc(list, func(o contract) bool { return o.kind == c.kind && o.action == ledger.ActionUpdate && !o.hindersDelete })
 			if i < 0 {
@@ -382,7 +392,7 @@ func TestContractsOfOneResource(t *testing.T) {
 			before := sc.look(sc.draft)
 			older := sc.w.Record(sc.effect(list[i]))
 			newer := sc.w.Record(sc.effect(c))
-			sc.w.Rollback()
+			sc.rollback(newer)
 			sc.w.Want(newer, "undone compensated")
 			sc.w.Want(older, "undone undone")
 			sc.resource = string(sc.w.Entry(newer).Where())

@@ -114,8 +114,11 @@ func joinResource(said json.RawMessage, members map[string]json.RawMessage) (jso
 		return nil, ledger.Invalid("/entry/resource", "want an object")
 	}
 	for name, v := range members {
-		if old, ok := out[name]; ok && string(old) != "null" && !sameText(old, v) {
-			return nil, ledger.Invalid("/entry/resource", "names another resource than the call")
+		if old, ok := out[name]; ok && string(old) != "null" {
+			if !sameText(old, v) {
+				return nil, ledger.Invalid("/entry/resource", "names another resource than the call")
+			}
+			continue // a number stays one, though a path has texts alone
 		}
 		out[name] = v
 	}
@@ -230,14 +233,7 @@ func mergePatch(now, patch json.RawMessage) json.RawMessage {
 		}
 		n[name] = mergePatch(n[name], v)
 	}
-	out := []byte("{")
-	for i, name := range slices.Sorted(maps.Keys(n)) {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(append(append(out, quote(name)...), ':'), n[name]...)
-	}
-	return append(out, '}')
+	return object(n)
 }
 
 // located takes the members of the resource out of a Location header, which may be an address or a path.
@@ -258,4 +254,21 @@ func (r *Remediator) located(p *placed, location string) (json.RawMessage, bool)
 	return raw, err == nil
 }
 
-var _ remediators.Deriver = (*Remediator)(nil)
+// EffectHeaders implements [remediators.Headed].
+func (r *Remediator) EffectHeaders() map[string]string {
+	if r.profile == nil {
+		return nil
+	}
+	out := map[string]string{}
+	for name, value := range r.profile.Headers {
+		if s, ok := value.(string); ok { // another is refused when the profile is read
+			out[name] = s
+		}
+	}
+	return out
+}
+
+var (
+	_ remediators.Deriver = (*Remediator)(nil)
+	_ remediators.Headed  = (*Remediator)(nil)
+)

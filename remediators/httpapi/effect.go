@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -34,6 +35,10 @@ type effect struct {
 	Whole bool `yaml:"whole"`
 	// Append: where a list is, the body becomes its last element.
 	Append bool `yaml:"append"`
+	// Only lists the members that the body may have, an object or a form: what others change, no undo of the kind brings
+	// back. Parameters lists those of the query likewise; none with an empty list. Absent: anything.
+	Only       []string  `yaml:"only"`
+	Parameters *[]string `yaml:"parameters"`
 
 	method   string
 	path     *placed
@@ -206,6 +211,9 @@ func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessa
 	if err != nil {
 		return nil, false, ""
 	}
+	if why := x.exceeds(query, c); why != "" {
+		return nil, true, why
+	}
 	members = map[string]json.RawMessage{}
 	for name, parameter := range x.Query {
 		if !query.Has(parameter) {
@@ -225,4 +233,50 @@ func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessa
 		members[name] = v
 	}
 	return members, true, ""
+}
+
+// exceeds says what a call asks for beyond what the kind's undos bring back; "": nothing.
+func (x *effect) exceeds(query url.Values, c ledger.EffectCall) string {
+	if x.Parameters != nil {
+		for _, name := range slices.Sorted(maps.Keys(query)) {
+			if !slices.Contains(*x.Parameters, name) {
+				return "its query has a parameter that no undo of the kind takes back; known are: " + strings.Join(*x.Parameters, ", ")
+			}
+		}
+	}
+	if len(x.Only) == 0 {
+		return ""
+	}
+	names, ok := bodyMembers(c)
+	if !ok {
+		return "its body is not the object or form that the kind's undos know"
+	}
+	for _, name := range names {
+		if !slices.Contains(x.Only, name) {
+			return "its body has a member that no undo of the kind brings back; known are " + strings.Join(x.Only, ", ")
+		}
+	}
+	return ""
+}
+
+// bodyMembers lists the members of a body that is a JSON object, or a form by its content type.
+func bodyMembers(c ledger.EffectCall) (names []string, ok bool) {
+	kind := ""
+	for name, value := range c.Header {
+		if http.CanonicalHeaderKey(name) == "Content-Type" {
+			kind = mediaType(value)
+		}
+	}
+	if kind == formType {
+		form, err := url.ParseQuery(string(c.Body))
+		for name := range form {
+			name, _, _ = strings.Cut(name, "[")
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return names, err == nil
+	}
+	var doc map[string]json.RawMessage
+	err := json.Unmarshal(c.Body, &doc)
+	return slices.Sorted(maps.Keys(doc)), err == nil && doc != nil
 }

@@ -164,6 +164,51 @@ func TestEffectsAreReadStrictly(t *testing.T) {
 	}
 }
 
+// A call that does more than the kind's undos bring back is not made.
+func TestEffectsThatDoMore(t *testing.T) {
+	rem := bind(t, remediators.SystemConfig{URL: "http://127.0.0.1:1", Profile: "github"}).(ledger.Effector)
+	stripe := bind(t, remediators.SystemConfig{URL: "http://127.0.0.1:1", Profile: "stripe"}).(ledger.Effector)
+	form := map[string]string{"content-type": formType + "; charset=utf-8"}
+	const hook = "/repos/acme/shop/hooks/7"
+	for name, c := range map[string]struct {
+		rem  ledger.Effector
+		call ledger.EffectCall
+		want string // "": it is taken
+	}{
+		"config":          {rem, ledger.EffectCall{Method: "PATCH", Path: hook + "/config", Body: []byte(`{"url":"https://x"}`)}, ""},
+		"a secret":        {rem, ledger.EffectCall{Method: "PATCH", Path: hook + "/config", Body: []byte(`{"secret":"x"}`)}, "no undo of the kind brings back"},
+		"config in whole": {rem, ledger.EffectCall{Method: "PATCH", Path: hook, Body: []byte(`{"active":true,"config":{}}`)}, "no undo of the kind brings back"},
+		"add_events":      {rem, ledger.EffectCall{Method: "PATCH", Path: hook, Body: []byte(`{"add_events":["push"]}`)}, "no undo of the kind brings back"},
+		"no object":       {rem, ledger.EffectCall{Method: "PATCH", Path: hook + "/config", Body: []byte(`[]`)}, "not the object or form"},
+		"a parameter":     {rem, ledger.EffectCall{Method: "DELETE", Path: hook, Query: "x=1"}, "its query has a parameter"},
+		"a form":          {stripe, ledger.EffectCall{Method: "POST", Path: "/v1/webhook_endpoints/we_1", Header: form, Body: []byte("disabled=true&enabled_events[]=a")}, ""},
+		"metadata":        {stripe, ledger.EffectCall{Method: "POST", Path: "/v1/webhook_endpoints/we_1", Header: form, Body: []byte("metadata[a]=b")}, "no undo of the kind brings back"},
+	} {
+		_, err := c.rem.Derive(t.Context(), c.call, &ledger.Draft{})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// A number is one resource, whether an answer brought it or a path.
+func TestNumbersNameOneResource(t *testing.T) {
+	rem := bind(t, remediators.SystemConfig{URL: "http://127.0.0.1:1", Profile: "github"})
+	key := func(id string) string {
+		g, err := rem.Check(&ledger.Draft{
+			Kind: "github.org_hook", Action: ledger.ActionUpdate, State: ledger.EntryApplied, Before: image(`{"active":true}`), After: image(`{"active":false}`),
+			Resource: raw(`{"org":"acme","id":` + id + `}`),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(g.ResourceKey)
+	}
+	if key(`7`) != key(`"7"`) || key(`7`) == key(`"07"`) || key(`"7"`) == key(`"8"`) {
+		t.Errorf("%s %s %s", key(`7`), key(`"7"`), key(`"07"`))
+	}
+}
+
 // A real Caddy is changed through the ledger alone, and rolled back.
 func TestCaddyIsCalledByTheLedger(t *testing.T) {
 	a := startAdmin(t)

@@ -72,10 +72,14 @@ func TestOptionalMembers(t *testing.T) {
 }
 
 func TestFilters(t *testing.T) {
-	v := values{before: json.RawMessage(`{"c":"aGVs\nbG8K\n","s":"disabled","bin":"/w==","no":"%%","o":{}}`)}
+	v := values{
+		before: json.RawMessage(`{"c":"aGVs\nbG8K\n","s":"disabled","bin":"/w==","no":"%%","o":{},"d":{"v":1,"id":7,"e":1.0E+5}}`),
+		now:    json.RawMessage(`{"d":{"v":2,"e":3,"more":4}}`),
+	}
 	for in, want := range map[string]string{
 		`"{{before.c|base64}}"`: `"aGVsbG8K"`, `"{{before.c|text}}"`: `"hello\n"`,
 		`"{{before.s|is:disabled}}"`: `true`, `"{{before.s|is:enabled}}"`: `false`, `"{{before.o|is:x}}"`: `false`,
+		`"{{before.d|keep:id,v}}"`: `{"e":1.0E+5,"v":2}`, `"{{before.o|keep:v}}"`: `{}`, `"{{before.d|without:id,v}}"`: `{"e":1.0E+5}`,
 	} {
 		b, err := parseBody(json.RawMessage(in))
 		if err != nil {
@@ -85,7 +89,7 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%s becomes %s (%v), want %s", in, got, err, want)
 		}
 	}
-	for _, bad := range []string{`"{{before.bin|text}}"`, `"{{before.no|base64}}"`, `"{{before.o|text}}"`, `"{{before.x|text}}"`} {
+	for _, bad := range []string{`"{{before.bin|text}}"`, `"{{before.no|base64}}"`, `"{{before.o|text}}"`, `"{{before.x|text}}"`, `"{{before.s|keep:v}}"`, `"{{before.s|without:v}}"`} {
 		b, err := parseBody(json.RawMessage(bad))
 		if err != nil {
 			t.Fatal(err)
@@ -94,8 +98,10 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%s becomes %s", bad, got)
 		}
 	}
-	if _, err := parseText("{{before.c|exec}}"); err == nil {
-		t.Error("a filter that there is not is taken")
+	for _, bad := range []string{"{{before.c|exec}}", "{{before.c|keep:}}", "{{before.c|keep:a,}}", "{{now.c|keep:a}}", "{{before.c|without:}}", "{{before.c|keep:without:a}}"} {
+		if _, err := parseText(bad); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
 	}
 }
 

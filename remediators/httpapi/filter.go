@@ -4,25 +4,72 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
 var (
 	errBase64 = errors.New("has a reference whose value is no base64")
+	errObject = errors.New("has a reference whose value is no object")
 	errBytes  = errors.New("has a reference whose value is not text once it is decoded")
 )
 
-// The filters of a reference. Each takes text and gives a JSON value.
+// The filters of a reference. Each takes text, unless it says otherwise, and gives a JSON value.
 const (
 	filterBase64 = "base64" // base64 in whatever lines it came, in one line
 	filterText   = "text"   // what base64 stands for
 	filterIs     = "is:"    // is:WORD is true where the text is WORD, else false
+	// keep:A,B takes an object: its members A and B are those that the resource has now at the same place, and are left
+	// out where it has none.
+	filterKeep    = "keep:"
+	filterWithout = "without:" // without:A,B takes an object and leaves out its members A and B
 )
 
 func knownFilter(name string) bool {
 	word, is := strings.CutPrefix(name, filterIs)
-	return name == "" || name == filterBase64 || name == filterText || is && word != ""
+	members, _ := membersOf(name)
+	return name == "" || name == filterBase64 || name == filterText || is && word != "" || len(members) > 0 && !slices.Contains(members, "")
+}
+
+// membersOf returns the members that a filter of objects names, and whether it keeps them; none: it is no such filter.
+func membersOf(filter string) (members []string, keep bool) {
+	list, keep := strings.CutPrefix(filter, filterKeep)
+	list, without := strings.CutPrefix(list, filterWithout)
+	if keep == without {
+		return nil, false
+	}
+	return strings.Split(list, ","), keep
+}
+
+// keeping takes members of an object from what is there now.
+func keeping(names []string, raw, now json.RawMessage) (json.RawMessage, error) {
+	var doc, is map[string]json.RawMessage
+	if json.Unmarshal(raw, &doc) != nil || doc == nil {
+		return nil, errObject
+	}
+	_ = json.Unmarshal(now, &is) // what is not there, or no object, has no members
+	for _, name := range names {
+		if v, there := is[name]; there {
+			doc[name] = v
+		} else {
+			delete(doc, name)
+		}
+	}
+	return object(doc), nil
+}
+
+// object writes an object with its members in order, each byte for byte.
+func object(members map[string]json.RawMessage) json.RawMessage {
+	out := []byte("{")
+	for i, name := range slices.Sorted(maps.Keys(members)) {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, quote(name)...), ':'), members[name]...)
+	}
+	return append(out, '}')
 }
 
 // filtered puts a value through a filter.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sideledger/ledger"
@@ -94,6 +95,10 @@ func (r *Remediator) prepare(d *ledger.Draft) (*prepared, error) {
 		rec.scope.Volatile = union(rec.scope.Volatile, k.Volatile)
 		rec.scope.Unordered = union(rec.scope.Unordered, k.Unordered)
 	}
+	// A value that shows as a mask tells nothing, whoever said so: two masks that are alike may hide what was changed.
+	for _, i := range []ledger.Image{d.Before, d.After} {
+		rec.scope.Masked = union(rec.scope.Masked, remediators.FindMasks(i.JSON, ""))
+	}
 	return out, nil
 }
 
@@ -169,9 +174,19 @@ func (p *prepared) key(d *ledger.Draft) json.RawMessage {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = append(append(append(out, quote(name)...), ':'), v...)
+		out = append(append(append(out, quote(name)...), ':'), keyText(v)...)
 	}
 	return append(out, '}')
+}
+
+// keyText is a member as it stands in a key: a whole number in one spelling, whether a third party's answer brought it as
+// a number or the path of a call as text.
+func keyText(v json.RawMessage) json.RawMessage {
+	s, _ := text(v)
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil && strconv.FormatInt(n, 10) == s {
+		return json.RawMessage(s)
+	}
+	return v
 }
 
 // lacks says why there is no undo.

@@ -99,7 +99,7 @@ func (l *listing) lacks(reply remediators.Reply, v values) (bool, error) {
 }
 
 // show takes the resource out of a good answer. What the answer itself shows not to be there (no such
-// element in the list, nothing at select, a null) is absent with proof: its parent was just read.
+// element in the list, nothing at select, a null, a tombstone) is absent with proof: its parent was just read.
 func (rd *reading) show(out ledger.Look, reply remediators.Reply, v values) (ledger.Look, error) {
 	doc, why := remediators.Document(reply)
 	if why != "" {
@@ -121,7 +121,7 @@ func (rd *reading) show(out ledger.Look, reply remediators.Reply, v values) (led
 		doc, found = at(whole, selected)
 	}
 	out.Validator = rd.validator(reply, whole)
-	if !found || string(doc) == "null" {
+	if !found || string(doc) == "null" || rd.gone.holds(doc) {
 		out.Now, out.Proven = ledger.Absent, true
 		return out, nil
 	}
@@ -151,7 +151,7 @@ func (l *listing) pick(doc json.RawMessage, v values) (element json.RawMessage, 
 	}
 	for _, e := range list {
 		got, ok := at(e, l.pointer)
-		if !ok || !same(want, got) {
+		if !ok || !same(want, got) && !sameText(want, got) { // a path brings a number as text
 			continue
 		}
 		if found {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"sideledger/ledger"
+	"sideledger/remediators"
 )
 
 var update = flag.Bool("update", false, "write the pages about the profiles anew")
@@ -61,6 +62,23 @@ func checkPage(t *testing.T, name, want string) {
 	}
 }
 
+// credentialLine says how the credential is asked about.
+func credentialLine(w *remediators.WhoamiConfig) string {
+	refused := "401 or 403"
+	if len(w.Refused) > 0 {
+		refused = strings.Trim(strings.ReplaceAll(fmt.Sprint(w.Refused), " ", " or "), "[]")
+	}
+	line := "asked about with `GET " + w.Path + "` when a window opens and an entry is recorded; " + refused + " means that it is refused"
+	switch e := w.Expires; {
+	case e.Header != "":
+		return line + ", and the header `" + e.Header + "` says when it ends."
+	case e.Pointer != "":
+		return line + ", and `" + e.Pointer + "` of the answer says when it ends."
+	default:
+		return line + "; when it ends is not said."
+	}
+}
+
 func page(p *profile) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Profile `%s`: %s\n\n<!-- Generated from remediators/httpapi/profiles/%s.yaml by make generate. -->\n\n%s\n\n", p.Name, p.Title, p.Name, p.About)
@@ -69,6 +87,9 @@ func page(p *profile) string {
 		kindPage(&b, kind, p.kinds[kind])
 	}
 	fmt.Fprintf(&b, "## What an operator should know\n\n- Limits: %s\n", strings.TrimSpace(p.Limits))
+	if p.Whoami != nil {
+		fmt.Fprintf(&b, "- Credential: %s\n", credentialLine(p.Whoami))
+	}
 	for _, n := range p.Notes {
 		fmt.Fprintf(&b, "- %s\n", n)
 	}
@@ -90,6 +111,7 @@ func kindPage(b *strings.Builder, kind string, k *profileKind) {
 		}
 	}
 	b.WriteString("\n")
+	fmt.Fprintf(b, "Rehearsed: %s. Listed: %s.\n\n", k.rehearsed(), k.listed())
 	for _, list := range []struct {
 		name     string
 		pointers []string
@@ -105,6 +127,38 @@ func kindPage(b *strings.Builder, kind string, k *profileKind) {
 			}
 		}
 	}
+}
+
+// rehearsed says whether a rehearsal can make one, and where.
+func (k *profileKind) rehearsed() string {
+	switch h := k.Rehearse; {
+	case h == nil:
+		return "no"
+	case h.Not != "":
+		return "no, " + h.Not
+	case len(h.place) > 0:
+		return "yes, given " + code(h.place)
+	}
+	return "yes"
+}
+
+// listed says whether those that are there can be listed, and how old they are seen to be.
+func (k *profileKind) listed() string {
+	l := k.List
+	if l.Not != "" {
+		return "no"
+	}
+	out := "yes"
+	if len(l.place) > 0 {
+		out += ", given " + code(l.place)
+	}
+	switch {
+	case l.Created != "" && l.Changed != "":
+		return out + "; it says when they were made and changed"
+	case l.Created != "":
+		return out + "; it says when they were made"
+	}
+	return out + "; it does not say since when"
 }
 
 // needs says what an entry has to have for this way to fit.
@@ -137,7 +191,7 @@ func (v *variant) sets() string {
 func table(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString("| kind | create | update | delete | drift | change in between | gone | lost answer | behind it |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| kind | create | update | delete | drift | change in between | gone | lost answer | rehearsed | listed | behind it |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	byKind := map[string][]contract{}
 	for _, c := range contracts() {
 		byKind[c.kind] = append(byKind[c.kind], c)
@@ -158,7 +212,8 @@ func table(t *testing.T) string {
 			return "–"
 		}
 		row = append(row, has(func(c contract) bool { return c.driftFunc != nil }), has(func(c contract) bool { return c.guarded }), has(func(c contract) bool { return c.action != ledger.ActionDelete }),
-			has(func(contract) bool { return true }), p.Behind)
+			has(func(contract) bool { return true }), has(func(contract) bool { return strings.HasPrefix(p.kinds[kind].rehearsed(), "yes") }),
+			has(func(contract) bool { return p.kinds[kind].List.Not == "" }), p.Behind)
 		b.WriteString("| " + strings.Join(row, " | ") + " |\n")
 	}
 	return b.String()

@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"sideledger/ledger"
+	"sideledger/remediators"
 )
 
 //go:embed profiles/*.yaml
@@ -25,7 +26,9 @@ type profile struct {
 	About string                  `yaml:"about"` // what it is, which versions it was tried with
 	Kinds map[string]*profileKind `yaml:"kinds"` // names begin with the profile's
 	// Headers are those of every call of every kind; a call's own win.
-	Headers  map[string]any `yaml:"headers"`
+	Headers map[string]any `yaml:"headers"`
+	// Whoami is how the third party is asked whether it takes the credential; nil: it cannot be.
+	Whoami   *remediators.WhoamiConfig `yaml:"whoami"`
 	manifest `yaml:",inline"`
 	kinds    map[string]*profileKind // as Kinds, checked
 }
@@ -46,6 +49,8 @@ type profileKind struct {
 	Update    []*variant      `yaml:"update"`
 	Delete    []*variant      `yaml:"delete"`
 	Effects   []*effect       `yaml:"effects"` // calls that make an entry of this kind
+	Rehearse  *rehearsal      `yaml:"rehearse"`
+	List      *roll           `yaml:"list"` // never nil once it is checked
 	docs      documents       // read, guard, async, verify as JSON
 	members   []string        // all that a resource may have
 	byAction  map[ledger.Action][]*variant
@@ -107,6 +112,9 @@ func parseProfile(name string, raw []byte) (*profile, error) {
 	if err := p.settled(); err != nil {
 		return nil, fmt.Errorf("profile %s: %w", name, err)
 	}
+	if err := p.checkWhoami(); err != nil {
+		return nil, fmt.Errorf("profile %s: %w", name, err)
+	}
 	for kind, k := range p.Kinds {
 		if k.hollow() {
 			return nil, fmt.Errorf("profile %s: kind %s, or a way to undo in it, says nothing", name, kind)
@@ -155,7 +163,10 @@ func (k *profileKind) check() error {
 			}
 		}
 	}
-	return errors.Join(err, k.checkEffects())
+	if k.Rehearse != nil {
+		err = errors.Join(err, k.Rehearse.check(k))
+	}
+	return errors.Join(err, k.checkEffects(), k.checkList())
 }
 
 func (k *profileKind) checkEffects() error {

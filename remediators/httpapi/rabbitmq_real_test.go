@@ -148,6 +148,7 @@ func (r *rabbit) draft(th thing, action ledger.Action, name, before, after strin
 // its name.
 func TestRabbitMQ(t *testing.T) {
 	url := startRabbitMQ(t)
+	t.Run("rehearsal", func(t *testing.T) { testRabbitMQRehearsal(t, url) })
 	for name, f := range map[string]func(*rabbit, thing){
 		"taken": rabbitTaken, "captured": rabbitCaptured, "drift": rabbitDrift, "gone": rabbitGone, "lost": rabbitLost,
 	} {
@@ -260,5 +261,24 @@ func answersAt(address string) func(context.Context) error {
 			return err
 		}
 		return conn.Close()
+	}
+}
+
+// testRabbitMQRehearsal rehearses the policies of a vhost, and lists them.
+func testRabbitMQRehearsal(t *testing.T, url string) {
+	r := openRabbit(t, url)
+	setup := rabbitMQ(url, "guest:guest")
+	setup.Config.Effects = []string{"* /api/policies/*"}
+	r.Window = setup.Open(t)
+	r.put(things[0], "other", things[0].before)
+	place := json.RawMessage(`{"vhost":"` + strings.Replace(r.vhost, "%2F", "/", 1) + `"}`)
+	got := r.Rehearse(ledger.RehearsalRequest{System: "sys", Place: place})
+	if told(got) != allOK || len(got.Left) != 2 {
+		t.Errorf("%s\n%+v %+v", told(got), got.Canaries, got.Left)
+	}
+	r.want(things[0], "other", things[0].before)
+	u, err := r.Ledger.Unrecorded(t.Context(), ledger.UnrecordedRequest{WindowID: r.ID, System: "sys", Kinds: []string{"rabbitmq.policy"}, Place: place})
+	if err != nil || len(u.Items) != 1 || named(string(u.Items[0].Resource), "name") != "other" {
+		t.Errorf("%+v, %v", u, err)
 	}
 }

@@ -29,7 +29,8 @@ type reading struct {
 	// validator: from a header (or trailer), or from the answer.
 	validatorHeader  string
 	validatorPointer []string
-	list             *listing // nil: the answer is the resource
+	list             *listing   // nil: the answer is the resource
+	gone             *tombstone // nil: what is shown is there
 }
 
 // proof is a call to the parent that the same credential can see.
@@ -58,6 +59,8 @@ type undoing struct {
 	predicate   *predicate // of a successful answer's body; nil: none
 	gone        []int
 	conflict    []int
+	retry       []int               // it was not carried out, and may be sent again later
+	blocked     []blocking          // it was not carried out, and waits for a person
 	renamed     map[string][]string // member of the resource → where a successful answer says its new value
 	tell        []string            // what somebody has to be told once it worked
 	partial     bool                // what the body does not name stays as it is, masked values too
@@ -171,6 +174,7 @@ func (p *parser) reading(f *fields) *reading {
 		}
 	}
 	r.list = f.listing()
+	r.gone = f.tombstone("gone_when")
 	f.end()
 	return r
 }
@@ -220,6 +224,11 @@ func (p *parser) undoing(f *fields, action ledger.Action) *undoing {
 	if !knownType(u.contentType) {
 		p.fail(f.at("content_type"), "has to be a JSON type (application/json, application/merge-patch+json and the like), %s, text/plain or application/octet-stream", formType)
 	}
+	if s, ok := f.sub("retry"); ok {
+		u.retry = s.statuses("status")
+		s.end()
+	}
+	u.blocked = f.blockings("blocked_when")
 	u.settleOverlap(p, f)
 	f.end()
 	return u
@@ -232,16 +241,18 @@ func (u *undoing) settleOverlap(p *parser, f *fields) {
 	}
 	written := func(name string) bool { return given(f.m[name]) }
 	if !written("gone") {
-		u.gone = drop(u.gone, append(slices.Clone(u.success), u.conflict...)...)
+		u.gone = drop(u.gone, slices.Concat(u.success, u.conflict, u.retry)...)
 	}
 	if !written("conflict") {
-		u.conflict = drop(u.conflict, append(slices.Clone(u.success), u.gone...)...)
+		u.conflict = drop(u.conflict, slices.Concat(u.success, u.gone, u.retry)...)
 	}
-	all := slices.Concat(slices.Compact(slices.Sorted(slices.Values(u.success))),
-		slices.Compact(slices.Sorted(slices.Values(u.gone))), slices.Compact(slices.Sorted(slices.Values(u.conflict))))
+	var all []int
+	for _, list := range [][]int{u.success, u.gone, u.conflict, u.retry} {
+		all = append(all, slices.Compact(slices.Sorted(slices.Values(list)))...)
+	}
 	slices.Sort(all)
 	if len(slices.Compact(slices.Clone(all))) != len(all) {
-		p.fail(f.path, "has a status that stands in two of success, gone and conflict")
+		p.fail(f.path, "has a status that stands in two of success, gone, conflict and retry")
 	}
 }
 

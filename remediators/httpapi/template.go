@@ -55,6 +55,13 @@ func (r ref) find(v values) (json.RawMessage, error) {
 	if err != nil || r.filter == "" {
 		return raw, err
 	}
+	if members, keep := membersOf(r.filter); len(members) > 0 {
+		var now json.RawMessage
+		if keep {
+			now, _ = at(v.now, r.path)
+		}
+		return keeping(members, raw, now)
+	}
 	return filtered(r.filter, raw)
 }
 
@@ -170,6 +177,9 @@ func (r ref) sound() bool {
 		}
 	}
 	plain := !r.optional && r.filter == ""
+	if strings.HasPrefix(r.filter, filterKeep) && r.root != "before" {
+		return false // there is nothing to keep members of the present for
+	}
 	return knownFilter(r.filter) && (!r.multi || plain)
 }
 

@@ -185,7 +185,12 @@ func (s *sending) classify(reply remediators.Reply) (ledger.Answer, error) {
 		return ledger.Answer{Class: class, Status: reply.Status, RetryAfter: reply.RetryAfter, Detail: detail}, nil
 	}
 	status := "answered " + itoa(reply.Status)
+	if err := u.waits(reply); err != nil {
+		return ledger.Answer{}, err
+	}
 	switch {
+	case slices.Contains(u.retry, reply.Status):
+		return answer(ledger.AnswerRetry, status)
 	case slices.Contains(u.success, reply.Status):
 		return s.believe(reply)
 	case slices.Contains(u.conflict, reply.Status):

@@ -4,6 +4,7 @@ package windowtest
 
 import (
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -74,7 +75,15 @@ func (s Setup) Bind(t testing.TB) ledger.Remediator {
 func (s Setup) Open(t testing.TB) *Window {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: time.Now, Log: quiet})
+	file := filepath.Join(t.TempDir(), "l.db")
+	made, err := template()
+	if err == nil {
+		err = os.WriteFile(file, made, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + file, Clock: time.Now, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

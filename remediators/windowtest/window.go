@@ -56,7 +56,30 @@ func (w *Window) Rollback(terms ...string) *ledger.RollbackView {
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	return w.finish(run.ID)
+	return w.Finish(run.ID)
+}
+
+// Rehearse makes a rehearsal and takes back what it made, and what earlier ones left.
+func (w *Window) Rehearse(r ledger.RehearsalRequest) *ledger.Rehearsal {
+	w.T.Helper()
+	out, err := w.Ledger.Rehearse(w.T.Context(), r)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	for _, e := range out.Earlier {
+		earlier, err := w.Ledger.Window(w.T.Context(), e.WindowID)
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		w.Finish(earlier.RollbackID)
+	}
+	if out.WindowID != uuid.Nil {
+		w.Finish(out.RollbackID)
+	}
+	if out, err = w.Ledger.Rehearsed(w.T.Context(), out); err != nil {
+		w.T.Fatal(err)
+	}
+	return out
 }
 
 // Resolve gives a person's word on a stuck entry and works on what that sets free.
@@ -69,10 +92,11 @@ func (w *Window) Resolve(e *ledger.Entry, d ledger.DecisionKind) {
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	w.finish(known.RollbackID)
+	w.Finish(known.RollbackID)
 }
 
-func (w *Window) finish(id uuid.UUID) *ledger.RollbackView {
+// Finish works on a rollback that was started until it is over, and holds the journal to the store.
+func (w *Window) Finish(id uuid.UUID) *ledger.RollbackView {
 	w.T.Helper()
 	ctx, cancel := context.WithTimeout(w.T.Context(), time.Minute)
 	defer cancel()

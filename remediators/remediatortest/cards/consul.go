@@ -13,6 +13,9 @@ func Consul() Card {
 		Routes: []Route{
 			{"GET", "/v1/status/leader", func(*Call) (int, any) { return 200, "10.1.10.12:8300" }},
 			{"GET", one, func(c *Call) (int, any) {
+				if c.Vars["key"] == "" {
+					return consulAll(c)
+				}
 				if doc := c.docs[consulAt(c)]; doc != nil {
 					return 200, []any{doc}
 				}
@@ -31,6 +34,18 @@ func Consul() Card {
 			}},
 		},
 	}
+}
+
+// consulAll answers a read of all keys: 404 where there are none.
+func consulAll(c *Call) (int, any) {
+	out := []any{}
+	for _, path := range c.below("/v1/kv") {
+		out = append(out, c.docs[path])
+	}
+	if len(out) == 0 {
+		return 404, nil
+	}
+	return 200, out
 }
 
 func consulAt(c *Call) string { return "/v1/kv/" + c.Vars["key"] }

@@ -14,7 +14,13 @@ func Kubernetes() Card {
 	for _, list := range []string{"/api/v1/namespaces/{ns}/configmaps", "/apis/batch/v1/namespaces/{ns}/cronjobs"} {
 		one := list + "/{name}"
 		c.Routes = append(c.Routes, []Route{
-			{"GET", list, func(*Call) (int, any) { return 200, map[string]any{"items": []any{}} }},
+			{"GET", list, func(c *Call) (int, any) {
+				items := []any{}
+				for _, path := range c.below(fill(list, c.Vars)) {
+					items = append(items, c.docs[path])
+				}
+				return 200, map[string]any{"items": items}
+			}},
 			{"POST", list, func(c *Call) (int, any) { return kubernetesCreate(c, fill(list, c.Vars)) }},
 			{"GET", one, func(c *Call) (int, any) { return c.one(one, clone) }},
 			{"PUT", one, func(c *Call) (int, any) { return kubernetesReplace(c, fill(one, c.Vars)) }},

@@ -6,7 +6,7 @@ import (
 )
 
 // LaunchDarkly has flags that a JSON Patch changes; a test in it that fails is a conflict, and a time limit is said in
-// milliseconds of the epoch. A flag comes to be by a POST to the list of its project.
+// milliseconds of the epoch. An environment may ask for approvals, see [AskApproval]; a change is refused with 405 then. A flag comes to be by a POST to the list of its project.
 func LaunchDarkly() Card {
 	const list = "/api/v2/flags/{project}"
 	const one = list + "/{flag}"
@@ -30,6 +30,11 @@ func LaunchDarkly() Card {
 	}
 }
 
+// AskApproval makes the environment of a LaunchDarkly flag ask for approvals, or no more.
+func AskApproval(s *Server, path, environment string, ask bool) {
+	s.locked(func() { part(part(s.docs[path], "environments"), environment)["approvals"] = ask })
+}
+
 func launchDarklyPatch(c *Call, path string) (int, any) {
 	doc := clone(c.docs[path])
 	var in struct {
@@ -45,21 +50,30 @@ func launchDarklyPatch(c *Call, path string) (int, any) {
 		return 400, message("invalid patch")
 	}
 	for _, op := range in.Patch {
-		names := strings.Split(op.Path, "/")
-		if len(names) != 4 || names[1] != "environments" || names[3] != "on" {
-			return 400, message("invalid path")
-		}
-		env := part(part(doc, "environments"), names[2])
-		switch {
-		case env["on"] == nil:
-			return 400, message("unknown environment")
-		case op.Op == "test" && env["on"] != op.Value:
-			return 409, message("test failed")
-		case op.Op == "replace":
-			env["on"] = op.Value
-			env["version"] = c.ID()
+		if status, answer := launchDarklySet(c, doc, op.Op, op.Path, op.Value); status != 200 {
+			return status, answer
 		}
 	}
 	c.docs[path] = doc
 	return 200, doc
+}
+
+// launchDarklySet carries out one operation of a patch.
+func launchDarklySet(c *Call, doc map[string]any, op, path string, value any) (int, any) {
+	names := strings.Split(path, "/")
+	if len(names) != 4 || names[1] != "environments" || names[3] != "on" {
+		return 400, message("invalid path")
+	}
+	env := part(part(doc, "environments"), names[2])
+	switch {
+	case env["approvals"] == true:
+		return 405, message("Approval is required to make this request")
+	case env["on"] == nil:
+		return 400, message("unknown environment")
+	case op == "test" && env["on"] != value:
+		return 409, message("test failed")
+	case op == "replace":
+		env["on"], env["version"] = value, c.ID()
+	}
+	return 200, nil
 }

@@ -7,14 +7,14 @@ import (
 )
 
 // PagerDuty has maintenance windows that need a From where they are made, stay readable once they have ended, and
-// answer 405 to whoever ends them again.
+// answer 405 to whoever ends them again; webhook subscriptions, see [pagerDutyHooks].
 func PagerDuty() Card {
 	const list = "/maintenance_windows"
 	const one = list + "/{id}"
 	return Card{
 		Name: "pagerduty", Credential: [2]string{"Authorization", "Token token="}, LimitFunc: LimitSeconds("Ratelimit-Reset"),
 		Need: map[string]string{"Accept": "application/vnd.pagerduty+json;version=2"},
-		Routes: []Route{
+		Routes: append(pagerDutyHooks("/webhook_subscriptions"), []Route{
 			{"GET", list, func(c *Call) (int, any) {
 				out := []any{}
 				for _, path := range c.below(list) {
@@ -45,7 +45,7 @@ func PagerDuty() Card {
 				doc["end_time"] = time.Now().UTC().Add(-time.Second).Format(time.RFC3339)
 				return 204, nil
 			}},
-		},
+		}...),
 	}
 }
 

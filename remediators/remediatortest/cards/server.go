@@ -4,6 +4,7 @@
 package cards
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"maps"
@@ -22,8 +23,24 @@ type Card struct {
 	Routes []Route
 	// Credential says how the credential is shown: a header's name and what stands before the credential in it.
 	Credential [2]string
+	Basic      bool                                 // the credential is the password of [User], in base64 as HTTP has it
+	SigV4      bool                                 // calls are signed as AWS has it, with the key [User]; the signature is not checked
 	Need       map[string]string                    // headers without which a call is refused
 	LimitFunc  func(h http.Header, w time.Duration) // puts the wait into a refusal for too many calls; the status is 429
+}
+
+// User is who calls a third party that asks for a name and a password.
+const User = "ops"
+
+// Authorization is what stands in the header of Credential for a secret.
+func (c Card) Authorization(secret string) string {
+	if c.SigV4 {
+		return "AWS4-HMAC-SHA256 Credential=" + User + "/"
+	}
+	if c.Basic {
+		secret = base64.StdEncoding.EncodeToString([]byte(User + ":" + secret))
+	}
+	return c.Credential[1] + secret
 }
 
 // A Route is one call that the third party knows. Path has {names} for segments; {name...} at the end is the rest.
@@ -42,6 +59,7 @@ type Call struct {
 	Query  func(name string) string
 	Header http.Header
 	Body   []byte
+	Answer http.Header // of the answer
 }
 
 // JSON reads the body as an object; false: it is none.
@@ -60,11 +78,13 @@ type Server struct {
 
 	t       testing.TB
 	secret  string
+	ends    time.Time // when that ends; zero: never
 	mu      sync.Mutex
 	docs    map[string]map[string]any // what is kept, by path
 	next    int
 	changes int // changing calls that were carried out
 	hidden  bool
+	forbids string // a method that the credential may not use; empty: none
 	lose    bool
 	fail    int
 	wait    time.Duration
@@ -113,6 +133,9 @@ func maskIn(v any) string {
 
 // Hide makes everything look as it does to a credential without permission: 404.
 func (s *Server) Hide(hidden bool) { s.locked(func() { s.hidden = hidden }) }
+
+// Forbid refuses every call with a method, as a credential without that permission meets it: 403. Empty: none.
+func (s *Server) Forbid(method string) { s.locked(func() { s.forbids = method }) }
 
 // LoseNext carries the next changing call out and drops its answer.
 func (s *Server) LoseNext() { s.locked(func() { s.lose = true }) }
@@ -169,12 +192,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	changing := r.Method != http.MethodGet
 	status, answer := s.refuse(w, r, changing)
 	if status == 0 {
+		status, answer = s.whoami(w, r)
+	}
+	if status == 0 {
 		if s.JudgeFunc != nil {
 			if err := s.JudgeFunc(r, body); err != nil {
 				s.t.Errorf("%s %s is not as its description says: %v", r.Method, r.URL, err)
 			}
 		}
-		status, answer = s.route(r, body)
+		status, answer = s.route(w.Header(), r, body)
 		if changing && status < 400 {
 			s.changes++
 			if s.lose {
@@ -195,8 +221,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refuse answers what does not come to a route; 0: it does.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, changing bool) (status int, answer any) {
-	name, prefix := s.Card.Credential[0], s.Card.Credential[1]
-	if r.Header.Get(name) != prefix+s.secret {
+	shown, want := r.Header.Get(s.Card.Credential[0]), s.Card.Authorization(s.secret)
+	if s.Card.SigV4 && strings.HasPrefix(shown, want) {
+		shown = want
+	}
+	if shown != want {
 		return 401, message("Bad credentials")
 	}
 	for name, want := range s.Card.Need {
@@ -207,6 +236,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, changing bool) (
 	switch {
 	case s.hidden:
 		return 404, message("Not Found")
+	case r.Method == s.forbids:
+		return 403, message("Resource not accessible by this credential")
 	case changing && s.fail != 0:
 		status, s.fail = s.fail, 0
 		if status == 429 {
@@ -217,11 +248,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, changing bool) (
 	return 0, nil
 }
 
-func (s *Server) route(r *http.Request, body []byte) (status int, answer any) {
+func (s *Server) route(h http.Header, r *http.Request, body []byte) (status int, answer any) {
 	for _, route := range s.Card.Routes {
 		vars, ok := matches(route.Path, r.URL.EscapedPath())
 		if ok && route.Method == r.Method {
-			return route.HandleFunc(&Call{Server: s, Vars: vars, Query: r.URL.Query().Get, Header: r.Header, Body: body})
+			return route.HandleFunc(&Call{Server: s, Vars: vars, Query: r.URL.Query().Get, Header: r.Header, Body: body, Answer: h})
 		}
 	}
 	return 404, message("there is no such call: " + r.Method + " " + r.URL.Path)

@@ -1,0 +1,90 @@
+package httpapi
+
+import (
+	"sideledger/ledger"
+	"sideledger/remediators/remediatortest/cards"
+)
+
+func postHogContracts() []contract {
+	const list = "/api/projects/7/feature_flags/"
+	one := func(resource string) string { return list + named(resource, "id") + "/" }
+	patch := func(body string) func(h hand, resource string) string {
+		return func(h hand, resource string) string { return h.Must("PATCH", one(resource), body) }
+	}
+	remove := patch(`{"deleted":true}`)
+	seed := func(h hand) string {
+		return `{"project":7,"id":` + h.pick("/id", "POST", list, `{"key":"bulk","name":"bulk API","filters":{"groups":[{"properties":[],"rollout_percentage":10}]},"tags":["b","a"]}`) + `}`
+	}
+	base := contract{
+		kind: "posthog.feature_flag", card: cards.PostHog, outcome: ledger.OutcomeUndone, seedFunc: seed,
+		driftFunc:  func(h hand, res string) { patch(`{"active":false,"name":"else","filters":{"groups":[]}}`)(h, res) },
+		removeFunc: func(h hand, res string) { remove(h, res) },
+	}
+	create, toggle, filters, deleted := base, base, base, base
+	create.action, create.seedFunc = ledger.ActionCreate, func(hand) string { return "" }
+	create.effectFunc = func(h hand, _ string) string { return seed(h) }
+	toggle.action, toggle.name, toggle.effectFunc = ledger.ActionUpdate, "switch", patch(`{"active":false}`)
+	toggle.driftFunc = func(h hand, res string) { patch(`{"active":"neither"}`)(h, res) }
+	filters.action, filters.name, filters.effectFunc = ledger.ActionUpdate, "filters", patch(`{"name":"new","filters":{"groups":[{"properties":[],"rollout_percentage":100}]}}`)
+	deleted.action, deleted.effectFunc = ledger.ActionDelete, remove
+	deleted.driftFunc = func(h hand, res string) { patch(`{"deleted":false,"name":"else"}`)(h, res) }
+	return []contract{create, toggle, filters, deleted}
+}
+
+func configCatContracts() []contract {
+	make := func(kind, version, name, patch, drift string) contract {
+		path := "/" + version + "/environments/e1/settings/42/value"
+		change := func(body string) func(h hand, _ string) string {
+			return func(h hand, _ string) string { return h.Must("PATCH", path+"?reason=upgrade", body) }
+		}
+		return contract{
+			kind: kind, action: ledger.ActionUpdate, name: name, card: cards.ConfigCat, kept: "/" + version + "/environments/e1/settings/42", outcome: ledger.OutcomeUndone,
+			seedFunc:   func(h hand) string { h.Must("PUT", path, "{}"); return `{"environment":"e1","setting":42}` },
+			effectFunc: change(patch),
+			driftFunc:  func(h hand, res string) { change(drift)(h, res) },
+			removeFunc: func(h hand, _ string) { h.Must("DELETE", path, "") },
+		}
+	}
+	const on, off = `[{"op":"replace","path":"/value","value":true}]`, `[{"op":"replace","path":"/value","value":"neither"}]`
+	const rules = `[{"op":"replace","path":"/value","value":true},{"op":"replace","path":"/rolloutPercentageItems","value":[{"percentage":30,"value":true},{"percentage":70,"value":false}]}]`
+	return []contract{
+		make("configcat.value", "v1", "value", on, off), make("configcat.value", "v1", "rules", rules, off),
+		make("configcat.default_value", "v2", "", `[{"op":"replace","path":"/defaultValue","value":{"boolValue":true}}]`, `[{"op":"replace","path":"/defaultValue","value":{"stringValue":"x"}}]`),
+	}
+}
+
+func fliptContracts() []contract {
+	var out []contract
+	for kind, typ := range map[string]string{"flipt.flag": "flipt.core.Flag", "flipt.segment": "flipt.core.Segment"} {
+		const list = "/api/v2/environments/production/namespaces/default/resources"
+		write := func(method, name string) func(h hand) {
+			return func(h hand) {
+				h.Must(method, list, `{"key":"bulk","payload":{"@type":"`+typ+`","key":"bulk","name":"`+name+`"}}`)
+			}
+		}
+		out = append(out, namedThing{
+			kind: kind, path: list + "/" + typ + "/bulk", resource: `{"environment":"production","namespace":"default","key":"bulk"}`, card: cards.Flipt, kept: list + "/" + typ,
+			create: write("POST", `old","metadata":{"n":1e3},"type":"BOOLEAN_FLAG_TYPE`), update: write("PUT", "new"), drift: write("PUT", `new","description":"somebody's`),
+		}.contracts()...)
+	}
+	return out
+}
+
+func flagsmithContracts() []contract {
+	const path = "/api/__future__/environments/e1/features/7/"
+	s := switched{
+		kind: "flagsmith.flag", path: path, resource: `{"environment":"e1","feature":7}`, card: cards.Flagsmith, kept: "/api/__future__/environments/e1/features/7",
+		seed: func(h hand) { h.Must("POST", path, "{}") },
+	}
+	change := func(method, body string) func(h hand) {
+		return func(h hand) { h.Must(method, path, body) }
+	}
+	override := func(segment, value string) func(h hand) {
+		return change("PUT", `{"segment_overrides":[{"segment":{"id":`+segment+`},"priority":1,"enabled":true,"value":{"type":"string","value":"`+value+`"},"variants":[]}]}`)
+	}
+	drift := change("PATCH", `{"environment_default":{"enabled":true,"value":{"type":"integer","value":"3"}}}`)
+	return []contract{
+		s.from("switch", override("101", "kept"), change("PATCH", `{"environment_default":{"enabled":true}}`), drift),
+		s.from("overrides", override("101", "old"), override("202", "new"), drift),
+	}
+}

@@ -1,0 +1,213 @@
+package httpapi
+
+import (
+	"strings"
+	"testing"
+
+	"sideledger/ledger"
+	"sideledger/remediators/remediatortest"
+	"sideledger/remediators/remediatortest/cards"
+)
+
+// switched is a thing with a path of its own that calls move from one state to another.
+type switched struct {
+	kind, path, resource string
+	card                 func() cards.Card
+	kept                 string
+	seed                 func(h hand)
+}
+
+// from is the contract of a move: what was done before it, the move, and somebody else's one after it.
+func (s switched) from(name string, before, effect, drift func(h hand)) contract {
+	return contract{
+		kind: s.kind, action: ledger.ActionUpdate, name: name, card: s.card, kept: s.kept, outcome: ledger.OutcomeUndone,
+		seedFunc: func(h hand) string {
+			s.seed(h)
+			before(h)
+			return s.resource
+		},
+		effectFunc: func(h hand, _ string) string { effect(h); return "" },
+		driftFunc:  func(h hand, _ string) { drift(h) },
+		removeFunc: func(h hand, _ string) { h.Must("DELETE", s.path, "") },
+	}
+}
+
+func nothing(hand) {}
+
+func airflowContracts() []contract {
+	const path = "/dags/import"
+	dag := func(catchup string) switched {
+		return switched{
+			kind: "airflow.dag_pause", path: path, resource: `{"dag":"import"}`, card: cards.Airflow, kept: "/dags",
+			seed: func(h hand) { h.Must("PUT", path, `{"dag_id":"import","is_paused":false,"catchup":`+catchup+`}`) },
+		}
+	}
+	pause := func(to string) func(h hand) {
+		return func(h hand) { h.Must("PATCH", path+"?update_mask=is_paused", `{"is_paused":`+to+`}`) }
+	}
+	out := []contract{
+		dag("true").from("resumed", pause("true"), pause("false"), pause("null")),
+		dag("false").from("paused without catchup", nothing, pause("true"), pause("null")), dag("true").from("paused with catchup", nothing, pause("true"), pause("null")),
+	}
+	out[2].asked = true
+	return append(append(out, variableContracts("limit", "")...), variableContracts("db_password", `,"secret":"db-password"`)...)
+}
+
+// variableContracts are those of a variable; secret is what names its value where that does not show.
+func variableContracts(key, secret string) []contract {
+	const list = "/variables"
+	body := func(value, description string) string {
+		return `{"key":"` + key + `","value":"` + value + `","description":"` + description + `"}`
+	}
+	write := func(method, path, value, description string) func(h hand) {
+		return func(h hand) { h.Must(method, path, body(value, description)) }
+	}
+	path := list + "/" + key
+	old := "old"
+	if secret != "" {
+		old = remediatortest.Secret
+	}
+	out := unguarded(namedThing{
+		kind: "airflow.variable", path: path, resource: `{"key":"` + key + `"` + secret + `}`, card: cards.Airflow, kept: list,
+		create: write("POST", list, old, "kept"), update: write("PATCH", path, "new", "changed"), drift: write("PATCH", path, "else", "else"),
+	}.contracts())
+	for i := range out {
+		out[i].name = key
+		if out[i].action != ledger.ActionCreate {
+			out[i].checkFunc = func(t *testing.T, s *cards.Server) {
+				if doc := s.Kept(path); doc["value"] != old {
+					t.Errorf("it has the value %v", doc["value"])
+				}
+			}
+		}
+	}
+	return out
+}
+
+func jenkinsContracts() []contract {
+	const path = "/job/shop/job/import"
+	s := switched{
+		kind: "jenkins.job", path: path, resource: `{"job":"` + path + `"}`, card: cards.Jenkins, kept: "/job/shop/job",
+		seed: func(h hand) { h.Must("POST", path, "") },
+	}
+	move := func(to string) func(h hand) { return func(h hand) { h.Call("POST", path+"/"+to, "") } }
+	out := []contract{s.from("disabled", nothing, move("disable"), nothing), s.from("enabled", move("disable"), move("enable"), nothing)}
+	for i := range out {
+		out[i].driftFunc = nil // there are two states
+	}
+	return out
+}
+
+func n8nContracts() []contract {
+	const list = "/workflows"
+	one := func(resource string) string { return list + "/" + named(resource, "id") }
+	call := func(method, path string) func(h hand, res string) {
+		return func(h hand, res string) { h.Must(method, one(res)+path, `{}`) }
+	}
+	seed := func(h hand) string { return `{"id":` + h.pick("/id", "POST", list, `{}`) + `}` }
+	again := func(h hand, res string) { call("PUT", "")(h, res); call("POST", "/publish")(h, res) }
+	base := contract{
+		kind: "n8n.publication", action: ledger.ActionUpdate, card: cards.N8N, kept: list, outcome: ledger.OutcomeUndone,
+		driftFunc: again, removeFunc: call("DELETE", ""),
+	}
+	unpublished, other, published := base, base, base
+	unpublished.name, other.name, published.name = "unpublished", "another version", "published"
+	unpublished.seedFunc = func(h hand) string { // with a draft that is newer than what is published
+		res := seed(h)
+		call("POST", "/publish")(h, res)
+		call("PUT", "")(h, res)
+		return res
+	}
+	other.seedFunc, published.seedFunc = unpublished.seedFunc, seed
+	unpublished.effectFunc = func(h hand, res string) string { call("POST", "/unpublish")(h, res); return "" }
+	other.effectFunc = func(h hand, res string) string { call("POST", "/publish")(h, res); return "" }
+	published.effectFunc = other.effectFunc
+	return []contract{unpublished, other, published}
+}
+
+func eventBridgeContracts() []contract {
+	const path = "/schedules/import"
+	write := func(method, more string) func(h hand) {
+		return func(h hand) {
+			h.Must(method, path, `{"GroupName":"shop","ScheduleExpression":"rate(5 minutes)","FlexibleTimeWindow":{"Mode":"OFF"},"Target":{"Arn":"arn:aws:lambda:x","RoleArn":"arn:aws:iam:y","Input":"{\"a\":1}"}`+more+`}`)
+		}
+	}
+	thing := namedThing{
+		kind: "eventbridge.schedule", path: path + "?groupName=shop", resource: `{"group":"shop","name":"import"}`, card: cards.EventBridge, kept: "/schedules/shop",
+		create: write("POST", `,"Description":"nightly","StartDate":1.7E9`), update: write("PUT", `,"State":"DISABLED"`), drift: write("PUT", `,"Description":"else"`),
+	}
+	enabled := thing
+	enabled.create, enabled.update = write("POST", `,"State":"DISABLED"`), write("PUT", "")
+	out := append(unguarded(thing.contracts()), unguarded(enabled.contracts())[1])
+	out[1].name, out[3].name = "disabled", "enabled"
+	return out
+}
+
+// A publication that an open review blocks is not in conflict: somebody has to end the review.
+func TestReview(t *testing.T) {
+	sc := n8nContracts()[0].begin(t)
+	e := sc.record()
+	sc.h.Must("POST", "/workflows/"+named(sc.resource, "id")+"/review", "")
+	sc.w.Rollback()
+	if e = sc.w.Want(e, "stuck blocked"); !strings.Contains(e.Detail, "review") {
+		t.Errorf("it says %q", e.Detail)
+	}
+}
+
+func cloudSchedulerContracts() []contract {
+	const list = "/v1/projects/shop/locations/europe-west1/jobs"
+	s := switched{
+		kind: "cloudscheduler.job_state", path: list + "/import", resource: `{"project":"shop","location":"europe-west1","job":"import"}`, card: cards.CloudScheduler, kept: list,
+		seed: func(h hand) { h.Must("PUT", list+"/import", "{}") },
+	}
+	move := func(to string) func(h hand) {
+		return func(h hand) { h.Must("POST", list+"/import:"+to, "{}") }
+	}
+	out := []contract{s.from("paused", nothing, move("pause"), nothing), s.from("resumed", move("pause"), move("resume"), nothing)}
+	for i := range out {
+		out[i].driftFunc = nil // there are two states that calls lead to
+	}
+	return out
+}
+
+func appConfigContracts() []contract {
+	var out []contract
+	for _, k := range []struct{ kind, label, query, kept string }{{"appconfig.key", "", "?api-version=1.0", "/kv"}, {"appconfig.labelled_key", `,"label":"prod"`, "?label=prod&api-version=1.0", "/kvprod"}} {
+		path := "/kv/.appconfig.featureflag%2Fbulk" + k.query
+		put := func(value, more string) func(h hand) {
+			return func(h hand) { h.Must("PUT", path, `{"value":"`+value+`"`+more+`}`) }
+		}
+		c := namedThing{
+			kind: k.kind, path: path, resource: `{"key":".appconfig.featureflag/bulk"` + k.label + `}`, card: cards.AppConfig,
+			create: put("off", `,"content_type":"text/plain","tags":{"a":"b"}`), update: put("on", ""), drift: put("else", ""),
+		}.contracts()
+		out = append(out, c...)
+	}
+	return out
+}
+
+// A key that somebody has locked is not changed, and somebody has to unlock it.
+func TestLocked(t *testing.T) {
+	for _, c := range appConfigContracts()[:2] {
+		sc := c.begin(t)
+		e := sc.record()
+		sc.h.Must("PUT", "/locks/.appconfig.featureflag%2Fbulk?api-version=1.0", "")
+		sc.w.Rollback()
+		if e = sc.w.Want(e, "stuck blocked"); !strings.Contains(e.Detail, "locked") {
+			t.Errorf("it says %q", e.Detail)
+		}
+	}
+}
+
+// A change that can be seen in nothing but a mask is never taken for undone.
+func TestMaskedChangeIsBlocked(t *testing.T) {
+	c := variableContracts("db_password", `,"secret":"db-password"`)[1]
+	c.effectFunc = func(h hand, _ string) string {
+		h.Must("PATCH", "/variables/db_password", `{"key":"db_password","value":"another","description":"kept"}`)
+		return ""
+	}
+	sc := c.begin(t)
+	e := sc.record()
+	sc.w.Rollback()
+	sc.w.Want(e, "stuck blocked")
+}
