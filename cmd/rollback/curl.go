@@ -89,6 +89,9 @@ func (l *curlLine) judge(systems []wire.EffectSystem) (*curlPlace, error) {
 		}
 	}
 	if found == nil {
+		if system := l.detour(systems); system != "" {
+			return nil, refuseCurl("a proxy, --connect-to or --resolve leads it to system %s, and that cannot be carried through the ledger", system)
+		}
 		return nil, nil //nolint:nilnil // nothing of the ledger's
 	}
 	if why := l.uncarried(); why != "" {
@@ -104,6 +107,9 @@ func (l *curlLine) judge(systems []wire.EffectSystem) (*curlPlace, error) {
 func (l *curlLine) judgeHidden(systems []wire.EffectSystem) error {
 	text := strings.Join(l.args, " ")
 	what := l.unknown
+	if l.expands {
+		what = "--expand-*"
+	}
 	if name := l.values["config"]; l.set["config"] {
 		what = "-K"
 		raw, err := readWhole(name)

@@ -39,13 +39,13 @@ func closedOf(c wire.Counts) int {
 	return c.Undone + c.AlreadyUndone + c.Compensated + c.Unverified + c.ByHand + c.Waived + c.Retained + c.Void
 }
 
-// entry shows that an entry has come to an end.
-func (p *progress) entry(r *wire.Record) {
+// entry shows that an entry has come to an end; false: it has not, or that was shown.
+func (p *progress) entry(r *wire.Record) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	word, tint := ending(r.Entry)
 	if word == "" || p.seen[r.EntryID] == word {
-		return
+		return false
 	}
 	meanwhile := false
 	if p.seen[r.EntryID] == "" {
@@ -64,6 +64,7 @@ func (p *progress) entry(r *wire.Record) {
 		text += ": " + clean(r.Entry.Detail)
 	}
 	p.raw(text)
+	return true
 }
 
 // ending says in words how an entry ended; "" while it has not.

@@ -216,6 +216,11 @@ func (a *app) undo(ctx context.Context, c *client.Client, o *rollbackOptions, fi
 
 func followCommand(window string) string { return "rollback status --window " + window + " --follow" }
 
+// stopCommand says how to stop a run itself.
+func stopCommand(run string) string {
+	return "POST /v1/rollbacks/" + run + "/pause, or /cancel, stops that"
+}
+
 // followToEnd follows a run until it is over, shows what became of it, and returns its exit status as an
 // error.
 func (a *app) followToEnd(ctx context.Context, c *client.Client, rb *wire.Rollback, timeout time.Duration) error {
