@@ -181,7 +181,7 @@ func (f *follower) waits(w *wire.Waiting) {
 	f.bar.line("waiting: %s", waits(w))
 	if !f.told {
 		f.told = true
-		f.bar.line("it goes on by itself. Ctrl-C stops watching it, and not the rollback; %s", stopCommand(f.id))
+		f.bar.line("it goes on by itself. Ctrl-C stops watching it, and not the rollback; %s", stopCommand(f.window))
 	}
 }
 

@@ -216,9 +216,9 @@ func (a *app) undo(ctx context.Context, c *client.Client, o *rollbackOptions, fi
 
 func followCommand(window string) string { return "rollback status --window " + window + " --follow" }
 
-// stopCommand says how to stop a run itself.
-func stopCommand(run string) string {
-	return "POST /v1/rollbacks/" + run + "/pause, or /cancel, stops that"
+// stopCommand says how to stop the rollback itself.
+func stopCommand(window string) string {
+	return "`rollback pause --window " + window + "`, or cancel, stops that"
 }
 
 // followToEnd follows a run until it is over, shows what became of it, and returns its exit status as an
