@@ -16,7 +16,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-demo: ## the whole job against a real Caddy in ./.demo; no root, nothing left outside
+demo: ## the whole job against a real Caddy in ./.demo; no root. A minute; the first time some minutes
 	@docs/examples/demo.sh
 
 test: ## all tests; first installs what they need (apt-get, as root or with sudo)

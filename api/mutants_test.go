@@ -160,7 +160,7 @@ func (g *gun) report(i int, s *shot, rec *httptest.ResponseRecorder, err error) 
 // server, every answer as the document says, no value of the caller's in an error; and a server that works
 // afterwards, with the journal of every window whole.
 func TestMutatedRequests(t *testing.T) {
-	b := newBench(t, func(c *Config) { c.ResolveWait = time.Millisecond })
+	b := newBench(t, func(c *Config) { c.ResolveWait, c.Vigil = time.Millisecond, &fakeVigil{} })
 	g := newGun(b)
 	began := runtime.NumGoroutine()
 	for i := range *mutantCount {

@@ -58,7 +58,8 @@ func (a *API) planWindow(ctx context.Context, in *call, w *pieces) error {
 func stepToWire(s ledger.Step) wire.PlanStep {
 	out := wire.PlanStep{
 		EntryID: s.Entry.ID.String(), Seq: s.Entry.Seq, System: s.Entry.System, Kind: s.Entry.Kind, Resource: s.Entry.Resource,
-		Verdict: string(s.Verdict), Detail: s.Detail, Now: s.Now.JSON, Restore: s.Entry.Restore, BeforeRestore: s.Entry.BeforeRestore,
+		Verdict: string(s.Verdict), Detail: s.Detail, Now: s.Now.JSON, NowDigest: s.Digest, Next: s.Next(), Waits: s.Waits,
+		Restore: s.Entry.Restore, BeforeRestore: s.Entry.BeforeRestore,
 	}
 	if o := s.Overlap; o != nil {
 		out.Overlap = &wire.Overlap{

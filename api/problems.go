@@ -51,6 +51,9 @@ func problemOf(err error) (p wire.Problem, retryAfter int) {
 		row = answerOf[code]
 	}
 	p = wire.Problem{Type: "/docs#" + row.code, Title: row.title, Status: row.status, Detail: row.detail, Code: row.code}
+	if errors.Is(err, ledger.ErrSafeMode) {
+		p.Type = wire.TypeSafeMode
+	}
 	var e *ledger.Error
 	if errors.As(err, &e) && code != ledger.CodeInternal {
 		if e.Msg != "" {

@@ -90,13 +90,16 @@ func rollbackToWire(r *ledger.RollbackView) wire.Rollback {
 		ID: r.ID.String(), WindowID: r.WindowID.String(), State: string(r.State), Complete: r.Complete, Partial: r.Partial(),
 		Counts: countsToWire(r.Counts), Only: termsToWire(r.Select.Only), Exclude: termsToWire(r.Select.Exclude), ToEntry: r.Select.After,
 		OnStuck: string(r.OnStuck), RequestedBy: r.RequestedBy, Reason: r.Reason, CreatedAt: r.CreatedAt,
-		StartedAt: maybeTime(r.StartedAt), FinishedAt: maybeTime(r.FinishedAt), SecondWords: []wire.SecondWord{},
+		StartedAt: maybeTime(r.StartedAt), FinishedAt: maybeTime(r.FinishedAt), SecondWords: []wire.SecondWord{}, Held: []wire.Held{},
 		RestoreSnapshot: r.RestoreSnapshot,
 	}
 	for _, w := range r.Words {
 		out.SecondWords = append(out.SecondWords, wire.SecondWord{
 			System: w.System, Detail: w.Detail, AskedAt: w.AskedAt, By: w.By, Reason: w.Reason, GivenAt: maybeTime(w.GivenAt),
 		})
+	}
+	for _, h := range r.Held {
+		out.Held = append(out.Held, wire.Held{EntryID: h.EntryID.String(), Seq: h.Seq, By: h.By, Selected: h.Selected})
 	}
 	if w := r.Waiting; w != nil {
 		out.Waiting = &wire.Waiting{Why: w.Why, Until: maybeTime(w.Until), On: w.On}

@@ -110,7 +110,7 @@ func TestSafeMode(t *testing.T) {
 	} {
 		var p wire.Problem
 		out := b.do(r, 503, &p)
-		if p.Code != "unavailable" || !strings.HasPrefix(p.Detail, "safe mode: ") || !strings.HasPrefix(out.Header().Get(wire.HeaderWarning), "safe mode: ") {
+		if p.Code != "unavailable" || p.Type != wire.TypeSafeMode || !strings.HasPrefix(p.Detail, "safe mode: ") || !strings.HasPrefix(out.Header().Get(wire.HeaderWarning), "safe mode: ") {
 			t.Errorf("%s %s: %+v", r.method, r.path, p)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"sideledger/ledger"
 )
 
@@ -66,6 +68,85 @@ func TestResolve(t *testing.T) {
 	if run := s.roll(); !run.Complete || run.Counts.ByHand != 1 {
 		t.Errorf("%+v", run.Counts)
 	}
+}
+
+// TestSeenAgain: a state that has moved since it was shown is refused, kept on the entry for the person to look at, and
+// with its digest agreed to.
+func TestSeenAgain(t *testing.T) {
+	s := newStand(t)
+	e := s.fact(update("/a", `{"v":1}`, `{"v":2}`))
+	s.third.Set("/a", `{"v":9}`)
+	s.roll()
+	first := s.entry(e.ID)
+	undo := func(seen string) error {
+		_, err := s.ledger.Resolve(t.Context(), e.ID, ledger.Resolution{Decision: ledger.DecideUndo, Reason: "ours", Seen: seen})
+		return err
+	}
+	s.third.Set("/a", `{"v":10}`)
+	s.wantCode("a drift that moved", undo(first.NowDigest), ledger.CodeStale)
+	now := s.entry(e.ID)
+	if string(now.Now.JSON) != `{"v":10}` || now.NowDigest == first.NowDigest || now.State != ledger.EntryStuck || now.Decision != nil {
+		t.Fatalf("the entry shows %s (%s), %s", now.Now.JSON, now.NowDigest, now.State)
+	}
+	if !strings.Contains(now.Next(), "--undo --seen "+now.NowDigest+"|--waive") {
+		t.Errorf("next: %s", now.Next())
+	}
+	s.wantCode("the state of before", undo(first.NowDigest), ledger.CodeStale)
+	if again := s.entry(e.ID); again.Journal != now.Journal {
+		t.Errorf("the same look was written twice: record %d after %d", again.Journal.Number, now.Journal.Number)
+	}
+	step := s.step(e.ID)
+	if step.Digest != now.NowDigest || step.Next() != now.Next() {
+		t.Errorf("the plan says %s, next %s", step.Digest, step.Next())
+	}
+	if err := undo(step.Digest); err != nil {
+		t.Fatal(err)
+	}
+	if run := s.finishLast(); !run.Complete || s.third.Get("/a") != `{"v":1}` {
+		t.Errorf("%+v, the third party shows %s", run.Counts, s.third.Get("/a"))
+	}
+}
+
+// TestPlanOffersTheStateItShows: the plan of an entry that is stuck names the digest of what it saw, and what is typed
+// to agree to that; of one that is not stuck there is nothing to decide yet.
+func TestPlanOffersTheStateItShows(t *testing.T) {
+	s := newStand(t)
+	e := s.fact(update("/a", `{"v":1}`, `{"v":2}`))
+	s.third.Set("/a", `{"v":9}`)
+	if step := s.step(e.ID); step.Digest == "" || step.Next() != "" {
+		t.Errorf("before the rollback: digest %q, next %q", step.Digest, step.Next())
+	}
+	s.roll()
+	s.third.Set("/a", `{"v":10}`)
+	step := s.step(e.ID)
+	if stuck := s.entry(e.ID); step.Digest == stuck.NowDigest || !strings.Contains(step.Next(), step.Digest) {
+		t.Errorf("the plan shows %s (%s), next %q; the entry %s", step.Now.JSON, step.Digest, step.Next(), stuck.NowDigest)
+	}
+}
+
+func (s *stand) entry(id uuid.UUID) *ledger.Entry {
+	s.Helper()
+	e, err := s.ledger.Entry(s.Context(), id)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return e
+}
+
+// step returns the entry's step of a plan that is made now.
+func (s *stand) step(id uuid.UUID) ledger.Step {
+	s.Helper()
+	var found ledger.Step
+	_, err := s.ledger.Plan(s.Context(), s.window, ledger.Selection{}, func(step ledger.Step) error {
+		if step.Entry.ID == id {
+			found = step
+		}
+		return nil
+	})
+	if err != nil || found.Entry == nil {
+		s.Fatalf("plan: %+v, %v", found, err)
+	}
+	return found
 }
 
 func TestVerify(t *testing.T) {

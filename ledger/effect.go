@@ -69,7 +69,7 @@ const (
 
 // Effected is what became of a call and of its entry.
 type Effected struct {
-	Entry   *Entry // nil: it was a read
+	Entry   *Entry // nil: it was a read, or nothing was recorded as the third party could not be looked at before
 	Outcome EffectOutcome
 	Answer  *EffectAnswer // nil: there is none
 	Failure string        // why there is none: not_sent, ambiguous, timeout, away, denied, fenced; empty otherwise
@@ -99,17 +99,39 @@ func (l *Ledger) Effect(ctx context.Context, windowID uuid.UUID, d Draft, c Effe
 	}
 	e := &effecting{ledger: l, eff: eff, call: c, once: onceOf(ctx)}
 	if err := e.prepare(ctx, &d); err != nil {
-		return nil, err
+		return unreached(err)
 	}
 	list, err := l.Record(WithOnce(ctx, intent), windowID, []Draft{d})
 	if done, err := l.effectedBefore(ctx, err); done != nil || err != nil {
-		return done, err
+		if err != nil {
+			return unreached(err)
+		}
+		return done, nil
 	}
 	if e.entry = list[0].Entry; list[0].Replay {
 		return replayed(e.entry), nil
 	}
 	// Who goes away does not end a call that is on its way, and what was expected was expected of the window.
 	return e.perform(context.WithValue(context.WithoutCancel(ctx), expectKey, nil)), nil
+}
+
+// unreached turns the refusal of a call before which the third party could not be reached into its end: certainly
+// nothing happened, and nothing was recorded. Any other error stays. The same key or id again begins anew.
+func unreached(err error) (*Effected, error) {
+	var refused *Error
+	var call *CallError
+	if !errors.As(err, &refused) || refused.Code != CodeConflict || !asCall(err, &call) {
+		return nil, err
+	}
+	out := &Effected{Outcome: EffectVoid, Failure: string(call.Class), Detail: refused.Msg}
+	switch call.Class {
+	case CallNotSent, CallAway, CallDenied:
+	case CallAmbiguous:
+		out.Failure = string(CallNotSent) // it was a look that got no answer
+	case CallAuth, CallAnswered: // it was reached
+		return nil, err
+	}
+	return out, nil
 }
 
 // effectorOf returns through whom the calls of a draft's system are made.

@@ -22,12 +22,20 @@ type doer struct {
 	answer   func(c ledger.EffectCall) (ledger.EffectAnswer, error)  // in place of the effect; nil: it happens
 	after    func(c ledger.EffectCall) (*ledger.EffectAnswer, error) // in place of the answer, after the effect
 	deriveFn func(d *ledger.Draft)
-	coy      bool // what a call asks for does not say what the resource will be
+	blind    error // what looks return; nil: what is there
+	coy      bool  // what a call asks for does not say what the resource will be
 }
 
 func (p *doer) Find(name string) (ledger.System, ledger.Remediator, error) {
 	sys, _, err := p.Third.Find(name)
 	return sys, p, err
+}
+
+func (p *doer) Look(ctx context.Context, e *ledger.Entry) (ledger.Look, error) {
+	if p.blind != nil {
+		return ledger.Look{}, p.blind
+	}
+	return p.Third.Look(ctx, e)
 }
 
 func (p *doer) Admits(ledger.EffectCall) error { return nil }

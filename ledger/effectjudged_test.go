@@ -104,6 +104,34 @@ func TestEffectJudged(t *testing.T) {
 	}
 }
 
+// A third party that cannot be reached before a call: nothing is sent, nothing recorded, and the same key works once it
+// is there. One that answers nonsense refuses the call, as it does an intent.
+func TestEffectAtAThirdPartyThatIsAway(t *testing.T) {
+	for class, want := range map[ledger.CallClass]string{
+		ledger.CallNotSent: "not_sent", ledger.CallAway: "away", ledger.CallDenied: "denied", ledger.CallAmbiguous: "not_sent",
+		ledger.CallAuth: "", ledger.CallAnswered: "",
+	} {
+		s, p := newDoer(t)
+		p.Set("/a", `1`)
+		p.blind = &ledger.CallError{Class: class, Detail: "the connection was refused"}
+		out, err := s.do(put("/a", `2`), "k")
+		switch {
+		case want == "":
+			if ledger.CodeOf(err) != ledger.CodeConflict {
+				t.Errorf("%s: %+v, %v", class, out, err)
+			}
+		case err != nil || out.Entry != nil || out.Outcome != ledger.EffectVoid || out.Failure != want || !strings.Contains(out.Detail, "the connection was refused"):
+			t.Errorf("%s: %+v, %v", class, out, err)
+		}
+		list, err := s.store.ListEntries(t.Context(), ledger.EntryQuery{WindowID: s.window, Limit: 10})
+		if err != nil || len(list) > 0 || p.sent > 0 {
+			t.Errorf("%s: %d entries, %d calls, %v", class, len(list), p.sent, err)
+		}
+		p.blind = nil
+		s.wantEffect(s.mustDo(put("/a", `2`), "k"), "applied applied")
+	}
+}
+
 // A refusal of a create whose name nobody knows: nothing can be looked at.
 func TestEffectRefusedWithoutAName(t *testing.T) {
 	for code, want := range map[int]string{400: "void void", 422: "void void", 403: "void void", 409: "in_doubt intended", 408: "in_doubt intended"} {

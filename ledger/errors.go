@@ -92,6 +92,12 @@ func Conflict(op, id, format string, args ...any) error {
 	return &Error{Code: CodeConflict, Op: op, ID: id, Msg: fmt.Sprintf(format, args...)}
 }
 
+// Unseen is the [Conflict] of an op that was not done since the third party could not be looked at before it. Cause is
+// the look's error.
+func Unseen(op, id string, cause error, format string, args ...any) error {
+	return &Error{Code: CodeConflict, Op: op, ID: id, Msg: fmt.Sprintf(format, args...), Err: cause}
+}
+
 // NotFound says that there is no noun with this id, or none that the caller may know of.
 func NotFound(noun, id string) error {
 	return &Error{Code: CodeNotFound, Op: "find " + noun, ID: id, Msg: "there is no such " + noun}

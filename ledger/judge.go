@@ -139,13 +139,27 @@ func judgeNeither(e *Entry, seen Look) (Verdict, string) {
 	case seen.Between && len(e.Attempts) > 0:
 		return VerdictUndo, "an undo of ours was broken off in the middle"
 	case e.State == EntryIntended:
-		return VerdictInDoubt, "announced, not reported on, and the third party shows neither before nor after"
+		return VerdictInDoubt, "announced, not reported on, and " + e.showsNeither()
 	case !e.After.Known() && !seen.Now.IsAbsent():
 		return VerdictInDoubt, "what the effect left behind was never recorded, so it cannot be told from another's change"
 	case seen.Now.IsAbsent():
 		return VerdictDrifted, "it is not there any more: somebody else removed it, or it is hidden from this credential"
 	default:
 		return VerdictDrifted, "the third party shows neither before nor after: somebody else changed it"
+	}
+}
+
+// showsNeither says for a person that a resource shows none of the images that the entry has.
+func (e *Entry) showsNeither() string {
+	switch {
+	case e.Before.Known() && e.After.Known():
+		return "the third party shows neither before nor after"
+	case e.Before.Known():
+		return "the third party does not show the before-image; no after-image was recorded to know the effect by"
+	case e.After.Known():
+		return "the third party does not show the after-image; no before-image was recorded"
+	default:
+		return "no image was recorded to compare with"
 	}
 }
 

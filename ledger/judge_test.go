@@ -123,6 +123,30 @@ func TestMayResend(t *testing.T) {
 	}
 }
 
+// TestJudgeSaysWhatIsKnown: of an image that was never recorded nobody says that it is not shown.
+func TestJudgeSaysWhatIsKnown(t *testing.T) {
+	noAfter := func(e *Entry) { e.After = Image{} }
+	noBefore := func(e *Entry) { e.Before = Image{} }
+	for name, c := range map[string]struct {
+		change func(*Entry)
+		want   string
+	}{
+		"both":             {intended, "announced, not reported on, and the third party shows neither before nor after"},
+		"create, no after": {both(create, intended, noAfter), "announced, not reported on, and the third party does not show the before-image; no after-image was recorded to know the effect by"},
+		"no before":        {both(intended, noBefore), "announced, not reported on, and the third party does not show the after-image; no before-image was recorded"},
+		"none":             {both(intended, noBefore, noAfter), "announced, not reported on, and no image was recorded to compare with"},
+	} {
+		got := Judge(entryWith(c.change), Look{Known: true, Now: img(v3)})
+		if got.Verdict != VerdictInDoubt || got.Detail != c.want {
+			t.Errorf("%s: %s, %s", name, got.Verdict, got.Detail)
+		}
+	}
+	got := Settle(entryWith(noAfter), Sent{Answer: Answer{Class: AnswerFailed}, Seen: Look{Known: true, Now: img(v3)}})
+	if want := "after the undo the third party does not show the before-image; no after-image was recorded to know the effect by"; got.Detail != want {
+		t.Errorf("after an undo: %s", got.Detail)
+	}
+}
+
 func TestJudgeState(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Entry)

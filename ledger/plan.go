@@ -22,8 +22,10 @@ type Step struct {
 	Verdict Verdict
 	Detail  string
 	Now     Image    // what the third party shows; not known when it was not looked at
+	Digest  string   // of it, over what the entry owns; empty: not looked at, or Now is what a newer undo will leave
 	Request Request  // what would be sent; Method and Summary empty: nothing
 	Overlap *Overlap // another window stands in its way; nil: none does
+	Waits   bool     // blocked only for as long as its third party does not answer: a rollback waits for it
 }
 
 // A PlanSummary ends a plan.
@@ -230,10 +232,11 @@ func (p *planner) judge(e *Entry, s sight) Step {
 		return step
 	}
 	if s.err != nil {
-		step.Detail = lookDetail(s.err)
+		step.Detail, step.Waits = lookDetail(s.err), isAway(s.err)
 		return step
 	}
-	if ahead, ok := p.ahead[e.ResourceKey]; ok && s.seen.Known {
+	ahead, foreseen := p.ahead[e.ResourceKey]
+	if foreseen = foreseen && s.seen.Known; foreseen {
 		s.seen.Now, s.seen.Proven = ahead, true
 	}
 	step.Now = s.seen.Now
@@ -243,6 +246,9 @@ func (p *planner) judge(e *Entry, s sight) Step {
 	}
 	j := JudgeSeen(s.eff, s.seen, s.home)
 	step.Verdict, step.Detail = j.Verdict, j.Detail
+	if !foreseen {
+		step.Digest = j.Digest
+	}
 	if j.Verdict == VerdictUndo || j.Verdict == VerdictManual {
 		s.preview(&step)
 	}
@@ -367,6 +373,12 @@ func headMark(h Head) string {
 // sameHead reports whether a plan's fingerprint was computed at this head.
 func sameHead(fingerprint string, h Head) bool {
 	return strings.HasPrefix(fingerprint, headMark(h)+"-")
+}
+
+// isAway reports whether a third party could not be looked at as it does not answer right now.
+func isAway(err error) bool {
+	var call *CallError
+	return errors.As(err, &call) && (call.Class == CallAway || call.Class == CallNotSent || call.Class == CallAmbiguous)
 }
 
 // lookDetail says for a person why a resource cannot be looked at.

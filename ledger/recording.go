@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -200,7 +201,7 @@ func (c *checkedDraft) tookAfter(image Image, err error) {
 func (d *Draft) tookBefore(image Image, err error) error {
 	switch {
 	case err != nil:
-		return Conflict("record entry", d.ID.String(), "capture failed, so the intent is refused: %s", err)
+		return Unseen("record entry", d.ID.String(), errors.Unwrap(err), "capture failed, so the intent is refused: %s", err)
 	case d.Action == ActionCreate && !image.IsAbsent():
 		return Conflict("record entry", d.ID.String(), "the resource is already there: a create would not be undone by removing it")
 	case d.Action != ActionCreate && image.IsAbsent():
@@ -210,6 +211,15 @@ func (d *Draft) tookBefore(image Image, err error) error {
 	return nil
 }
 
+// A captureError says why a resource could not be read, without the cause that is for the log.
+type captureError struct{ call *CallError }
+
+func (e *captureError) Error() string {
+	return strings.TrimSpace(string(e.call.Class) + " " + e.call.Detail)
+}
+
+func (e *captureError) Unwrap() error { return e.call }
+
 // capture reads a resource for an image. Absence counts with proof only, except for the before-image of
 // a create, whose parent the effect itself is about to prove.
 func capture(ctx context.Context, rem Remediator, e *Entry) (Image, error) {
@@ -217,7 +227,7 @@ func capture(ctx context.Context, rem Remediator, e *Entry) (Image, error) {
 	var call *CallError
 	switch {
 	case asCall(err, &call):
-		return Image{}, fmt.Errorf("%s", strings.TrimSpace(string(call.Class)+" "+call.Detail))
+		return Image{}, &captureError{call}
 	case err != nil:
 		return Image{}, fmt.Errorf("the third party gave no answer that can be read")
 	case !seen.Known:

@@ -79,10 +79,39 @@ func (l *Ledger) checkSeen(ctx context.Context, e *Entry, r Resolution) error {
 	if s.err != nil {
 		return &Error{Code: CodeUnavailable, Op: "resolve entry", ID: e.ID.String(), Msg: lookDetail(s.err), Err: s.err}
 	}
-	if Compare(s.eff.Before, s.eff.After, s.seen.Now, s.seen.Scope).Digest != r.Seen {
-		return &Error{Code: CodeStale, Op: "resolve entry", ID: e.ID.String(), Field: "/seen", Msg: "the third party shows another state by now; look again and decide anew"}
+	digest := Compare(s.eff.Before, s.eff.After, s.seen.Now, s.seen.Scope).Digest
+	if digest == r.Seen {
+		return nil
 	}
-	return nil
+	if s.seen.Known {
+		if err := l.keepLook(ctx, e, s.seen.Now, digest); err != nil {
+			return err
+		}
+	}
+	return &Error{
+		Code: CodeStale, Op: "resolve entry", ID: e.ID.String(), Field: "/seen",
+		Msg: "the third party shows another state by now; the entry shows it since: look at it and decide anew",
+	}
+}
+
+// keepLook stores what a stuck entry's third party shows now, for the person to see it and to say its digest. The
+// answer of the call is not this: it is stored under no key.
+func (l *Ledger) keepLook(ctx context.Context, looked *Entry, now Image, digest string) error {
+	_, err := update(WithOnce(ctx, nil), l, "resolve entry", looked.WindowID, func(u *unit) (*Entry, error) {
+		e, err := u.findEntry(looked.ID)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkExpected(ctx, u.op, e.ID.String(), e.Journal); err != nil {
+			return nil, err
+		}
+		if e.Journal != looked.Journal || e.NowDigest == digest {
+			return e, nil
+		}
+		e.Now, e.NowDigest = now, digest
+		return e, u.touchEntry("entry.seen", e, moved{})
+	})
+	return err
 }
 
 // decide moves the entry as the person said.
@@ -146,12 +175,19 @@ func (u *unit) selectFor(e *Entry, last *Rollback) Selection {
 }
 
 // Next says what to type for a stuck entry; empty when there is nothing to decide.
-func (e *Entry) Next() string {
+func (e *Entry) Next() string { return e.nextAt(e.NowDigest) }
+
+// nextAt is Next for a person who is shown the state with this digest: an undo of a drift names it.
+func (e *Entry) nextAt(digest string) string {
 	if e.State != EntryStuck || e.Decision != nil {
 		return ""
 	}
+	undo := "--undo"
+	if e.Reason == ReasonDrifted && digest != "" {
+		undo += " --seen " + digest
+	}
 	how := map[Reason]string{
-		ReasonDrifted:      "--undo|--waive|--done",
+		ReasonDrifted:      undo + "|--waive|--done",
 		ReasonBlocked:      "--retry|--waive|--done",
 		ReasonFailed:       "--retry|--waive|--done",
 		ReasonInDoubt:      "--retry|--undo|--waive|--done",
@@ -164,3 +200,6 @@ func (e *Entry) Next() string {
 	}
 	return "rollback resolve " + e.ID.String() + " " + how + " --reason TEXT"
 }
+
+// Next says what to type for a stuck entry that shows what the plan saw; empty when there is nothing to decide.
+func (s Step) Next() string { return s.Entry.nextAt(s.Digest) }

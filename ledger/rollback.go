@@ -28,7 +28,7 @@ type Rollback struct {
 	Reason      string
 	Again       bool // entries that an earlier run left stuck are looked at again
 	Cancelling  bool // cancel was asked for; the runner ends it after what is in flight
-	Complete    bool // finished, and nothing that was selected is left open
+	Complete    bool // when it finished, nothing that was selected was left open; [RollbackView] says what holds now
 	CreatedAt   time.Time
 	StartedAt   time.Time // zero: no runner has claimed it yet
 	FinishedAt  time.Time // zero: not over

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -72,9 +73,13 @@ func (s *SafeMode) With(now time.Time, m Missing) (out *SafeMode, changed bool) 
 // mostMissing limits what is kept and shown.
 const mostMissing = 1000
 
-// Err is what a change is refused with.
+// ErrSafeMode marks a refusal of a ledger in safe mode: other than with other errors of CodeUnavailable it is known that
+// nothing was done.
+var ErrSafeMode = errors.New("nothing was done")
+
+// Err is what a change is refused with; it is an [ErrSafeMode].
 func (s *SafeMode) Err(op string) error {
-	return &Error{Code: CodeUnavailable, Op: op, Msg: "safe mode: " + s.Text() +
+	return &Error{Code: CodeUnavailable, Op: op, Err: ErrSafeMode, Msg: "safe mode: " + s.Text() +
 		". Nothing is changed or undone until an operator runs `ledgerd recover`; facts are taken"}
 }
 

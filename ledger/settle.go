@@ -86,7 +86,7 @@ func settleNeither(e *Entry, out Settlement, s Sent, c Comparison) Settlement {
 	case e.overrides(c.Digest) && out.Result != string(AnswerAccepted):
 		return settleUnchanged(e, out, s)
 	default:
-		return out.stuck(ReasonDrifted, "after the undo the third party shows neither before nor after")
+		return out.stuck(ReasonDrifted, "after the undo "+e.showsNeither())
 	}
 }
 

@@ -7,10 +7,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// A RollbackView is a rollback with the counts of what it selected.
+// A RollbackView is a rollback with the counts of what it selected, as they are now. Complete goes with them: a fact
+// that comes after the run opens it again, a person's word on what it left stuck completes it.
 type RollbackView struct {
 	Rollback
 	Counts Counts
+	Held   []Held // what keeps a finished run from entries that it left alone; only of a run that is read
+}
+
+func viewOf(r *Rollback, c Counts) *RollbackView {
+	v := &RollbackView{Rollback: *r, Counts: c}
+	v.Complete = r.State == RollbackFinished && c.Open() == 0
+	return v
 }
 
 // A SelectRequest is a selection as it is posted.
@@ -34,7 +42,8 @@ type RollbackRequest struct {
 	restore *Entry // it, prepared; nil: not asked for, or recorded already
 }
 
-// Select resolves a posted selection against a window: entries that it names have to be there.
+// Select resolves a posted selection against a window: entries that it names have to be there, and its terms have to
+// pick one together.
 // Codes: invalid.
 func (l *Ledger) Select(ctx context.Context, windowID uuid.UUID, r SelectRequest) (Selection, error) {
 	only, err := parseTerms("/only", r.Only)
@@ -56,8 +65,26 @@ func (l *Ledger) Select(ctx context.Context, windowID uuid.UUID, r SelectRequest
 		}
 	}
 	sel := Selection{Only: only, Exclude: exclude}
-	sel.After, err = l.turningPoint(ctx, windowID, r)
-	return sel, err
+	if sel.After, err = l.turningPoint(ctx, windowID, r); err != nil {
+		return Selection{}, err
+	}
+	return sel, l.mustPick(ctx, windowID, sel)
+}
+
+// mustPick refuses terms that together pick nothing. That nothing was recorded after the turning point is no mistake.
+func (l *Ledger) mustPick(ctx context.Context, windowID uuid.UUID, sel Selection) error {
+	if len(sel.Only) == 0 && len(sel.Exclude) == 0 {
+		return nil
+	}
+	list, err := l.store.ListEntries(ctx, EntryQuery{WindowID: windowID, Select: sel, Limit: 1})
+	if err != nil || len(list) > 0 {
+		return err
+	}
+	field := "/only"
+	if len(sel.Only) == 0 {
+		field = "/exclude"
+	}
+	return Invalid(field, "the terms together pick no entry of this window")
 }
 
 func (l *Ledger) mustMatch(ctx context.Context, windowID uuid.UUID, field string, t Term) error {
@@ -131,7 +158,7 @@ func (l *Ledger) StartRollback(ctx context.Context, windowID uuid.UUID, r Rollba
 			return nil, err
 		}
 		c, err := u.Count(run.Select)
-		return &RollbackView{Rollback: *run, Counts: c}, err
+		return viewOf(run, c), err
 	})
 	if err == nil && !out.State.Over() {
 		l.forgetParks(out.Rollback)
@@ -215,14 +242,19 @@ func (u *unit) newRollback(r *Rollback) (*Rollback, error) {
 	return r, u.moveWindow(WindowRollingBack, r.Reason)
 }
 
-// Rollback returns a run with the counts of what it selected. Codes: not_found.
+// Rollback returns a run with the counts of what it selected, and with what holds the rest. Codes: not_found.
 func (l *Ledger) Rollback(ctx context.Context, id uuid.UUID) (*RollbackView, error) {
 	r, err := l.store.GetRollback(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	c, err := l.store.CountEntries(ctx, r.WindowID, r.Select)
-	return &RollbackView{Rollback: *r, Counts: c}, err
+	if err != nil {
+		return nil, err
+	}
+	v := viewOf(r, c)
+	v.Held, err = l.held(ctx, v)
+	return v, err
 }
 
 // Pause stops a run between two attempts; what is in flight is finished. Pausing a paused run changes
@@ -290,7 +322,7 @@ func (l *Ledger) turnRollback(ctx context.Context, op string, id uuid.UUID, fn f
 			return nil, err
 		}
 		c, err := u.Count(r.Select)
-		return &RollbackView{Rollback: *r, Counts: c}, err
+		return viewOf(r, c), err
 	})
 	if err == nil {
 		l.waker.Wake(out.Rollback)

@@ -68,8 +68,8 @@ func checkText(field, value string, required bool, limit int) error {
 	switch {
 	case required && value == "":
 		return Invalid(field, "is required")
-	case len(value) > limit:
-		return Invalid(field, "is longer than %d bytes", limit)
+	case utf8.RuneCountInString(value) > limit: // in characters, as the API's schema counts
+		return Invalid(field, "is longer than %d characters", limit)
 	case strings.ContainsRune(value, 0) || !utf8.ValidString(value):
 		return Invalid(field, "has a NUL byte or is not UTF-8")
 	}

@@ -56,7 +56,7 @@ func checkWindow(d *WindowDraft) error {
 	}
 	for k, v := range d.Labels {
 		if checkText("/labels", k, true, maxName) != nil || checkText("/labels", v, false, maxName) != nil || len(d.Labels) > 100 {
-			return Invalid("/labels", "at most 100 labels with names and values of at most %d bytes", maxName)
+			return Invalid("/labels", "at most 100 labels with names and values of at most %d characters", maxName)
 		}
 	}
 	switch {

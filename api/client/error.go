@@ -79,6 +79,13 @@ func Unreachable(err error) bool {
 	return e.Problem.Code == CodeUnavailable || e.Problem.Code == "" && e.Status >= http.StatusInternalServerError
 }
 
+// Refused reports whether err is an answer of the ledger that says that nothing was done. A ledger in safe mode says so
+// with the code of an answer that is not known.
+func Refused(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Problem.Type == wire.TypeSafeMode || !Unreachable(err))
+}
+
 func errorOf(call Call, resp *http.Response) *Error {
 	e := &Error{Status: resp.StatusCode, Method: call.Method, Path: pathOnly(call.Path)}
 	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {

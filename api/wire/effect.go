@@ -51,7 +51,7 @@ type EffectEntry struct {
 // An Effect is what became of a call.
 type Effect struct {
 	Outcome string        `json:"outcome"` // read, applied, void, in_doubt, replayed
-	Entry   *Entry        `json:"entry"`   // null: it was a read
+	Entry   *Entry        `json:"entry"`   // null: it was a read, or nothing was recorded as the third party could not be reached before
 	Answer  *EffectAnswer `json:"answer"`  // what the third party answered; null: nothing
 	Failure string        `json:"failure"` // why it answered nothing: not_sent, ambiguous, timeout, away, denied, fenced; empty otherwise
 	Detail  string        `json:"detail"`  // one sentence for a person; empty: nothing is unusual

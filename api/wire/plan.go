@@ -27,9 +27,13 @@ type PlanStep struct {
 	Verdict string          `json:"verdict"`
 	Detail  string          `json:"detail"`
 	Now     json.RawMessage `json:"now,omitzero"` // what was seen; null: not there; left out: nothing was seen
-	Request *PlanRequest    `json:"request"`      // null: nothing would be sent
+	// NowDigest is what a person who agrees to the state that was seen says; empty: nothing was, or a newer undo changes it first.
+	NowDigest string       `json:"now_digest,omitzero"`
+	Next      string       `json:"next,omitzero"` // of a stuck entry: what to type; empty: nothing to decide
+	Request   *PlanRequest `json:"request"`       // null: nothing would be sent
 	// Overlap says which entry of another window has changed the resource since and goes first; null: none has.
 	Overlap *Overlap `json:"overlap"`
+	Waits   bool     `json:"waits,omitzero"` // blocked only while its third party does not answer: a rollback waits for it
 	// Restore: it is the restore of the window's snapshot. BeforeRestore: it is marked to go before that.
 	Restore       bool `json:"restore"`
 	BeforeRestore bool `json:"before_restore"`

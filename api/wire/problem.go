@@ -3,6 +3,9 @@ package wire
 // ProblemType is the media type of a [Problem].
 const ProblemType = "application/problem+json"
 
+// TypeSafeMode is the type of the problem that a ledger in safe mode refuses a change with: nothing was done.
+const TypeSafeMode = "/docs#safe-mode"
+
 // Names of headers that the API adds to those of HTTP.
 const (
 	HeaderIdempotencyKey = "Idempotency-Key"

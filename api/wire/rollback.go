@@ -47,10 +47,10 @@ func (r *EntryRef) UnmarshalJSON(b []byte) error {
 type Rollback struct {
 	ID          string       `json:"id"`
 	WindowID    string       `json:"window_id"`
-	State       string       `json:"state"`   // queued, running, waiting, paused, finished, cancelled
-	Waiting     *Waiting     `json:"waiting"` // null unless waiting
-	Complete    bool         `json:"complete"`
-	Partial     bool         `json:"partial"` // it covers a part of its window only
+	State       string       `json:"state"`    // queued, running, waiting, paused, finished, cancelled
+	Waiting     *Waiting     `json:"waiting"`  // null unless waiting
+	Complete    bool         `json:"complete"` // finished, and nothing that it selected is open now
+	Partial     bool         `json:"partial"`  // it covers a part of its window only
 	Counts      Counts       `json:"counts"`
 	Only        []string     `json:"only"`
 	Exclude     []string     `json:"exclude"`
@@ -62,8 +62,18 @@ type Rollback struct {
 	StartedAt   *time.Time   `json:"started_at"`   // null: no runner has claimed it yet
 	FinishedAt  *time.Time   `json:"finished_at"`  // null: not over
 	SecondWords []SecondWord `json:"second_words"` // that it asked for before it went on at a system
+	// Held is what a finished run left alone and why; at most 100, and only in GET /v1/rollbacks/{id}.
+	Held []Held `json:"held"`
 	// RestoreSnapshot: it was asked to restore the window's snapshot.
 	RestoreSnapshot bool `json:"restore_snapshot"`
+}
+
+// A Held is an entry that has to wait for a newer one, which is open.
+type Held struct {
+	EntryID  string `json:"entry_id"`
+	Seq      int    `json:"seq"`
+	By       int    `json:"by"`       // number of the newer one
+	Selected bool   `json:"selected"` // the run selected that too
 }
 
 // A SecondWord is an operator's word that a run asks for: it would delete more, or more of what a system holds,
@@ -85,6 +95,9 @@ type ConfirmRequest struct {
 
 // Over reports whether the run has ended.
 func (r *Rollback) Over() bool { return r.State == "finished" || r.State == "cancelled" }
+
+// Left returns how many entries that the run selected are open now.
+func (r *Rollback) Left() int { return r.Counts.Stuck + r.Counts.Remaining }
 
 // Waiting says why a run does nothing right now.
 type Waiting struct {

@@ -167,6 +167,24 @@ curl -fsS -X PATCH -d 1 '%s/config/a?status=500' || echo status $?
 	}
 }
 
+// A system that is away ends both ways of a call with 7, and nothing is recorded.
+func TestDoAtASystemThatIsAway(t *testing.T) {
+	web := httptest.NewServer(http.NotFoundHandler())
+	web.Close()
+	s := newEffectStand(t, web.URL)
+	for _, got := range []ran{
+		s.exec("", s.tool, "do", "--system", "edge", "PATCH", "/config/a", "-d", "1"),
+		s.exec("", s.tool, "curl", "-sS", "-X", "PATCH", "-d", "1", web.URL+"/config/a"),
+	} {
+		if got.Status != 7 || got.Stdout != "" || !strings.Contains(got.stderr, "the connection was refused") {
+			t.Errorf("%+v %s", got, got.stderr)
+		}
+	}
+	if list := s.entries(); len(list) > 0 {
+		t.Errorf("%d entries: %+v", len(list), list)
+	}
+}
+
 // answersAgain asks twice under one key: one call, and the same answer.
 func (s *effectStand) answersAgain(e *edge) {
 	s.Helper()

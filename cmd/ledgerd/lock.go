@@ -18,17 +18,11 @@ func lockLedger(c *Config) (unlock func(), err error) {
 		return func() {}, nil
 	}
 	file = realPath(file)
-	f, err := os.OpenFile(file+".lock", os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the database
-	if err != nil {
-		return nil, fmt.Errorf("lock the ledger: %w", err)
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		_ = f.Close()
+	f, err := lockFile(file + ".lock")
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
 		return nil, fmt.Errorf("a server runs on %s already: use its API, or stop it first", file)
-	}
-	if err != nil {
-		_ = f.Close()
+	case err != nil:
 		return nil, fmt.Errorf("lock the ledger: %w", err)
 	}
 	if c.reserve, err = c.reserveBytes(); err != nil {
@@ -36,6 +30,28 @@ func lockLedger(c *Config) (unlock func(), err error) {
 		return nil, err
 	}
 	return func() { _ = f.Close() }, nil
+}
+
+// lockFile makes a file, locks it, and returns it as the one that has the name: a rebuild that failed takes its lock away.
+func lockFile(name string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the database
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			_ = f.Close()
+			return nil, err
+		}
+		locked, err := f.Stat()
+		if there, err2 := os.Stat(name); err == nil && err2 == nil && os.SameFile(locked, there) {
+			return f, nil
+		}
+		_ = f.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // realPath returns the one spelling of a file's path that all links to it share, so that two processes that

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -39,4 +40,26 @@ func TestOneLockForAllSpellings(t *testing.T) {
 		}
 		unlock()
 	}
+}
+
+// A database file with a second name is opened under neither: each name has a lock and a -wal file of its own.
+func TestNoLedgerUnderTwoNames(t *testing.T) {
+	h := newHouse(t, false)
+	h.must("token", "list")
+	link := filepath.Join(t.TempDir(), "link.db")
+	if err := os.Link(h.db(), link); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{link, h.db()} {
+		for _, args := range [][]string{{"serve", "--listen", "127.0.0.1:0"}, {"token", "list"}, {"migrate"}} {
+			status, _, talk := h.run(append(args, "--database", "sqlite:"+file)...)
+			if status != exitFailure || !strings.Contains(talk, "2 names") {
+				t.Errorf("%v of %s: %d %s", args, file, status, talk)
+			}
+		}
+	}
+	if err := os.Remove(link); err != nil {
+		t.Fatal(err)
+	}
+	h.must("token", "list")
 }

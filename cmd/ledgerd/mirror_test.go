@@ -75,8 +75,14 @@ func TestMirrorAwayDuringRollback(t *testing.T) {
 		t.Fatalf("a window was opened without the mirror: %v", err)
 	}
 	h.read("/v1/windows/" + w.ID + "/entries")
+	if got := h.read("/readyz"); !strings.Contains(got, warnAway) {
+		t.Errorf("/readyz: %s", got)
+	}
 	mend()
 	h.rollBack(w.ID)
+	if got := h.read("/readyz"); strings.Contains(got, warnAway) {
+		t.Errorf("/readyz: %s", got)
+	}
 	calls := map[string]int{}
 	for _, at := range h.third.take() {
 		calls[at]++

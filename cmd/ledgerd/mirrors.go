@@ -29,7 +29,7 @@ func newMirrors(e *env, c Config) (mirrors, error) {
 		if err != nil {
 			return nil, errors.Join(err, list.close())
 		}
-		list = append(list, sink)
+		list = append(list, mirror.InTurn(sink))
 	}
 	return list, nil
 }

@@ -16,8 +16,6 @@ type modelRun struct {
 	again   bool  // what earlier runs left stuck is looked at again
 	onStuck string
 	judged  map[int]bool // entries that its final look has visited
-
-	complete bool // finished, and nothing that was selected was left open
 }
 
 // A pick is the selection of a run, by numbers of entries.
@@ -51,8 +49,9 @@ func (w *modelWindow) start(p pick, onStuck string) int {
 			return http.StatusUnprocessableEntity
 		}
 	}
+	picks := func(e *modelEntry) bool { return (&modelRun{pick: p}).has(e) }
 	switch {
-	case p.toEntry != 0 && !known(p.toEntry):
+	case p.toEntry != 0 && !known(p.toEntry), len(p.only)+len(p.exclude) > 0 && !slices.ContainsFunc(w.entries, picks):
 		return http.StatusUnprocessableEntity
 	case w.run != nil && !w.run.over() && !w.run.pick.same(p):
 		return http.StatusConflict
@@ -83,6 +82,7 @@ func (m *model) resolve(w *modelWindow, e *modelEntry, word modelWord) int {
 	case e.state == "stuck" && word.seen != "" && m.away[e.system]:
 		return http.StatusServiceUnavailable
 	case e.state == "stuck" && word.seen != "" && m.shows[e.at] != word.seen:
+		e.shown = m.shows[e.at] // the entry shows it since
 		return http.StatusPreconditionFailed
 	case e.state != "stuck", last != nil && !last.over() && !last.has(e) && !closes:
 		return http.StatusConflict
@@ -181,7 +181,7 @@ func (m *model) work(now time.Time) {
 }
 
 func (w *modelWindow) finish() {
-	w.run.state, w.run.complete = "finished", w.allClosed(w.run.has)
+	w.run.state = "finished"
 	switch {
 	case !w.run.pick.all():
 		w.endPartial()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,8 +40,9 @@ If entries have secret fields, the key that these are under has to be where secr
 the mirror has their data keys, wrapped under it. Without the key nothing is made; --without-secrets-key makes the
 ledger all the same, and those entries end blocked until the key is there.
 
-Exit status: 0 it is made; 1 error; 3 nothing was made: the mirror is damaged, or lacks keys of secret fields
-(--accept-loss takes what is good), or the key is not here.`,
+Exit status: 0 it is made; 1 error; 3 nothing was made: the folder has no record of a ledger (is it mounted?), or the
+mirror is damaged, or lacks keys of secret fields (--accept-loss takes what is good), or the key is not here. A rebuild
+that fails takes away again the files that it made.`,
 		Example: "  ledgerd rebuild --from /mnt/mirror --database sqlite:ledger.db\n  ledgerd rebuild --from /mnt/mirror --config ledgerd.yaml",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRebuild(cmd.Context(), e, &o) },
 	}
@@ -55,31 +57,80 @@ func runRebuild(ctx context.Context, e *env, o *rebuildOptions) error {
 	if o.from == "" {
 		return errors.New("--from: want the mirror's folder")
 	}
-	// Its keys are in the mirror: none may be made before that is read.
-	return alone(ctx, e, &o.configFlags, opening{closed: true}, func(p *parts) error {
+	c, err := o.load()
+	if err != nil {
+		return err
+	}
+	copied, err := readCopy(ctx, o.from, nil)
+	if err != nil {
+		return err
+	}
+	keys := chooseKeys(&c, e.getenv, copied)
+	if o.refuses(e, &c, copied, keys) {
+		return exitError{exitPerson}
+	}
+	made := newMakings(&c)
+	unlock, err := lockLedger(&c)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	// Its keys are in the mirror: none may be made here.
+	err = opened(ctx, e, c, opening{closed: true}, func(p *parts) error {
 		if empty, err := p.store.Empty(ctx); err != nil {
 			return err
 		} else if !empty {
 			return fmt.Errorf("%s is not empty: a ledger is made in an empty database only", p.config.Database)
 		}
-		copied, err := readCopy(ctx, o.from, nil)
-		if err != nil {
-			return err
-		}
-		keys := chooseKeys(&p.config, e.getenv, copied)
-		if o.refuses(e, &p.config, copied, keys) {
-			return exitError{exitPerson}
-		}
 		return p.rebuild(ctx, e, copied, keys)
 	})
+	if err != nil {
+		return errors.Join(err, made.remove())
+	}
+	return nil
+}
+
+// makings are the files that a rebuild would make.
+type makings []string
+
+// newMakings finds them; none, if the database is there already. PostgreSQL's are not ours.
+func newMakings(c *Config) makings {
+	file := c.sqliteFile()
+	if file == "" {
+		return nil
+	}
+	if _, err := os.Lstat(file); err == nil {
+		return nil
+	}
+	var out makings
+	for _, suffix := range []string{"", "-wal", "-shm", ".reserve", ".admin-token", ".note-key", ".lock"} {
+		if _, err := os.Lstat(realPath(file) + suffix); errors.Is(err, fs.ErrNotExist) {
+			out = append(out, realPath(file)+suffix)
+		}
+	}
+	return out
+}
+
+// remove takes away what a rebuild made before it failed; the lock, which is still held, last.
+func (m makings) remove() error {
+	var errs []error
+	for _, file := range m {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("take away what was made: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // refuses says what is wrong with the mirror, or which key is missing, unless that was accepted.
 func (o *rebuildOptions) refuses(e *env, c *Config, copied *mirrorCopy, keys *keyChoice) bool {
-	refused := false
+	refused := copied.empty()
+	if refused {
+		_, _ = fmt.Fprintf(e.stderr, "there is no record of a ledger in %s: is the mirror mounted there, and is it the folder with the *%s files? Nothing was made\n", o.from, journal.SegmentSuffix)
+	}
 	for _, d := range slices.Concat(copied.seen.Damages, keys.bad) {
 		_, _ = fmt.Fprintln(e.stderr, "the mirror is damaged: "+d.String())
-		refused = !o.acceptLoss
+		refused = refused || !o.acceptLoss
 	}
 	if keys.shut == nil {
 		return refused
@@ -156,6 +207,11 @@ func readCopy(ctx context.Context, dir string, have map[string]int64) (*mirrorCo
 		return errors.Join(c.seal(r), ctx.Err())
 	})
 	return c, err
+}
+
+// empty reports whether the folder is no mirror: a ledger's has a signed head at least.
+func (c *mirrorCopy) empty() bool {
+	return c.seen.Records == 0 && len(c.seen.Signed) == 0
 }
 
 // seal remembers the entry of a record if that has secret fields.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sideledger/ledger/journal"
 )
 
 // A ledger that is made again from its mirror answers every GET as the old one did, byte for byte, journals included, and
@@ -57,4 +59,69 @@ func TestRebuiltLedgerIsTheSame(t *testing.T) {
 			t.Fatal(out)
 		}
 	}
+}
+
+// A rebuild that makes no ledger leaves nothing behind, says why, and touches nothing that was there.
+func TestRebuildThatFailsLeavesNothing(t *testing.T) {
+	h := newHouse(t, true)
+	h.serve()
+	h.effect(h.window("w").ID, "/1")
+	h.stop()
+	damaged := t.TempDir()
+	names, err := filepath.Glob(filepath.Join(h.mirror, "*"+journal.SegmentSuffix))
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw = []byte(strings.Replace(string(raw), `"w"`, `"W"`, 1))
+		if err := os.WriteFile(filepath.Join(damaged, filepath.Base(name)), raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name, from string
+		before     string // a folder that is there, and in the way of what is made last
+		status     int
+		says       string
+	}{
+		{"an empty folder", t.TempDir(), "", exitPerson, "is the mirror mounted there"},
+		{"no folder", filepath.Join(t.TempDir(), "none"), "", exitFailure, "no such file"},
+		{"a damaged mirror", damaged, "", exitPerson, "the mirror is damaged"},
+		{"a token that cannot be written", h.mirror, "ledger.db.admin-token", exitFailure, "write the first token"},
+	} {
+		h.dir = t.TempDir()
+		h.configure()
+		if c.before != "" {
+			if err := os.Mkdir(filepath.Join(h.dir, c.before), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := entriesIn(t, h.dir)
+		for range 2 { // the second finds what the first found
+			status, _, talk := h.run("rebuild", "--from", c.from)
+			if status != c.status || !strings.Contains(talk, c.says) {
+				t.Errorf("%s: %d %s", c.name, status, talk)
+			}
+			if d := cmp.Diff(want, entriesIn(t, h.dir)); d != "" {
+				t.Errorf("%s: (-before +after)\n%s", c.name, d)
+			}
+		}
+	}
+}
+
+func entriesIn(t *testing.T, dir string) []string {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, e := range list {
+		out = append(out, e.Name())
+	}
+	return out
 }

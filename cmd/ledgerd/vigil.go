@@ -30,6 +30,9 @@ const (
 
 const warnUnmirrored = "the ledger runs without its mirror (serve --without-mirror): what is recorded now is lost with this host"
 
+// warnAway is said with every answer while a mirror lacks something.
+const warnAway = "a mirror does not take what is committed: nothing is recorded, and nothing undone, until it does"
+
 // A vigil watches over what the ledger once had: it compares it with its mirrors and with what clients were answered, signs
 // heads, and keeps facts aside while the ledger is in safe mode. It implements api.Vigil.
 type vigil struct {
@@ -327,29 +330,38 @@ func (v *vigil) Signed(ctx context.Context) (note, key string, err error) {
 }
 
 // Warning implements api.Vigil.
-func (v *vigil) Warning() string { return v.warning }
+func (v *vigil) Warning() string {
+	if v.warning == "" && v.store.MirrorAway() {
+		return warnAway
+	}
+	return v.warning
+}
 
-// signEvery is how often heads that have moved are signed without being asked for.
-const signEvery = time.Second
+const (
+	signEvery = time.Second // how often heads that have moved are signed without being asked for
+	signShare = 10          // and at most one part in so many of the time: records want the mirrors too
+)
 
 // sign signs heads until ctx ends.
 func (v *vigil) sign(ctx context.Context) {
 	if v.signer == nil {
 		return
 	}
-	tick := time.NewTicker(signEvery)
-	defer tick.Stop()
+	next := time.NewTimer(signEvery)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-next.C:
 		}
 		if v.Safe() != nil {
 			return
 		}
+		start := time.Now()
 		if _, err := v.signer.Sign(ctx); err != nil && ctx.Err() == nil {
 			v.log.WarnContext(ctx, "heads were not signed", slog.Any("err", err))
 		}
+		next.Reset(max(signEvery, signShare*time.Since(start)))
 	}
 }

@@ -118,6 +118,11 @@ func alone(ctx context.Context, e *env, f *configFlags, how opening, fn func(*pa
 		return err
 	}
 	defer unlock()
+	return opened(ctx, e, c, how, fn)
+}
+
+// opened runs fn over the wired parts and closes them.
+func opened(ctx context.Context, e *env, c Config, how opening, fn func(*parts) error) error {
 	p, err := openParts(ctx, e, c, how)
 	if err != nil {
 		return err

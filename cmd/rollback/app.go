@@ -49,6 +49,11 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // say prints one line of talk.
 func (a *app) say(format string, args ...any) {
+	for i, v := range args {
+		if text, ok := v.(string); ok {
+			args[i] = clean(text)
+		}
+	}
 	fmt.Fprintf(a.stderr, "rollback: %s\n", cleanLines(fmt.Sprintf(format, args...)))
 }
 
@@ -103,6 +108,9 @@ func newRoot(a *app) *cobra.Command {
 		newWindow(a), newRecord(a), newDo(a), newShim(a), newCurl(a), newApplied(a), newVoid(a), newPlan(a), newRehearse(a), newUnrecorded(a), newStatus(a), newResolve(a), newConfirm(a),
 		newVerify(a), newJournal(a), newRemediators(a), newVersion(a),
 	)
+	for _, s := range steers {
+		root.AddCommand(newSteer(a, s))
+	}
 	root.AddCommand(newTopics()...)
 	orderHelp(root)
 	return root

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -44,28 +43,14 @@ for that run. The other systems go on meanwhile.`, exitDone, exitError, exitAuth
 }
 
 func (a *app) runConfirm(ctx context.Context, o *confirmOptions) error {
-	if o.window == "" {
-		return errors.New("which window? Say --window ID")
-	}
-	id, err := checkID("window", o.window)
-	if err != nil {
-		return err
-	}
-	if o.reason == "" {
+	if o.window != "" && o.reason == "" {
 		return errors.New("--reason is required: it is what others will read")
 	}
-	c, err := a.server()
+	c, run, err := a.runOf(ctx, o.window)
 	if err != nil {
 		return err
 	}
-	w, err := c.Window(ctx, id)
-	if err != nil {
-		return err
-	}
-	if w.RollbackID == nil {
-		return fmt.Errorf("no rollback of window %s has begun", id)
-	}
-	rb, err := c.Confirm(ctx, *w.RollbackID, wire.ConfirmRequest{System: o.system, Reason: o.reason})
+	rb, err := c.Confirm(ctx, run, wire.ConfirmRequest{System: o.system, Reason: o.reason})
 	if err != nil {
 		return err
 	}

@@ -89,6 +89,9 @@ func (l *curlLine) judge(systems []wire.EffectSystem) (*curlPlace, error) {
 		}
 	}
 	if found == nil {
+		if system := l.detour(systems); system != "" {
+			return nil, refuseCurl("a proxy, --connect-to or --resolve leads it to system %s, and that cannot be carried through the ledger", system)
+		}
 		return nil, nil //nolint:nilnil // nothing of the ledger's
 	}
 	if why := l.uncarried(); why != "" {
@@ -104,6 +107,9 @@ func (l *curlLine) judge(systems []wire.EffectSystem) (*curlPlace, error) {
 func (l *curlLine) judgeHidden(systems []wire.EffectSystem) error {
 	text := strings.Join(l.args, " ")
 	what := l.unknown
+	if l.expands {
+		what = "--expand-*"
+	}
 	if name := l.values["config"]; l.set["config"] {
 		what = "-K"
 		raw, err := readWhole(name)
@@ -177,8 +183,7 @@ func (l *curlLine) within(ctx context.Context, id string) (context.Context, cont
 
 // curlLost says what is known where the ledger did not answer to the call.
 func curlLost(ctx context.Context, err error, id string) error {
-	var refused *client.Error
-	if ctx.Err() == nil && errors.As(err, &refused) && !client.Unreachable(err) {
+	if ctx.Err() == nil && client.Refused(err) {
 		return refuseCurl("the ledger refuses this call: %v", err)
 	}
 	return lostEffect(ctx, err, id)

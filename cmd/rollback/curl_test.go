@@ -2,9 +2,13 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"sideledger/api/wire"
@@ -88,13 +92,14 @@ func TestCurlPlaces(t *testing.T) {
 		{System: "shop", URL: "https://shop.example/api"},
 		{System: "v2", URL: "https://shop.example/api/v2"},
 		{System: "six", URL: "http://[2001:db8::1]:80"},
+		{System: "ten", URL: "http://10.1.2.3:8080/v1"},
+		{System: "idn", URL: "https://Bücher.Example."},
 	}
 	for address, want := range map[string]string{
 		"http://127.0.0.1:2019/id/x?a=b#c":       "edge /id/x?a=b",
 		"localhost:2019/id/x":                    "edge /id/x",
 		"HTTP://LOCALHOST:2019":                  "edge /",
 		"http://[::1]:2019/x":                    "edge /x",
-		"http://127.1:2019/x":                    "",
 		"http://127.0.0.1/x":                     "",
 		"http://me:pw@127.0.0.1:2019/x":          "edge /x",
 		"https://shop.example/api/hooks":         "shop /hooks",
@@ -110,6 +115,50 @@ func TestCurlPlaces(t *testing.T) {
 		"ftp://shop.example/api":                 "",
 		"http://[2001:db8:0::1]/x":               "six /x",
 		"https://elsewhere.example/api":          "",
+
+		"http://127.1:2019/x":                "edge /x",
+		"http://127.0.1:2019/x":              "edge /x",
+		"http://127.9.9.9:2019/x":            "edge /x",
+		"http://2130706433:2019/x":           "edge /x",
+		"http://0:2019/x":                    "edge /x",
+		"http://0x7F.1:2019/x":               "edge /x",
+		"http://0x7f000001:2019/x":           "edge /x",
+		"http://017700000001:2019/x":         "edge /x",
+		"http://0177.0.0.01:2019/x":          "edge /x",
+		"http://127.0.0.1:002019/x":          "edge /x",
+		"http://127.0.0.1.:2019/x":           "edge /x",
+		"http:/127.0.0.1:2019/x":             "edge /x",
+		"http:///127.0.0.1:2019/x":           "edge /x",
+		"http://１２７.0.0.1:2019/x":            "edge /x",
+		"http://127。0．0｡1:2019/x":            "edge /x",
+		"http://loc\u00adalhost:2019/x":      "edge /x",
+		"http://ⓛocalhost:2019/x":            "edge /x",
+		"http://%31%32%37.1:2019/x":          "edge /x",
+		"http://a.localhost:2019/x":          "edge /x",
+		"http://localhost.:2019/x":           "edge /x",
+		"http://ip6-localhost:2019/x":        "edge /x",
+		"http://[::]:2019/x":                 "edge /x",
+		"http://[::ffff:0:0]:2019/x":         "edge /x",
+		"http://[::ffff:7f00:1%25lo]:2019/x": "edge /x",
+		"http://me@x@127.1:2019/x":           "edge /x",
+		"http://127.0.0.256:2019/x":          "",
+		"http://128.1:2019/x":                "",
+		"http://0x7f.1.1.1.1:2019/x":         "",
+		"http://4294967297:2019/x":           "",
+		"http://127.0.0.08:2019/x":           "",
+		"http://[2001:db8::2]/x":             "",
+		"http://167838211:8080/v1/x":         "ten /x",
+		"http://0xa.0x10203:08080/v1/x":      "ten /x",
+		"http://10.1.515:8080/v1/x":          "ten /x",
+		"http://10.1.2.3:8080/v2":            "ten trouble",
+		"https://xn--bcher-kva.example/x":    "idn /x",
+		"https://BÜCHER.example:0443/x":      "idn /x",
+		"https://b%C3%BCcher.example./x":     "idn /x",
+		"http://127.0.0.1:201[9-9]/x":        " trouble",
+		"htt[p-p]://127.0.0.1:2019/x":        " trouble",
+		"{http://127.0.0.1:2019/x}":          " trouble",
+		"http://\u202e.example/x":            " trouble",
+		"http:////127.0.0.1:2019/x":          "",
 	} {
 		got := ""
 		if p := placeOf(readCurl(nil), address, systems); p != nil {
@@ -120,6 +169,75 @@ func TestCurlPlaces(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+	}
+}
+
+// Whatever spelling of this host the curl of this machine takes, the ledger takes too.
+func TestCurlSpellingsOfThisHost(t *testing.T) {
+	var arrived atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived.Add(1) }))
+	defer server.Close()
+	_, port, _ := strings.Cut(strings.TrimPrefix(server.URL, "http://"), ":")
+	systems := []wire.EffectSystem{{System: "edge", URL: server.URL}}
+	own, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reached := 0
+	for _, host := range []string{
+		"127.0.0.1", "127.1", "127.0.1", "2130706433", "0", "0x7f.1", "0X7F.0.0.1", "0177.1", "00000177.1", "017700000001", "0x7f000001", "0.0.0.0",
+		"localhost", "LOCALHOST", "localhost.", "a.localhost", "localhost.localdomain", "ip6-localhost", "127.0.0.1.", "127.1.", own,
+		"１２７.0.0.1", "127。0。0。1", "①②⑦.0.0.1", "loc\u00adalhost", "ⓛocalhost", "ℓ\u200docalhost", "%6cocalhost", "%31%32%37.1", "127%2e1",
+		"[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:0:0]", "[::ffff:7f00:1%25lo]", "[::1]", "[::]", "u:p@127.1", "x\\@127.0.0.1", "127.0.0.08", "127..1",
+	} {
+		for _, form := range []string{"http://%s:%s/x", "http:/%s:%s/x", "http:///%s:%s?x", "%s:0%s", "HTTP://%s:%s#x"} {
+			address := fmt.Sprintf(form, host, port)
+			before := arrived.Load()
+			_ = exec.CommandContext(t.Context(), "curl", "-gsS", "--noproxy", "*", "-m", "5", "-X", "POST", address).Run() // that it failed is an answer
+			if arrived.Load() == before {
+				continue
+			}
+			reached++
+			if p := placeOf(readCurl([]string{"-g"}), address, systems); p == nil {
+				t.Errorf("%s went to the system, and nothing knew", address)
+			}
+		}
+	}
+	if reached < 100 {
+		t.Errorf("only %d of the addresses reached the server", reached)
+	}
+}
+
+// A line of which a part cannot be seen, or that leads its call elsewhere, is refused if a system is meant, however it
+// is written.
+func TestCurlMentions(t *testing.T) {
+	systems := []wire.EffectSystem{{System: "edge", URL: "http://127.0.0.1:2019"}, {System: "ten", URL: "http://10.1.2.3:8080"}}
+	for line, want := range map[string]string{
+		"--nope -X POST http://167838211:8080/x":                  "ten",
+		"--nope -X POST http://0x7f.1:2019/x":                     "edge",
+		"--nope -X POST -m 0 http://elsewhere.example/0":          "",
+		"--variable h=2130706433:2019 --expand-url http://{{h}}/": "edge",
+		"--nope -dx=1 --url=http:/0xa.0x10203:8080":               "ten",
+	} {
+		l := readCurl(strings.Fields(line))
+		if !l.hidden() {
+			t.Errorf("%s: nothing is hidden", line)
+		}
+		if got := mentions(strings.Join(l.args, " "), systems); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+	for line, want := range map[string]string{
+		"-d x --connect-to ::127.1:2019 http://elsewhere.example/":           "edge",
+		"-d x --connect-to ::[::1]: http://elsewhere.example:2019/":          "edge",
+		"-d x --resolve e.example:8080:10.1.2.4,167838211 http://e.example/": "ten",
+		"-d x -x http://2130706433:2019 http://elsewhere.example/":           "edge",
+		"-d x -xhttp://10.1.2.3:3128 http://elsewhere.example/":              "",
+		"-d x --connect-to ::10.1.2.4:8080 http://elsewhere.example/":        "",
+	} {
+		if got := readCurl(strings.Fields(line)).detour(systems); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
 		}
 	}
 }

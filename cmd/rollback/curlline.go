@@ -17,11 +17,13 @@ type curlLine struct {
 	method  string // -X; empty: as the other options say
 	data    []curlPiece
 	headers []string
+	routes  []curlPiece       // options that lead calls to another host than the address's
 	values  map[string]string // the last argument of every other option that has one
 	set     map[string]bool   // every option that is there and not switched off again
 	refused []string          // options that cannot be carried, as they were typed
 	unknown string            // what curl may know; empty: nothing
 	bad     string            // what curl itself refuses; empty: nothing
+	expands bool              // a part is made of --variable
 }
 
 // readCurl reads a command line as curl does.
@@ -110,9 +112,12 @@ func (l *curlLine) take(o *curlOption, typed, value string, off bool) {
 			l.refused = append(l.refused, typed+" twice")
 		}
 		l.values["output"] = value
+	case "connect-to", "resolve", "proxy", "preproxy", "proxy1.0", "socks4", "socks4a", "socks5", "socks5-hostname":
+		l.routes = append(l.routes, curlPiece{o.name, value})
 	default:
 		l.values[o.name] = value
 	}
+	l.expands = l.expands || strings.HasPrefix(o.name, "expand-")
 }
 
 // alone reports whether curl makes no call with this line.
@@ -121,7 +126,7 @@ func (l *curlLine) alone() bool {
 }
 
 // hidden reports whether a part of what curl does cannot be seen in the line.
-func (l *curlLine) hidden() bool { return l.unknown != "" || l.set["config"] }
+func (l *curlLine) hidden() bool { return l.unknown != "" || l.set["config"] || l.expands }
 
 // verb is the method that curl would send.
 func (l *curlLine) verb() string {

@@ -32,7 +32,7 @@ const callExits = `Exit status:
     0  the third party answered below 400
     1  error (usage included), or the ledger refused the call; nothing was sent
     4  not authenticated, or not allowed; nothing was sent
-    7  the third party could not be reached, or a rollback has begun; nothing was sent, and the entry is void
+    7  the third party could not be reached, or a rollback has begun; nothing was sent, and the entry, if there is one, is void
    18  the answer is not whole; the entry says what became of the effect
    22  the third party answered 400 or more
    28  no answer in time: the entry is in doubt, and a rollback finds out by looking
@@ -231,8 +231,7 @@ func lostEffect(ctx context.Context, err error, entry string) error {
 	if errors.As(context.Cause(ctx), &own) {
 		return own
 	}
-	var refused *client.Error
-	if errors.As(err, &refused) && !client.Unreachable(err) {
+	if client.Refused(err) {
 		return fmt.Errorf("nothing was sent: %w", err)
 	}
 	return &exit{status: curlNothing, err: fmt.Errorf(

@@ -109,9 +109,9 @@ func refusesUs(err error) bool {
 }
 
 // statusOfRollback maps a run that is over to an exit status. stuck are the stuck entries that it
-// selected.
+// selected. What is open now decides, not how the run ended: a fact may have come after it.
 func statusOfRollback(r *wire.Rollback, stuck []wire.Entry) int {
-	if r.Complete || r.Counts.Stuck+r.Counts.Remaining == 0 {
+	if r.Left() == 0 {
 		return exitDone
 	}
 	for i := range stuck {

@@ -44,6 +44,20 @@ func (f *fake) start(window, body string) (int, any) {
 	return 202, *rb
 }
 
+// steer pauses, resumes or cancels a run that a script holds.
+func (f *fake) steer(id, call string) (int, any) {
+	rb := f.rollback(id)
+	if rb == nil {
+		return 404, "not_found"
+	}
+	if rb.Over() {
+		return 409, "conflict"
+	}
+	rb.State = map[string]string{"pause": "paused", "resume": "queued", "cancel": "cancelled"}[call]
+	f.noteRun(f.window(rb.WindowID), rb)
+	return 200, *rb
+}
+
 // confirm gives the second words that a run asked for.
 func (f *fake) confirm(id, body string) (int, any) {
 	var r wire.ConfirmRequest
@@ -95,6 +109,10 @@ func (f *fake) run(w *wire.Window, rb *wire.Rollback, script []string) {
 		case "ask":
 			rb.SecondWords = []wire.SecondWord{{System: words[1], Detail: "more than 60 deletions within a minute", AskedAt: now}}
 			f.noteRun(w, rb)
+		case "held": // "held 1 2": entry 1 waits for entry 2, which was not selected
+			seq, _ := strconv.Atoi(words[1])
+			by, _ := strconv.Atoi(words[2])
+			rb.Held = append(rb.Held, wire.Held{EntryID: "e\x1b[2J", Seq: seq, By: by})
 		case "cancel":
 			end = "cancelled"
 		default:
@@ -104,8 +122,11 @@ func (f *fake) run(w *wire.Window, rb *wire.Rollback, script []string) {
 	rb.State, rb.Waiting, rb.FinishedAt, rb.Counts = end, nil, &now, f.countsOf(w.ID)
 	rb.Complete = rb.Counts.Stuck+rb.Counts.Remaining == 0
 	w.Counts, w.State = rb.Counts, "stuck"
-	if rb.Complete {
+	switch {
+	case rb.Complete:
 		w.State = "rolled_back"
+	case end == "cancelled" && rb.Counts.Stuck == 0:
+		w.State = "sealed"
 	}
 	f.noteRun(w, rb)
 }

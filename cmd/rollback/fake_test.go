@@ -38,6 +38,8 @@ type fake struct {
 	script    []string // steps of the next run
 	mute      bool     // streams leave out what is about the run itself
 	going     int      // holds that were let go
+	moved     bool     // third parties show another state than what got stuck
+	surprise  string   // body of a fact that comes just before the next list of stuck entries; empty: none does
 	resolve   string   // state that a resolved entry comes to: "undone", "stuck drifted"; empty: it waits
 }
 
@@ -179,6 +181,10 @@ func (f *fake) misbehave(w http.ResponseWriter, r *http.Request) string {
 			return "after"
 		case x.status == 0:
 			return "before"
+		case x.kind == "safe":
+			w.Header().Set("Content-Type", wire.ProblemType)
+			w.WriteHeader(x.status)
+			json.NewEncoder(w).Encode(wire.Problem{Type: wire.TypeSafeMode, Status: x.status, Title: "Not available", Code: "unavailable", Detail: "safe mode: older"})
 		case x.body != "":
 			w.Header().Set("Content-Type", x.kind)
 			w.WriteHeader(x.status)
@@ -257,6 +263,8 @@ func (f *fake) answer(r *http.Request, body string) (int, any) {
 		return f.start(parts[2], body)
 	case "GET rollbacks ":
 		return found(f.rollback(parts[2]))
+	case "POST rollbacks pause", "POST rollbacks resume", "POST rollbacks cancel":
+		return f.steer(parts[2], parts[3])
 	case "POST rollbacks confirm":
 		return f.confirm(parts[2], body)
 	case "GET remediators ":
@@ -377,12 +385,26 @@ func (f *fake) record(window, body string) (int, any) {
 		e.Warnings = []string{"before is\x1b]0;owned\a unknown"}
 	}
 	f.entries = append(f.entries, e)
-	w.Counts.Remaining++
+	if w.Counts.Remaining++; w.State == "rolled_back" {
+		f.late(w, e)
+	}
 	f.noteEntry(w, "entry.recorded", e, "")
 	return 201, e
 }
 
+// late plays a fact that comes after the rollback: counts are live, whether the run was complete is not, as
+// older servers answer.
+func (f *fake) late(w *wire.Window, e *wire.Entry) {
+	e.State, e.Reason, e.Late, e.Next = "stuck", "late", true, "rollback resolve "+e.ID+" --retry --reason TEXT"
+	w.State, w.Counts = "stuck", f.countsOf(w.ID)
+	f.rollback(*w.RollbackID).Counts = w.Counts
+}
+
 func (f *fake) listEntries(window string, r *http.Request) (int, any) {
+	if fact := f.surprise; fact != "" && r.URL.Query().Get("state") == "stuck" {
+		f.surprise = ""
+		defer f.record(window, fact) // the list is of before
+	}
 	list := wire.EntryList{Items: []wire.Entry{}}
 	for i := len(f.entries) - 1; i >= 0; i-- {
 		e := f.entries[i]
@@ -391,60 +413,4 @@ func (f *fake) listEntries(window string, r *http.Request) (int, any) {
 		}
 	}
 	return 200, list
-}
-
-func (f *fake) report(id, what, body string) (int, any) {
-	e := f.entry(id)
-	if e == nil {
-		return 404, "not_found"
-	}
-	w := f.window(e.WindowID)
-	switch what {
-	case "applied":
-		var r wire.AppliedRequest
-		if err := strict(body, &r); err != nil {
-			return 422, "invalid"
-		}
-		e.State = "applied"
-		if r.After != nil {
-			e.After = r.After
-		}
-		if r.Resource != nil {
-			e.Resource = r.Resource
-		}
-	case "void":
-		e.State = "void"
-	case "resolve":
-		return f.decide(e, body)
-	}
-	f.noteEntry(w, "entry."+what, e, "")
-	return 200, e
-}
-
-func (f *fake) decide(e *wire.Entry, body string) (int, any) {
-	var r wire.ResolveRequest
-	if err := strict(body, &r); err != nil || r.Reason == "" {
-		return 422, "invalid"
-	}
-	if e.State != "stuck" {
-		return 409, "conflict"
-	}
-	if r.Seen != "" && r.Seen != e.NowDigest {
-		return 412, "stale"
-	}
-	e.Decision = &wire.Decision{Decision: r.Decision, Reason: r.Reason}
-	if f.resolve != "" {
-		f.settle(e)
-	}
-	f.noteEntry(f.window(e.WindowID), "entry.decided", e, "")
-	return 200, e
-}
-
-// settle acts on a decision as the test has said.
-func (f *fake) settle(e *wire.Entry) {
-	e.State, e.Reason, _ = strings.Cut(f.resolve, " ")
-	e.Decision, e.Outcome = nil, ""
-	if e.State == "undone" {
-		e.Outcome = "undone"
-	}
 }

@@ -48,7 +48,7 @@ func send(ctx context.Context, c *client.Client, call wire.SpoolCall) (*client.A
 type sent struct {
 	done int   // calls that were acknowledged
 	kept int   // calls that are still there
-	err  error // why the first of those is; nil: there are none
+	err  error // why the first of those is, of the ones meant for this server; nil: there are none
 }
 
 func (s *sent) add(o sent) {
@@ -105,8 +105,9 @@ func (s *spool) flushAll(ctx context.Context, c *client.Client, base string, onl
 		if only != "" && window != only {
 			continue
 		}
-		if other := serverOf(name); only == "" && other != "" && other != base {
+		if other, n := serverOf(name); only == "" && other != "" && other != base {
 			s.app.say("%s is kept: its calls are meant for %s", name, other)
+			all.kept += n
 			continue
 		}
 		one, err := s.flush(ctx, c, name)
@@ -121,18 +122,19 @@ func (s *spool) flushAll(ctx context.Context, c *client.Client, base string, onl
 	return all, nil
 }
 
-// serverOf returns the address that the first call of a file is meant for; "" where it says none.
-func serverOf(name string) string {
+// serverOf returns the address that the first call of a file is meant for, and how many calls there are; "" where it
+// says none.
+func serverOf(name string) (server string, calls int) {
 	f, err := os.Open(name) //nolint:gosec // a name of our own in our own folder
 	if err != nil {
-		return ""
+		return "", 0
 	}
 	defer f.Close()
 	got, _ := wire.ReadSpool(f) // damage is told when the file is sent
 	if got == nil || len(got.Calls) == 0 {
-		return ""
+		return "", 0
 	}
-	return got.Calls[0].Server
+	return got.Calls[0].Server, len(got.Calls)
 }
 
 // An outbox sends the calls of one file.

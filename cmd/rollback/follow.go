@@ -21,9 +21,12 @@ type follower struct {
 	app    *app
 	client *client.Client
 	id     string
+	window string
 	after  int64 // records up to this number were shown, or were there before
 
 	bar   *progress
+	quiet *quiet
+	told  bool // how to stop was said
 	lost  bool
 	state string // of the run, as last shown
 }
@@ -34,7 +37,7 @@ type follower struct {
 func (a *app) follow(ctx context.Context, c *client.Client, rb *wire.Rollback) (*wire.Rollback, error) {
 	streaming, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	f := &follower{app: a, client: c, id: rb.ID, bar: newProgress(a, rb), state: rb.State}
+	f := &follower{app: a, client: c, id: rb.ID, window: rb.WindowID, bar: newProgress(a, rb), state: rb.State, quiet: &quiet{nowFunc: a.now, said: a.now()}}
 	defer f.bar.end()
 	go f.beat(streaming, cancel)
 	for {
@@ -78,7 +81,7 @@ func (f *follower) read(ctx context.Context) (*wire.Rollback, error) {
 	}
 }
 
-// beat says now and then that the run still runs, and notices its end where the stream does not.
+// beat says at growing intervals that the run still runs, and notices its end where the stream does not.
 func (f *follower) beat(ctx context.Context, end context.CancelCauseFunc) {
 	for f.app.pause(ctx, f.app.heartbeat) == nil {
 		rb, err := f.client.Rollback(ctx, f.id)
@@ -87,7 +90,7 @@ func (f *follower) beat(ctx context.Context, end context.CancelCauseFunc) {
 		case rb.Over():
 			end(errOver)
 			return
-		default:
+		case f.quiet.due():
 			f.bar.line("still %s: %s", rb.State, waitingText(rb))
 		}
 	}
@@ -157,8 +160,8 @@ func (f *follower) event(e wire.Event) error {
 	if err := json.Unmarshal(e.Data, &r); err != nil {
 		return fmt.Errorf("read record %d: %w", e.ID, err)
 	}
-	if r.Entry != nil {
-		f.bar.entry(&r)
+	if r.Entry != nil && f.bar.entry(&r) {
+		f.quiet.moved()
 	}
 	if r.Rollback == nil || r.RollbackID != "" && r.RollbackID != f.id {
 		return nil
@@ -170,13 +173,25 @@ func (f *follower) event(e wire.Event) error {
 	return nil
 }
 
+// waits says what the run waits for, if that is news, and the first time how to stop.
+func (f *follower) waits(w *wire.Waiting) {
+	if !f.quiet.news(w.Why, w.On) {
+		return
+	}
+	f.bar.line("waiting: %s", waits(w))
+	if !f.told {
+		f.told = true
+		f.bar.line("it goes on by itself. Ctrl-C stops watching it, and not the rollback; %s", stopCommand(f.id))
+	}
+}
+
 func (f *follower) run(r *wire.RecordRollback) {
 	switch {
 	case r.State == "waiting" && r.Waiting != nil:
-		f.bar.line("waiting: %s", waits(r.Waiting))
+		f.waits(r.Waiting)
 	case r.State == f.state:
 	case r.State == "paused":
-		f.bar.line("paused: an operator stopped it; it goes on when it is resumed")
+		f.bar.line("paused: an operator stopped it; it goes on with `rollback resume --window %s`", f.window)
 	}
 	f.state = r.State
 }

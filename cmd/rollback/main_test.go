@@ -95,6 +95,14 @@ func scriptFake(ts *testscript.TestScript, neg bool, args []string) {
 		f.mu.Lock()
 		f.journal = ts.ReadFile(args[1])
 		f.mu.Unlock()
+	case "surprise": // FILE: this fact comes just before the next list of stuck entries is answered
+		f.mu.Lock()
+		f.surprise = ts.ReadFile(args[1])
+		f.mu.Unlock()
+	case "moved": // third parties show another state than what got stuck
+		f.mu.Lock()
+		f.moved = true
+		f.mu.Unlock()
 	case "resolve":
 		f.mu.Lock()
 		f.resolve = args[1]
@@ -108,6 +116,8 @@ func scriptFake(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Check(err)
 		}
 		f.rule(args[1], r)
+	case "safe": // METHOD-AND-PATH-PATTERN: refused, as a ledger in safe mode does
+		f.rule(args[1], rule{status: 503, kind: "safe"})
 	case "obey": // forgets all rules
 		f.mu.Lock()
 		f.rules = nil

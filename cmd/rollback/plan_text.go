@@ -16,6 +16,8 @@ type textPlan struct {
 	run    string // the command that would run it; empty: not said
 	begun  bool
 
+	waits int // steps that are blocked only while their third party does not answer
+
 	restored bool // the last step was the restore of the snapshot
 }
 
@@ -32,7 +34,12 @@ func (t *textPlan) step(s *wire.PlanStep) error {
 	t.begin()
 	t.heading(s)
 	symbol, tint := verdictSymbol(s)
-	line := fmt.Sprintf("%5d %s  %s  %s  %s", s.Seq, t.page.paint(tint, symbol+" "+pad(verdictWord(s.Verdict), 14)),
+	word := verdictWord(s.Verdict)
+	if s.Waits {
+		symbol, word, tint = "-", "waiting", tintWarn
+		t.waits++
+	}
+	line := fmt.Sprintf("%5d %s  %s  %s  %s", s.Seq, t.page.paint(tint, symbol+" "+pad(word, 14)),
 		pad(clean(s.System), 10), pad(clean(s.Kind), 16), pad(short(describe(s.Resource), 60), 36))
 	if s.Detail != "" {
 		line += "  " + t.page.paint(tintDim, clean(s.Detail))
@@ -56,6 +63,9 @@ func (t *textPlan) now(s *wire.PlanStep) {
 	default:
 		t.page.printf("        now: %s\n", short(clean(string(s.Now)), 160))
 	}
+	if s.Next != "" {
+		t.page.printf("        next: %s\n", clean(s.Next))
+	}
 }
 
 func (t *textPlan) end(p *wire.Plan) error {
@@ -72,7 +82,12 @@ func (t *textPlan) summary(p *wire.Plan) error {
 	t.begin()
 	var parts []string
 	for _, v := range verdicts {
-		if n := p.Counts[v.name]; n > 0 {
+		n := p.Counts[v.name]
+		if v.name == "blocked" && t.waits > 0 {
+			n -= t.waits
+			parts = append(parts, fmt.Sprintf("%d waiting", t.waits))
+		}
+		if n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, v.summary))
 		}
 	}

@@ -65,6 +65,21 @@ func TestInterruptDetaches(t *testing.T) {
 	again.ends(t, exitDone)
 }
 
+// A cancelled run is over, and the window that it left sealed has nothing more to follow: 5, at once.
+func TestFollowsACancelledRun(t *testing.T) {
+	f := newFake(t)
+	w := f.windowWith(3)
+	f.plays("undone 3 undone", "cancel")
+	begin(t, f, nil, "--window", w).ends(t, exitFailed)
+	again := begin(t, f, nil, "status", "--window", w, "--follow")
+	again.ends(t, exitFailed)
+	for _, want := range []string{": cancelled", "1 undone · 2 remaining", "2 remaining; some undo failed, is blocked, or was not begun"} {
+		if !strings.Contains(again.out.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, again.out)
+		}
+	}
+}
+
 // jsonl follows with one event a line and the run as its last line.
 func TestFollowAsLines(t *testing.T) {
 	f := newFake(t)

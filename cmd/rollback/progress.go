@@ -21,17 +21,15 @@ type progress struct {
 	drawn int               // characters of the bar that stands there
 }
 
-// newProgress counts from what is closed already. Of a run that others started a while ago the stream
-// tells again what it has closed, so counting begins at 0.
+// newProgress counts what is left to do from 1. Of a run that others started a while ago the stream tells again what
+// it has closed, so that is counted too; what is retained has no end to tell of.
 func newProgress(a *app, rb *wire.Rollback) *progress {
-	c := rb.Counts
-	closed := closedOf(c)
 	p := &progress{
 		page: a.page(a.stderr), bar: terminal(a.stderr) && a.getenv("TERM") != "dumb",
-		total: closed + c.Stuck + c.Remaining, seen: map[string]string{},
+		total: rb.Left(), seen: map[string]string{},
 	}
-	if rb.StartedAt == nil {
-		p.done = closed
+	if rb.StartedAt != nil {
+		p.total += closedOf(rb.Counts) - rb.Counts.Retained
 	}
 	return p
 }
@@ -41,26 +39,32 @@ func closedOf(c wire.Counts) int {
 	return c.Undone + c.AlreadyUndone + c.Compensated + c.Unverified + c.ByHand + c.Waived + c.Retained + c.Void
 }
 
-// entry shows that an entry has come to an end.
-func (p *progress) entry(r *wire.Record) {
+// entry shows that an entry has come to an end; false: it has not, or that was shown.
+func (p *progress) entry(r *wire.Record) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	word, tint := ending(r.Entry)
 	if word == "" || p.seen[r.EntryID] == word {
-		return
+		return false
 	}
+	meanwhile := false
 	if p.seen[r.EntryID] == "" {
 		p.done++
+		meanwhile = p.done > p.total
 		p.total = max(p.total, p.done)
 	}
 	p.seen[r.EntryID] = word
 	width := len(fmt.Sprint(p.total))
 	text := fmt.Sprintf("[%0*d/%0*d] %s %s %s  entry %d", width, p.done, width, p.total, p.page.paint(tint, word),
 		clean(r.Entry.System), clean(r.Entry.Kind), r.Entry.Seq)
+	if meanwhile {
+		text += ", which came meanwhile"
+	}
 	if r.Entry.Detail != "" && (r.Entry.State == "stuck" || r.Entry.Outcome == "compensated") {
 		text += ": " + clean(r.Entry.Detail)
 	}
 	p.raw(text)
+	return true
 }
 
 // ending says in words how an entry ended; "" while it has not.

@@ -159,7 +159,7 @@ func (a *app) flushSpool(ctx context.Context, cmd *cobra.Command, o *recordOptio
 	}
 	a.say("%d recorded calls sent, %d kept", all.done, all.kept)
 	switch {
-	case all.err == nil:
+	case all.err == nil && all.kept == 0:
 		return nil
 	case refusesUs(all.err):
 		return exitWith(exitAuth)

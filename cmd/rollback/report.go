@@ -22,6 +22,7 @@ func (a *app) showRollback(r wire.RollbackReport) error {
 			p.rollback(&r.Rollback)
 			p.compensated(r.Compensated)
 			p.stuck(r.Stuck)
+			p.held(r.Held)
 			if r.Over() {
 				p.advice(&r.Rollback, r.Stuck)
 			}
@@ -35,7 +36,7 @@ func (p *page) rollback(rb *wire.Rollback) {
 	switch {
 	case rb.State == stateCancelled:
 		tint = tintWarn
-	case rb.Over() && rb.Complete:
+	case rb.Over() && rb.Left() == 0:
 		word, tint = "finished, complete", tintGood
 	case rb.Over():
 		word, tint = "finished, not complete", tintWarn
@@ -130,6 +131,20 @@ func (p *page) stuck(entries []wire.Entry) {
 	}
 }
 
+// held lists what the run left alone, and what each has to wait for.
+func (p *page) held(list []wire.Held) {
+	for i, h := range list {
+		if i == 0 {
+			p.printf("\n")
+		}
+		why := "was not selected and stays open"
+		if h.Selected {
+			why = "is open itself"
+		}
+		p.printf("%s entry %d waits for entry %d, which %s  %s\n", p.paint(tintWarn, "- held"), h.Seq, h.By, why, p.paint(tintDim, clean(h.EntryID)))
+	}
+}
+
 // image writes one image of an entry; an image that is not known is left out.
 func (p *page) image(name string, raw json.RawMessage) {
 	switch {
@@ -163,10 +178,36 @@ func (p *page) advice(rb *wire.Rollback, stuck []wire.Entry) {
 		}
 		p.printf("\n%s\n", p.paint(tintGood, text))
 	case exitPerson:
-		p.printf("\n%s\n", p.paint(tintWarn, fmt.Sprintf("Not rolled back: %d of the entries need a person.", len(stuck))))
-	default:
+		p.printf("\n%s\n", p.paint(tintWarn, fmt.Sprintf("Not rolled back: %s a person.%s", counted(len(stuck), "entry needs", "entries need"), cameLate(stuck))))
+	case exitFailed:
+		if held := len(rb.Held); held > 0 && held == rb.Left() {
+			p.printf("\n%s\n", p.paint(tintBad, fmt.Sprintf("Not rolled back: %s what is open.", counted(held, "entry waits for", "entries wait for"))))
+			return
+		}
 		p.printf("\n%s\n", p.paint(tintBad, fmt.Sprintf("Not rolled back: %d stuck, %d remaining; some undo failed, is blocked, or was not begun.", len(stuck), rb.Counts.Remaining)))
 	}
+}
+
+// counted says a number with the words for one or for any other number.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// cameLate names the facts that came after the rollback was over; "" if none did.
+func cameLate(stuck []wire.Entry) string {
+	var late []string
+	for i := range stuck {
+		if stuck[i].Reason == "late" {
+			late = append(late, fmt.Sprintf("entry %d", stuck[i].Seq))
+		}
+	}
+	if late == nil {
+		return ""
+	}
+	return " After the rollback was over came: " + strings.Join(late, ", ") + "."
 }
 
 // window writes a window in two or three lines.

@@ -46,7 +46,7 @@ func newResolve(a *app) *cobra.Command {
 		Long: long(`
 A person's word on a stuck entry, acted on at once: the window's rollback goes on, or a new one starts.
 --undo overrides the drift that the entry shows and no other: where the resource has changed again since,
-nothing is sent. It exits by what came of the entry.`,
+nothing is sent, and the entry is shown as it is now with the command that agrees to that. It exits by what came of the entry.`,
 			exitDone, exitError, exitPerson, exitAuth, exitFailed, exitRunning, exitInterrupted),
 		Example: `  rollback resolve ENTRY --undo --reason "agreed with the one who changed it"
   rollback resolve ENTRY --waive --reason "the new limit stays"
@@ -97,7 +97,7 @@ func (a *app) runResolve(ctx context.Context, o *resolveOptions, arg string) err
 	if err != nil {
 		return err
 	}
-	e, err := o.decide(ctx, c, id)
+	e, err := a.decide(ctx, c, o, id)
 	if err != nil {
 		return err
 	}
@@ -112,8 +112,9 @@ func (a *app) runResolve(ctx context.Context, o *resolveOptions, arg string) err
 	return exitWith(statusOfEntry(e))
 }
 
-// decide posts the decision. An undo is about the drift that the entry shows, and no other.
-func (o *resolveOptions) decide(ctx context.Context, c *client.Client, id string) (*wire.Entry, error) {
+// decide posts the decision. An undo is about the drift that the entry shows, and no other. Where the third party
+// shows another by now, that is what the entry shows since, and what is shown here: nothing is agreed to unseen.
+func (a *app) decide(ctx context.Context, c *client.Client, o *resolveOptions, id string) (*wire.Entry, error) {
 	seen := o.seen
 	if o.undo && seen == "" {
 		e, err := c.Entry(ctx, id)
@@ -122,13 +123,30 @@ func (o *resolveOptions) decide(ctx context.Context, c *client.Client, id string
 		}
 		if e.State == "stuck" && e.Reason == "drifted" {
 			seen = e.NowDigest
+			a.say("the undo is of what the entry shows, and of no other state: %s", short(string(e.Now), 160))
 		}
 	}
 	e, err := c.Resolve(ctx, id, wire.ResolveRequest{Decision: o.decision(), Reason: o.reason, Seen: seen, Evidence: o.evidence})
-	if statusIs(err, http.StatusPreconditionFailed) {
-		return nil, fmt.Errorf("it has changed again since it was seen, so nothing was sent: look at it with `rollback plan`: %w", err)
+	if !statusIs(err, http.StatusPreconditionFailed) {
+		return e, err
 	}
-	return e, err
+	if now, readErr := c.Entry(ctx, id); readErr == nil && now.State == "stuck" {
+		if err := a.showEntry(now); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("it has changed again since it was seen, so nothing was sent. To undo what it shows now:\n  %s\n%w",
+			undoCommand(now), err)
+	}
+	return nil, fmt.Errorf("it has changed again since it was seen, so nothing was sent: %w", err)
+}
+
+// undoCommand is what a person types who agrees to undo the state that a stuck entry shows.
+func undoCommand(e *wire.Entry) string {
+	seen := ""
+	if e.NowDigest != "" {
+		seen = " --seen " + quote(clean(e.NowDigest))
+	}
+	return "rollback resolve " + clean(e.ID) + " --undo" + seen + " --reason TEXT"
 }
 
 // settled reports whether a decision on the entry has been acted on.

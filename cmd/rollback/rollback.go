@@ -192,6 +192,8 @@ func (a *app) undo(ctx context.Context, c *client.Client, o *rollbackOptions, fi
 	case err == nil:
 	case errors.As(err, &answer) && answer.Status == http.StatusPreconditionFailed:
 		return fmt.Errorf("the window has moved since the plan was made, so nothing was started: look again with `rollback plan --window %s`: %w", o.window, err)
+	case client.Refused(err) && client.Unreachable(err): // safe mode
+		return fmt.Errorf("nothing was started: %w", err)
 	case client.Unreachable(err):
 		err = fmt.Errorf("nobody knows whether it started; ask again, a running one is joined: %w", err)
 		if ctx.Err() != nil {
@@ -213,6 +215,11 @@ func (a *app) undo(ctx context.Context, c *client.Client, o *rollbackOptions, fi
 }
 
 func followCommand(window string) string { return "rollback status --window " + window + " --follow" }
+
+// stopCommand says how to stop a run itself.
+func stopCommand(run string) string {
+	return "POST /v1/rollbacks/" + run + "/pause, or /cancel, stops that"
+}
 
 // followToEnd follows a run until it is over, shows what became of it, and returns its exit status as an
 // error.
@@ -240,18 +247,38 @@ func (a *app) followToEnd(ctx context.Context, c *client.Client, rb *wire.Rollba
 			return err
 		}
 	}
-	stuck, err := stuckOf(ctx, c, rb)
+	report, err := readReport(ctx, c, rb)
 	if err != nil {
-		return fmt.Errorf("rollback %s is over, but what is stuck could not be read: %w", rb.ID, err)
-	}
-	compensated, err := compensatedOf(ctx, c, rb)
-	if err != nil {
-		return fmt.Errorf("rollback %s is over, but what came back under another name could not be read: %w", rb.ID, err)
-	}
-	if err := a.showRollback(wire.RollbackReport{Rollback: *rb, Stuck: stuck, Compensated: compensated}); err != nil {
 		return err
 	}
-	return exitWith(statusOfRollback(rb, stuck))
+	if err := a.showRollback(report); err != nil {
+		return err
+	}
+	return exitWith(statusOfRollback(&report.Rollback, report.Stuck))
+}
+
+// readReport reads what became of a run that is over. A late fact may come between two reads: it reads again until the
+// counts and the entries are of one moment, so that what is shown agrees with itself.
+func readReport(ctx context.Context, c *client.Client, rb *wire.Rollback) (wire.RollbackReport, error) {
+	for {
+		out := wire.RollbackReport{Rollback: *rb}
+		var err error
+		if out.Stuck, err = stuckOf(ctx, c, rb); err != nil {
+			return out, fmt.Errorf("rollback %s is over, but what is stuck could not be read: %w", rb.ID, err)
+		}
+		if out.Compensated, err = compensatedOf(ctx, c, rb); err != nil {
+			return out, fmt.Errorf("rollback %s is over, but what came back under another name could not be read: %w", rb.ID, err)
+		}
+		now, err := c.Rollback(ctx, rb.ID)
+		if err != nil {
+			return out, fmt.Errorf("rollback %s is over, but it could not be read again: %w", rb.ID, err)
+		}
+		if now.Counts == rb.Counts {
+			out.Rollback = *now
+			return out, nil
+		}
+		rb = now
+	}
 }
 
 // stuckOf returns the stuck entries that a run selected, in their order.

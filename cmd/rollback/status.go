@@ -35,7 +35,8 @@ func newStatus(a *app) *cobra.Command {
 		Long: long(`
 Shows a window, its last rollback, and what is stuck with the command to type next. Without --follow it
 exits 0 whatever it shows. With --follow it shows each entry as it is recorded, and follows a rollback to
-its end: then it exits as that rollback does, at once where one is over already.`,
+its end: then it exits as that rollback does, at once where one is over already, but for a window that is
+open: there it waits for the next.`,
 			exitDone, exitError, exitPerson, exitAuth, exitFailed, exitRunning, exitInterrupted),
 		Example: `  rollback status
   rollback status --window ID
@@ -100,6 +101,9 @@ func (a *app) showStatus(ctx context.Context, c *client.Client, id string) error
 			p.rollback(report.Rollback)
 		}
 		p.stuck(report.Stuck)
+		if report.Rollback != nil {
+			p.held(report.Rollback.Held)
+		}
 	}})
 }
 
@@ -128,13 +132,13 @@ func (a *app) followWindow(ctx context.Context, c *client.Client, id string, tim
 	if err != nil {
 		return err
 	}
-	runs := w.State == "rolling_back" || w.State == "rolled_back" || w.State == "stuck"
 	if w.RollbackID != nil {
 		rb, err := c.Rollback(ctx, *w.RollbackID)
 		if err != nil {
 			return err
 		}
-		if runs || !rb.Over() {
+		// An open window goes on after a partial run, and after a cancelled one that was reopened.
+		if w.State != "open" || !rb.Over() {
 			return a.followToEnd(ctx, c, rb, timeout)
 		}
 	}

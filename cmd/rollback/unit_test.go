@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,6 +61,29 @@ func TestStatusOfRollback(t *testing.T) {
 	} {
 		if got := statusOfRollback(&c.rb, c.stuck); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+// TestProgressCounts: a new run counts what it has to do from 1, one that is joined what it has done too, and what came
+// beyond that is said.
+func TestProgressCounts(t *testing.T) {
+	began := time.Now()
+	counts := wire.Counts{Undone: 1, Retained: 3, Void: 1, Remaining: 2}
+	for name, c := range map[string]struct {
+		run  wire.Rollback
+		want []string
+	}{
+		"new":    {wire.Rollback{Counts: counts}, []string{"[1/2] undone s k  entry 1", "[2/2] undone s k  entry 2", "[3/3] undone s k  entry 3, which came meanwhile"}},
+		"joined": {wire.Rollback{Counts: counts, StartedAt: &began}, []string{"[1/4] undone s k  entry 1", "[2/4] undone s k  entry 2", "[3/4] undone s k  entry 3"}},
+	} {
+		var out bytes.Buffer
+		p := newProgress(&app{stderr: &out, getenv: func(string) string { return "" }}, &c.run)
+		for i := 1; i <= 3; i++ {
+			p.entry(&wire.Record{EntryID: strconv.Itoa(i), Entry: &wire.RecordEntry{Seq: i, System: "s", Kind: "k", State: "undone", Outcome: "undone"}})
+		}
+		if got := strings.Split(strings.TrimSpace(out.String()), "\n"); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

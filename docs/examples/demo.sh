@@ -3,8 +3,8 @@
 # changes the Caddy, somebody else who changes it too, a rollback that is killed in the middle and goes
 # on, a person's decision, and the Caddy back where it was.
 #
-# Needs Go, curl and bash; no root. Leaves nothing running and nothing outside ./.demo. Exits 0 only if
-# every line marked "ok" was checked and held.
+# Needs Go, curl and bash; no root. Leaves nothing running, and nothing outside ./.demo but what any
+# go build leaves in Go's own caches. Exits 0 only if every line marked "ok" was checked and held.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -38,7 +38,7 @@ above() { [ "$1" -gt "$2" ] || { printf '      got %s, want more than %s\n' "$1"
 
 # ---- processes --------------------------------------------------------------------------------------
 
-caddy_pid='' ledgerd_pid='' operator_pid=''
+caddy_pid='' ledgerd_pid='' operator_pid='' working_pid=''
 
 stop() { # PID [SIGNAL]: ends a process of ours and waits for its end
   [ -n "$1" ] || return 0
@@ -49,6 +49,7 @@ stop() { # PID [SIGNAL]: ends a process of ours and waits for its end
 cleanup() {
   local status=$?
   trap - EXIT
+  stop "$working_pid"
   stop "$operator_pid" KILL
   stop "$ledgerd_pid"
   stop "$caddy_pid"
@@ -65,6 +66,24 @@ within() {
     [ "$SECONDS" -lt "$end" ] || return 1
     sleep 0.05
   done
+}
+
+# working TEXT COMMAND...: says what is done, that it is still being done, and how long it took. What the
+# command prints on stdout is kept in $run/done.
+working() {
+  local text=$1 begin=$SECONDS status=0
+  shift
+  printf '    %s ' "$text"
+  "$@" >"$run/done" 2>"$run/trouble" &
+  working_pid=$!
+  while kill -0 "$working_pid" 2>/dev/null; do
+    sleep 1
+    [ $(((SECONDS - begin) % 5)) -ne 0 ] || printf '.'
+  done
+  wait "$working_pid" || status=$?
+  working_pid=''
+  printf ' %d s\n' $((SECONDS - begin))
+  [ "$status" -eq 0 ] || { shown <"$run/trouble" && fail "$text"; }
 }
 
 free_port() {
@@ -111,18 +130,18 @@ writes() {
 rm -rf "$run"
 mkdir -p "$run" "$demo/home" "$demo/tmp"
 
-title "building rollback and ledgerd, and fetching a Caddy, into ./.demo"
+title "what it runs on, in ./.demo: a few seconds, the first time some minutes"
 cd "$top"
-# Go's caches, Caddy's files and everything else that a home folder collects go below ./.demo. A module
-# cache that has all it takes already is read where it is.
-GOENV=$(go env GOENV) && export GOENV
-modules=$(go env GOMODCACHE)
-GOMODCACHE=$modules GOPROXY=off go list -deps ./cmd/rollback ./cmd/ledgerd >/dev/null 2>&1 || modules=$demo/go/mod
+# Caddy's files and everything else that a home folder collects go below ./.demo; Go's caches are the usual ones.
+for name in GOENV GOPATH GOMODCACHE GOCACHE; do
+  value=$(go env "$name") && export "$name=$value"
+done
 unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME GOBIN
-export HOME=$demo/home TMPDIR=$demo/tmp GOPATH=$demo/go GOMODCACHE=$modules GOCACHE=$demo/go/build
-export GOFLAGS="${GOFLAGS:-} -modcacherw"
-CGO_ENABLED=0 go build -trimpath -o "$demo/bin/" ./cmd/rollback ./cmd/ledgerd
-caddy=$("$examples/get-caddy.sh" "$demo/caddy")
+export HOME=$demo/home TMPDIR=$demo/tmp
+working "fetching the Go modules that are not here yet" go list -deps ./cmd/rollback ./cmd/ledgerd
+CGO_ENABLED=0 working "building rollback and ledgerd" go build -trimpath -o "$demo/bin/" ./cmd/rollback ./cmd/ledgerd
+working "fetching a Caddy: Debian's package, or else built from its source" "$examples/get-caddy.sh" "$demo/caddy"
+caddy=$(tail -n 1 "$run/done")
 echo "    $("$demo/bin/rollback" version | head -n 1)"
 echo "    Caddy $("$caddy" version | cut -d ' ' -f 1)"
 export PATH="$demo/bin:$PATH"
@@ -186,15 +205,6 @@ title "somebody else changes the read timeout to 90s"
 curl -fsS -A somebody-else -X PATCH "$EDGE/config/apps/http/servers/edge/read_timeout" \
   -H 'Content-Type: application/json' --data '"90s"'
 echo "    read_timeout is now $(config /apps/http/servers/edge/read_timeout)"
-
-title "the curl line of the README, as it is printed, in a window of its own"
-readme=$(sed -n '/^```sh$/,/^```$/p' "$top/README.md" | sed -n '/^curl /,/^```$/p' | sed '$d')
-claim "there is one" test -n "$readme"
-(
-  ROLLBACK_WINDOW=$(rollback window open readme -o name)
-  export ROLLBACK_WINDOW
-  bash -euo pipefail -c "$readme" | shown
-) || fail "the curl line of the README does not work"
 
 # ---- 3. plan ----------------------------------------------------------------------------------------
 
@@ -261,4 +271,5 @@ rollback journal --window "$window" --out "$run/journal.jsonl" 2>/dev/null
 rollback journal verify "$run/journal.jsonl" | shown || fail "the journal does not verify"
 claim "the journal of the window verifies offline" test -s "$run/journal.jsonl"
 
-printf '\n%d claims held. What was printed, the journal and the logs are in ./.demo/run.\n' "$claims"
+printf '\n%d claims held. What was printed, the journal and the logs are in ./.demo/run; `make clean` takes ./.demo away, %s.\n' \
+  "$claims" "$(du -sh "$demo" | cut -f 1)"

@@ -73,6 +73,7 @@ func (m *memory) SetSent(_ context.Context, sent map[string]int64) error {
 	m.sent = maps.Clone(sent)
 	return nil
 }
+
 func (m *memory) AddSigned(_ context.Context, h journal.SignedHead) error {
 	if h.First != int64(len(m.leaves)) {
 		return errors.New("somebody else has added leaves")

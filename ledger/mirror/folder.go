@@ -30,6 +30,14 @@ type Folder struct {
 	mu   sync.Mutex
 	file *os.File // the locked segment; nil: none yet, or the last write failed
 	at   int64    // bytes of it that are whole and on the disk
+	left mark     // where the last write that was answered ended
+}
+
+// A mark is the end of what a folder has been told of: the segment, how long it was, and its last line.
+type mark struct {
+	name string // path; empty: nothing was written
+	at   int64
+	line []byte // with its line feed
 }
 
 // NewFolder returns the mirror in a folder, which is made if its parent is there: a parent that is missing is storage
@@ -87,6 +95,9 @@ func (f *Folder) Close() error {
 func (f *Folder) add(lines []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if len(lines) == 0 {
+		return nil
+	}
 	if f.file == nil || f.at >= f.size {
 		if err := f.next(); err != nil {
 			return fmt.Errorf("mirror folder: %w", err)
@@ -96,11 +107,51 @@ func (f *Folder) add(lines []byte) error {
 	if err == nil {
 		err = f.file.Sync()
 	}
+	if err == nil {
+		err = f.reachable()
+	}
 	if err != nil { // what is there now is not known: the segment is read, and its tail cut, before it is used again
 		_ = f.drop()
 		return fmt.Errorf("mirror folder: %w", err)
 	}
 	f.at += int64(len(lines))
+	last := lines[bytes.LastIndexByte(lines[:len(lines)-1], '\n')+1:]
+	f.left = mark{name: f.file.Name(), at: f.at, line: bytes.Clone(last)}
+	return nil
+}
+
+// reachable refuses a segment that is no longer what its name leads to: the folder was removed, moved, or unmounted.
+func (f *Folder) reachable() error {
+	held, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(f.file.Name())
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(held, named) {
+		return errors.New("another file has the segment's name")
+	}
+	return nil
+}
+
+// wants refuses a folder that has not all that was answered before: it is another one, or an older copy. A start reads
+// what is there; until then nothing more is taken.
+func (m mark) wants() error {
+	if m.name == "" {
+		return nil
+	}
+	tail := make([]byte, len(m.line))
+	file, err := os.Open(m.name)
+	if err != nil {
+		return fmt.Errorf("it has not what was written before: %w. Is its storage mounted?", err)
+	}
+	_, err = file.ReadAt(tail, m.at-int64(len(tail)))
+	_ = file.Close()
+	if err != nil || !bytes.Equal(tail, m.line) {
+		return errors.New("it is not as it was left: records are missing. Bring the right one back, or start the server anew, which says what is missing")
+	}
 	return nil
 }
 
@@ -117,6 +168,9 @@ func (f *Folder) drop() error {
 // else begins a new one.
 func (f *Folder) next() error {
 	_ = f.drop()
+	if err := f.left.wants(); err != nil {
+		return err
+	}
 	names, err := filepath.Glob(filepath.Join(f.dir, "*"+journal.SegmentSuffix))
 	if err != nil {
 		return err

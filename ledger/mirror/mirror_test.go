@@ -292,3 +292,65 @@ func FuzzReadMirror(f *testing.F) {
 		}
 	})
 }
+
+// What is written into a folder that is no longer at its name is not answered, and neither is what would follow in a
+// folder that lacks what was: removed, moved away, unmounted, an older copy. A whole one is gone on with.
+func TestFolderReplaced(t *testing.T) {
+	for name, c := range map[string]struct {
+		replace func(t *testing.T, dir string)
+		back    bool // it is taken again
+	}{
+		"removed":     {func(t *testing.T, dir string) { do(t, os.RemoveAll(dir)) }, false},
+		"moved":       {func(t *testing.T, dir string) { do(t, os.Rename(dir, dir+".away")) }, false},
+		"unmounted":   {func(t *testing.T, dir string) { do(t, os.Rename(dir, dir+".away")); do(t, os.Mkdir(dir, 0o700)) }, false},
+		"older copy":  {func(t *testing.T, dir string) { copied(t, dir, 1) }, false},
+		"whole copy":  {func(t *testing.T, dir string) { copied(t, dir, 0) }, true},
+		"other lines": {func(t *testing.T, dir string) { copied(t, dir, -1) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "m")
+			f, records := folder(t, dir), chain("w", 4)
+			write(t, f, records[:1]...)
+			write(t, f, records[1:2]...)
+			c.replace(t, dir)
+			if err := f.Write(t.Context(), nil, records[2:3]); err == nil {
+				t.Fatal("it is in a folder that nobody finds, and was answered")
+			}
+			err := f.Write(t.Context(), nil, records[2:])
+			if c.back != (err == nil) {
+				t.Fatalf("the next write: %v", err)
+			}
+			if !c.back {
+				return
+			}
+			if m := read(t, f); m.Heads["w"].Number != 4 || len(m.Damages) > 0 {
+				t.Errorf("%+v", m)
+			}
+		})
+	}
+}
+
+func do(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// copied puts a copy in the folder's place, without its last lines; -1: with another last line.
+func copied(t *testing.T, dir string, without int) {
+	t.Helper()
+	do(t, os.Rename(dir, dir+".away"))
+	do(t, os.Mkdir(dir, 0o700))
+	for _, name := range segmentsOf(t, dir+".away") {
+		raw, err := os.ReadFile(name)
+		do(t, err)
+		lines := strings.SplitAfter(strings.TrimSuffix(string(raw), "\n"), "\n")
+		if without < 0 {
+			lines[len(lines)-1] = strings.Replace(lines[len(lines)-1], "noted", "novel", 1)
+			without = 0
+		}
+		whole := strings.Join(lines[:len(lines)-without], "")
+		do(t, os.WriteFile(filepath.Join(dir, filepath.Base(name)), []byte(strings.TrimSuffix(whole, "\n")+"\n"), 0o600))
+	}
+}

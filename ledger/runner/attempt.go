@@ -148,7 +148,7 @@ func (w *walk) settleOpen(ctx context.Context, c *work) error {
 	req, err := c.rem.Preview(c.eff, seen)
 	sent := ledger.Sent{Seen: seen, Repeatable: err == nil && req.Repeatable, Attempts: c.sys.Attempts}
 	if a.Result == "" {
-		sent.Err = &ledger.CallError{Class: ledger.CallAmbiguous, Detail: "the server stopped in the middle of it"}
+		sent.Err = &ledger.CallError{Class: ledger.CallAmbiguous, Detail: "the server stopped, or could write nothing down, in the middle of it"}
 	} else {
 		sent.Answer = c.entry.Remembered(a)
 		if ledger.CallClass(a.Result) == ledger.CallAmbiguous {

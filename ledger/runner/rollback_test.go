@@ -1,6 +1,7 @@
 package runner_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -217,6 +218,27 @@ func TestBackToAnEntryOrTag(t *testing.T) {
 		if _, err := b.ledger.StartRollback(t.Context(), b.window, ledger.RollbackRequest{SelectRequest: r}); ledger.CodeOf(err) != ledger.CodeInvalid {
 			t.Errorf("%s: %v", field, err)
 		}
+	}
+}
+
+// TestEmptySelection: terms that together pick no entry are a mistake, for a plan and a rollback alike. That nothing was
+// recorded since an entry or a tag is none: there is nothing to do.
+func TestEmptySelection(t *testing.T) {
+	b := newBench(t)
+	b.updates(2)
+	for field, r := range map[string]ledger.SelectRequest{
+		"/only":    {Only: []string{"1"}, ToEntry: "1"},
+		"/exclude": {Exclude: []string{"system=sys"}},
+	} {
+		_, err := b.ledger.StartRollback(t.Context(), b.window, ledger.RollbackRequest{SelectRequest: r})
+		var bad *ledger.Error
+		if !errors.As(err, &bad) || bad.Code != ledger.CodeInvalid || bad.Field != field {
+			t.Errorf("%+v: %v", r, err)
+		}
+	}
+	run := b.rollback(ledger.RollbackRequest{SelectRequest: ledger.SelectRequest{ToEntry: "2"}})
+	if !run.Complete || run.Counts != (ledger.Counts{}) || len(b.third.Order()) != 0 {
+		t.Errorf("back to the newest entry: %+v", run)
 	}
 }
 

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -18,7 +19,11 @@ func (s *Store) snapshot(ctx context.Context, fn func(ctx context.Context, tx bu
 	if s.file == "" {
 		opts.Isolation = sql.LevelRepeatableRead // SQLite has nothing weaker than a snapshot
 	}
-	return s.read.RunInTx(ctx, opts, fn)
+	err := s.read.RunInTx(ctx, opts, fn)
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil { // the caller has gone, and database/sql ended the transaction
+		return ctx.Err()
+	}
+	return err
 }
 
 // GetEntry implements [ledger.Reader].

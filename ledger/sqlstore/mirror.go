@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -22,16 +21,14 @@ import (
 // A Mirror keeps the journal's records somewhere else, and the wrapped keys of their secret fields. Write is called after
 // a commit and before anybody is answered; nil means that keys and records are durable there. Records of one window come in
 // order and without gaps, and not before the keys that open them. After an error the same ones come again, since nobody
-// knows. One call is made at a time.
+// knows. One call is made at a time, and the writer waits for it: Write bounds the time that it takes.
 type Mirror interface {
 	Name() string // for good: how far the mirror is, is remembered under it
 	Write(ctx context.Context, keys []journal.WrappedKey, records []journal.Mirrored) error
 }
 
-const (
-	mirrorWithin = 10 * time.Second // for one write
-	mirrorPage   = 500              // records in one write, when it is caught up
-)
+// mirrorPage is how many records go in one write, when a mirror is caught up.
+const mirrorPage = 500
 
 // A feed brings the journal's records to the mirrors. Only what is in all of them is answered.
 type feed struct {
@@ -96,6 +93,9 @@ func (s *Store) StartMirrors(ctx context.Context, mirrors ...Mirror) error {
 	f.hurryKeys(ctx)
 	return nil
 }
+
+// MirrorAway reports whether a mirror lacks something that was committed: nothing is recorded until it has that.
+func (s *Store) MirrorAway() bool { return s.feed != nil && s.feed.away.Load() }
 
 // ready catches up what the mirrors lack, if they lack something; an error says that nothing may be added.
 func (f *feed) ready(ctx context.Context) error {
@@ -283,8 +283,6 @@ func (f *feed) send(ctx context.Context, k *sink, out lot) error {
 	if len(out.records) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, mirrorWithin)
-	defer cancel()
 	if err := k.Write(ctx, out.keys, out.records); err != nil {
 		return err
 	}

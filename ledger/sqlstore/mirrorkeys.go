@@ -104,8 +104,6 @@ func (f *feed) bringKeys(ctx context.Context, k *sink) error {
 }
 
 func (f *feed) sendKeys(ctx context.Context, k *sink, page []journal.WrappedKey) error {
-	ctx, cancel := context.WithTimeout(ctx, mirrorWithin)
-	defer cancel()
 	return k.Write(ctx, page, nil)
 }
 

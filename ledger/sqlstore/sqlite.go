@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -105,6 +106,10 @@ func (s *Store) createFile(ctx context.Context, file string) error {
 	}
 	if !info.Mode().IsRegular() {
 		return errors.New("the database is not a file")
+	}
+	// Each name would have a -wal file and a lock of its own, and lose what the other holds (sqlite.org/howtocorrupt.html, 2.4).
+	if at, ok := info.Sys().(*syscall.Stat_t); ok && at.Nlink > 1 {
+		return fmt.Errorf("the database file has %d names (hard links): a ledger under two names is lost; find them with `find DIR -samefile FILE` and leave one", at.Nlink)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		s.cfg.Log.WarnContext(ctx, "others than its owner can read the database file")

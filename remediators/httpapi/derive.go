@@ -136,7 +136,7 @@ func sameText(a, b json.RawMessage) bool {
 func (r *Remediator) deriveByLook(ctx context.Context, c ledger.EffectCall, x *effect, d *ledger.Draft) (now json.RawMessage, err error) {
 	seen, err := r.Look(ctx, &ledger.Entry{Draft: *d})
 	if err != nil {
-		return nil, ledger.Conflict("derive entry", d.ID.String(), "the resource cannot be read, so the call is not made: %s", detail(err))
+		return nil, ledger.Unseen("derive entry", d.ID.String(), err, "the resource cannot be read, so the call is not made: %s", detail(err))
 	}
 	now = seen.Now.JSON
 	if x.Action == actionSet && seen.Now.IsAbsent() {

@@ -210,7 +210,7 @@ func (r *Remediator) page(ctx context.Context, l *roll, call remediators.Call, o
 			out.Part = true // one that cannot be told
 		}
 	}
-	whole := true
+	var whole bool
 	if target := nextLink(reply.Field("Link")); target != "" {
 		call.Path, call.Query, whole = r.client.Relative(target)
 	} else {
