@@ -117,7 +117,11 @@ func makeString(rnd *rand.Rand, s *openapi3.Schema) string {
 		return []string{"1s", "30m", "1h2m3s", "60"}[rnd.IntN(4)]
 	}
 	n := 1 + rnd.IntN(5)
-	if s.MaxLength != nil && rnd.IntN(10) == 0 {
+	rare := 10
+	if s.MaxLength != nil && *s.MaxLength > 10_000 {
+		rare = 100 // megabytes of one letter
+	}
+	if s.MaxLength != nil && rnd.IntN(rare) == 0 {
 		n = int(*s.MaxLength) + rnd.IntN(2)
 	}
 	return strings.Repeat([]string{"x", "é", "𝄞"}[rnd.IntN(3)], n)

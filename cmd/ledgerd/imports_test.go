@@ -52,7 +52,7 @@ var importTable = []importRule{
 	{"remediators/remediatortest/cards", nil, nil},
 	{
 		"remediators/windowtest",
-		[]string{"ledger", "ledger/runner", "ledger/sqlstore", "remediators", "remediators/remediatortest"},
+		[]string{"ledger", "ledger/runner", "ledger/sqlstore", "ledger/sqlstore/sqlstoretest", "remediators", "remediators/remediatortest"},
 		[]string{"github.com/google/uuid", "github.com/google/go-cmp"},
 	},
 	{"remediators/*", []string{"ledger", "remediators"}, []string{"*"}},

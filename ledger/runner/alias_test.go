@@ -60,7 +60,7 @@ func TestAliasChain(t *testing.T) {
 // asked: nothing is called rolled back while it stands under a name that nobody looked at.
 func TestAliasSurvivesCrashes(t *testing.T) {
 	whole := 0
-	for n := range 14 {
+	for n := 0; n < 14; n += crashStep {
 		for _, after := range []bool{false, true} {
 			b, _, _, _ := renamer(t)
 			b.third.Post = true // sent twice it would come back twice

@@ -16,7 +16,7 @@ import (
 // not.
 func TestSealRace(t *testing.T) {
 	b := newBench(t)
-	for round := range 50 {
+	for round := range sealRounds {
 		w, err := b.ledger.OpenWindow(t.Context(), ledger.WindowDraft{Name: "race"})
 		if err != nil {
 			t.Fatal(err)

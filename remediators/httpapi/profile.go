@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 
@@ -89,15 +90,27 @@ func loadProfile(name string) (*profile, error) {
 	if filepath.IsAbs(name) {
 		return readProfile(name)
 	}
-	if !slices.Contains(profileNames(), name) {
+	readFunc := ours[name]
+	if readFunc == nil {
 		return nil, fmt.Errorf("there is no profile of this name; there are: %s; one of your own is /path/to/NAME.yaml", strings.Join(profileNames(), ", "))
 	}
-	raw, err := profileFiles.ReadFile(path.Join("profiles", name+".yaml"))
-	if err != nil {
-		return nil, err
-	}
-	return parseProfile(name, raw)
+	return readFunc()
 }
+
+// ours reads each of our profiles, once: it is the same for all systems, and nothing changes a profile that was read.
+var ours = func() map[string]func() (*profile, error) {
+	out := map[string]func() (*profile, error){}
+	for _, name := range profileNames() {
+		out[name] = sync.OnceValues(func() (*profile, error) {
+			raw, err := profileFiles.ReadFile(path.Join("profiles", name+".yaml"))
+			if err != nil {
+				return nil, err
+			}
+			return parseProfile(name, raw)
+		})
+	}
+	return out
+}()
 
 func parseProfile(name string, raw []byte) (*profile, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(raw))

@@ -147,6 +147,7 @@ func (r *rabbit) draft(th thing, action ledger.Action, name, before, after strin
 // TestRabbitMQ is one test, since a RabbitMQ takes long to start. Each part has a vhost of its own, with a slash in
 // its name.
 func TestRabbitMQ(t *testing.T) {
+	t.Parallel() // it waits for the start
 	url := startRabbitMQ(t)
 	t.Run("rehearsal", func(t *testing.T) { testRabbitMQRehearsal(t, url) })
 	for name, f := range map[string]func(*rabbit, thing){

@@ -4,14 +4,13 @@ package windowtest
 
 import (
 	"log/slog"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"sideledger/ledger"
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
+	"sideledger/ledger/sqlstore/sqlstoretest"
 	"sideledger/remediators"
 	"sideledger/remediators/remediatortest"
 )
@@ -75,22 +74,7 @@ func (s Setup) Bind(t testing.TB) ledger.Remediator {
 func (s Setup) Open(t testing.TB) *Window {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	file := filepath.Join(t.TempDir(), "l.db")
-	made, err := template()
-	if err == nil {
-		err = os.WriteFile(file, made, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + file, Clock: time.Now, Log: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	if err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	store := sqlstoretest.Open(t, sqlstore.Config{})
 	waker := runner.NewWaker()
 	l := ledger.New(ledger.Config{Store: store, Systems: s.Registry(t), Clock: time.Now, Log: quiet, Waker: waker})
 	run := runner.New(runner.Config{
