@@ -83,7 +83,7 @@ func quickStartTree(t *testing.T, top string) {
 		"docs/examples/get-caddy.sh": "#!/bin/sh\ncommand -v caddy\n",
 		"Makefile":                   "build:\n",
 	} {
-		if err := os.WriteFile(filepath.Join(top, name), []byte(text), 0o700); err != nil { //nolint:gosec // it is run
+		if err := os.WriteFile(filepath.Join(top, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

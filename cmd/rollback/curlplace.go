@@ -35,6 +35,11 @@ func placeOf(l *curlLine, raw string, systems []wire.EffectSystem) *curlPlace {
 	if !ok {
 		return &curlPlace{trouble: "the host cannot be read, so it cannot be told from a configured system"}
 	}
+	return nearest(l, a, host, systems, whole)
+}
+
+// nearest finds the system of a host below whose address the call is the furthest; nil: the host is none's.
+func nearest(l *curlLine, a address, host authority, systems []wire.EffectSystem, whole string) *curlPlace {
 	var best *curlPlace
 	longest := -1
 	for _, s := range systems {
