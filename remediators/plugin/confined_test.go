@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sideledger/remediators"
 	"sideledger/remediators/remediatortest"
@@ -94,9 +95,14 @@ sys.exit()`), func(c *remediators.SystemConfig) { c.Plugin.Unconfined = true })
 	if err != nil {
 		t.Fatal(err)
 	}
-	state, err := os.ReadFile("/proc/" + string(pid) + "/stat") // it may wait to be reaped by whoever adopts it
-	if err == nil && !strings.Contains(string(state), ") Z ") {
-		t.Errorf("the child is there: %s", state)
+	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // the kernel takes its time over what was killed
+		state, err := os.ReadFile("/proc/" + string(pid) + "/stat") // it may wait to be reaped by whoever adopts it
+		if err != nil || strings.Contains(string(state), ") Z ") {
+			return
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("the child is there: %s", state)
+		}
 	}
 }
 
