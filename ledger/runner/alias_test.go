@@ -59,9 +59,10 @@ func TestAliasChain(t *testing.T) {
 // Wherever the process dies, the walk that goes on finds the resource under its last name, or a person is
 // asked: nothing is called rolled back while it stands under a name that nobody looked at.
 func TestAliasSurvivesCrashes(t *testing.T) {
-	whole := 0
+	whole, runs := 0, 0
 	for n := 0; n < 14; n += crashStep {
 		for _, after := range []bool{false, true} {
+			runs++
 			b, _, _, _ := renamer(t)
 			b.third.Post = true // sent twice it would come back twice
 			run := b.start(ledger.RollbackRequest{})
@@ -80,8 +81,8 @@ func TestAliasSurvivesCrashes(t *testing.T) {
 			}
 		}
 	}
-	if whole < 10 {
-		t.Errorf("only %d of 28 runs went through", whole)
+	if 3*whole < runs {
+		t.Errorf("only %d of %d runs went through", whole, runs)
 	}
 }
 
