@@ -1,6 +1,9 @@
 package httpapi
 
 import (
+	"strings"
+	"testing"
+
 	"sideledger/ledger"
 	"sideledger/remediators/remediatortest/cards"
 )
@@ -26,9 +29,38 @@ func postHogContracts() []contract {
 	toggle.action, toggle.name, toggle.effectFunc = ledger.ActionUpdate, "switch", patch(`{"active":false}`)
 	toggle.driftFunc = func(h hand, res string) { patch(`{"active":"neither"}`)(h, res) }
 	filters.action, filters.name, filters.effectFunc = ledger.ActionUpdate, "filters", patch(`{"name":"new","filters":{"groups":[{"properties":[],"rollout_percentage":100}]}}`)
+	toggle.guarded, filters.guarded = true, true
 	deleted.action, deleted.effectFunc = ledger.ActionDelete, remove
 	deleted.driftFunc = func(h hand, res string) { patch(`{"deleted":false,"name":"else"}`)(h, res) }
 	return []contract{create, toggle, filters, deleted}
+}
+
+// A project of PostHog that asks for approvals opens a change request for each call: the entry is blocked, and nothing is
+// sent again.
+func TestPostHogApproval(t *testing.T) {
+	for _, c := range postHogContracts() {
+		sc := c.begin(t)
+		e := sc.record()
+		cards.AskForEach(sc.s, "/api/projects/7/feature_flags/"+named(sc.resource, "id")+"/", true)
+		sc.w.Rollback()
+		if e = sc.w.Want(e, "stuck blocked"); !strings.Contains(e.Detail, "change request") {
+			t.Errorf("%s: it says %q", c.title(), e.Detail)
+		}
+	}
+}
+
+// A flag that was taken away is gone for good once another one has its key.
+func TestPostHogKeyIsTaken(t *testing.T) {
+	list := postHogContracts()
+	c := list[len(list)-1]
+	sc := c.begin(t)
+	e := sc.record()
+	list[0].effectFunc(sc.h, "")
+	sent := sc.s.Changes()
+	sc.w.Rollback()
+	if got := sc.w.Entry(e); got.State != ledger.EntryStuck || sc.s.Changes() != sent {
+		t.Errorf("it is %s %s", got.State, got.Reason)
+	}
 }
 
 func configCatContracts() []contract {

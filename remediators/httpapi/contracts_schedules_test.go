@@ -98,33 +98,6 @@ func jenkinsContracts() []contract {
 	return out
 }
 
-func n8nContracts() []contract {
-	const list = "/workflows"
-	one := func(resource string) string { return list + "/" + named(resource, "id") }
-	call := func(method, path string) func(h hand, res string) {
-		return func(h hand, res string) { h.Must(method, one(res)+path, `{}`) }
-	}
-	seed := func(h hand) string { return `{"id":` + h.pick("/id", "POST", list, `{}`) + `}` }
-	again := func(h hand, res string) { call("PUT", "")(h, res); call("POST", "/publish")(h, res) }
-	base := contract{
-		kind: "n8n.publication", action: ledger.ActionUpdate, card: cards.N8N, kept: list, outcome: ledger.OutcomeUndone,
-		driftFunc: again, removeFunc: call("DELETE", ""),
-	}
-	unpublished, other, published := base, base, base
-	unpublished.name, other.name, published.name = "unpublished", "another version", "published"
-	unpublished.seedFunc = func(h hand) string { // with a draft that is newer than what is published
-		res := seed(h)
-		call("POST", "/publish")(h, res)
-		call("PUT", "")(h, res)
-		return res
-	}
-	other.seedFunc, published.seedFunc = unpublished.seedFunc, seed
-	unpublished.effectFunc = func(h hand, res string) string { call("POST", "/unpublish")(h, res); return "" }
-	other.effectFunc = func(h hand, res string) string { call("POST", "/publish")(h, res); return "" }
-	published.effectFunc = other.effectFunc
-	return []contract{unpublished, other, published}
-}
-
 func eventBridgeContracts() []contract {
 	const path = "/schedules/import"
 	write := func(method, more string) func(h hand) {
@@ -141,17 +114,6 @@ func eventBridgeContracts() []contract {
 	out := append(unguarded(thing.contracts()), unguarded(enabled.contracts())[1])
 	out[1].name, out[3].name = "disabled", "enabled"
 	return out
-}
-
-// A publication that an open review blocks is not in conflict: somebody has to end the review.
-func TestReview(t *testing.T) {
-	sc := n8nContracts()[0].begin(t)
-	e := sc.record()
-	sc.h.Must("POST", "/workflows/"+named(sc.resource, "id")+"/review", "")
-	sc.w.Rollback()
-	if e = sc.w.Want(e, "stuck blocked"); !strings.Contains(e.Detail, "review") {
-		t.Errorf("it says %q", e.Detail)
-	}
 }
 
 func cloudSchedulerContracts() []contract {

@@ -19,7 +19,7 @@ const actionSet ledger.Action = "set"
 
 // An effect is one call of a third party that a profile knows how to undo.
 type effect struct {
-	Call   string        `yaml:"call"`   // "PATCH /id/{id}"; {+path} stands for several segments
+	Call   string        `yaml:"call"`   // "PATCH /id/{id}?mode=x"; {+path} stands for several segments, a parameter has to have that value
 	Action ledger.Action `yaml:"action"` // create, update, delete, or set: a look says which of create and update
 	// Where members of the resource stand, besides the path of the call: in its query, in its body (JSON pointers), in
 	// the answer's body (JSON pointers), in the answer's Location header (a pattern as Call), or in the validator of a
@@ -39,8 +39,17 @@ type effect struct {
 	// back. Parameters lists those of the query likewise; none with an empty list. Absent: anything.
 	Only       []string  `yaml:"only"`
 	Parameters *[]string `yaml:"parameters"`
+	// When holds the body to a value at a place, or to one of a list; null stands for nothing there too.
+	When map[string]any `yaml:"when"`
+	// After is what the call makes of the resource, as far as the kind owns it, where neither body nor merge says it.
+	After any `yaml:"after"`
+	// Success lists statuses besides 2xx less 202 by which the third party says that the effect is there, or will be.
+	Success []int `yaml:"success"`
 
 	method   string
+	fixed    url.Values // parameters that stand in Call with their values
+	when     holds
+	after    json.RawMessage // nil: it is not said
 	path     *placed
 	location *placed // nil: none
 	place    *placed // nil: none
@@ -116,10 +125,14 @@ func (p *placed) find(s string) (map[string]string, bool) {
 // check reads an effect and holds its members to those of the kind.
 func (x *effect) check(k *profileKind) error {
 	method, path, ok := strings.Cut(x.Call, " ")
-	if !ok || !slices.Contains([]string{"POST", "PUT", "PATCH", "DELETE"}, method) || !strings.HasPrefix(path, "/") {
+	path, query, _ := strings.Cut(path, "?")
+	if !ok || !slices.Contains([]string{"POST", "PUT", "PATCH", "DELETE"}, method) || !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "{+") {
 		return fmt.Errorf("effect %q: want METHOD /path", x.Call)
 	}
 	x.method = method
+	if err := x.checkMeaning(query); err != nil {
+		return fmt.Errorf("effect %q: %w", x.Call, err)
+	}
 	for _, p := range []struct {
 		text  string
 		whole bool
@@ -135,6 +148,25 @@ func (x *effect) check(k *profileKind) error {
 		*p.into = parsed
 	}
 	return x.checkMembers(k)
+}
+
+// checkMeaning reads what the call asks for by its query and its body, and what comes of it.
+func (x *effect) checkMeaning(query string) (err error) {
+	if x.fixed, err = url.ParseQuery(query); err != nil {
+		return errors.New("its query cannot be read")
+	}
+	if x.when, err = parseHolds(x.When); err != nil {
+		return err
+	}
+	if x.After != nil {
+		x.after, err = json.Marshal(x.After)
+	}
+	for _, status := range x.Success {
+		if status < 200 || status > 399 {
+			return errors.New("success has a status that no success has")
+		}
+	}
+	return err
 }
 
 // checkMembers holds the action to what goes with it, and the members to those of the kind.
@@ -172,8 +204,10 @@ func (x *effect) checkAction() string {
 		return "merge is an update, and not whole"
 	case x.Append && x.Action != actionSet:
 		return "append goes with set, since a look has to tell"
-	case x.Whole && x.Action == ledger.ActionDelete:
+	case (x.Whole || x.After != nil) && x.Action == ledger.ActionDelete:
 		return "a delete leaves nothing"
+	case x.After != nil && (x.Whole || x.Merge):
+		return "after says what whole or merge says"
 	}
 	return ""
 }
@@ -211,6 +245,12 @@ func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessa
 	if err != nil {
 		return nil, false, ""
 	}
+	for name, want := range x.fixed {
+		if !slices.Equal(query[name], want) {
+			return nil, true, "its query has to have " + name + "=" + want[0]
+		}
+		query.Del(name)
+	}
 	if why := x.exceeds(query, c); why != "" {
 		return nil, true, why
 	}
@@ -243,6 +283,9 @@ func (x *effect) exceeds(query url.Values, c ledger.EffectCall) string {
 				return "its query has a parameter that no undo of the kind takes back; known are: " + strings.Join(*x.Parameters, ", ")
 			}
 		}
+	}
+	if len(x.when) > 0 && !x.when.of(c.Body) {
+		return "its body has to be another at " + strings.Join(slices.Sorted(maps.Keys(x.when)), ", ")
 	}
 	if len(x.Only) == 0 {
 		return ""

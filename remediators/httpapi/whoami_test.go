@@ -29,6 +29,12 @@ var asked = []struct {
 	{"pagerduty", cards.PagerDuty, false},
 	{"gitea", cards.Gitea, false},
 	{"stripe", cards.Stripe, false},
+	{"grafana", cards.Grafana, false},
+	{"kong", cards.Kong, false},
+	{"kafkaconnect", cards.KafkaConnect, false},
+	{"n8n", cards.N8N, false},
+	{"jenkins", cards.Jenkins, false},
+	{"posthog", cards.PostHog, false},
 }
 
 // ending is a third party whose credential ends some time, and a system of it that a window is opened for.

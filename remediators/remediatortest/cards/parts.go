@@ -134,3 +134,40 @@ func (c *Call) drop(pattern string, status int, answer any) (int, any) {
 	delete(c.docs, path)
 	return status, answer
 }
+
+// page is the part of a list that begins at a number and has at most as many elements as a parameter says; next is
+// where the one after it begins, 0: there is none.
+func (c *Call) page(list []any, from int, parameter string) (page []any, next int) {
+	most, _ := strconv.Atoi(c.Query(parameter))
+	if c.most > 0 && (most <= 0 || most > c.most) {
+		most = c.most
+	}
+	from = min(max(from, 0), len(list))
+	if most <= 0 || from+most >= len(list) {
+		return list[from:], 0
+	}
+	return list[from : from+most], from + most
+}
+
+// from reads the parameter that says where a page begins; nothing is the beginning.
+func (c *Call) from(parameter string) int {
+	n, _ := strconv.Atoi(c.Query(parameter))
+	return n
+}
+
+// shown lists what is kept right below a path, each as showFunc shows it.
+func (c *Call) shown(path string, showFunc func(map[string]any) map[string]any) []any {
+	out := []any{}
+	for _, p := range c.below(path) {
+		out = append(out, showFunc(c.docs[p]))
+	}
+	return out
+}
+
+// orNull is a value, or null where there is none.
+func orNull[T comparable](v T, zero T) any {
+	if v == zero {
+		return nil
+	}
+	return v
+}
