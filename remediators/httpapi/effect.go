@@ -200,13 +200,26 @@ func (x *effect) checkAction() string {
 		return "action is create, update, delete or set"
 	case (len(x.Answer) > 0 || x.location != nil) && x.Action != ledger.ActionCreate:
 		return "answer and location name what a create has made"
-	case x.Merge && (x.Action != ledger.ActionUpdate || x.Whole):
-		return "merge is an update, and not whole"
 	case x.Append && x.Action != actionSet:
 		return "append goes with set, since a look has to tell"
-	case (x.Whole || x.After != nil) && x.Action == ledger.ActionDelete:
+	}
+	return x.checkImage()
+}
+
+// checkImage says what of the ways to tell the after-image does not go together, or not with the action; "": nothing.
+func (x *effect) checkImage() string {
+	ways := 0
+	for _, said := range []bool{x.Merge, x.Whole, x.After != nil} {
+		if said {
+			ways++
+		}
+	}
+	switch {
+	case x.Merge && (x.Action != ledger.ActionUpdate || x.Whole):
+		return "merge is an update, and not whole"
+	case ways > 0 && x.Action == ledger.ActionDelete:
 		return "a delete leaves nothing"
-	case x.After != nil && (x.Whole || x.Merge):
+	case ways > 1:
 		return "after says what whole or merge says"
 	}
 	return ""
@@ -245,13 +258,7 @@ func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessa
 	if err != nil {
 		return nil, false, ""
 	}
-	for name, want := range x.fixed {
-		if !slices.Equal(query[name], want) {
-			return nil, true, "its query has to have " + name + "=" + want[0]
-		}
-		query.Del(name)
-	}
-	if why := x.exceeds(query, c); why != "" {
+	if why := x.fixes(query) + x.exceeds(query, c); why != "" {
 		return nil, true, why
 	}
 	members = map[string]json.RawMessage{}
@@ -273,6 +280,17 @@ func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessa
 		members[name] = v
 	}
 	return members, true, ""
+}
+
+// fixes says which parameter has not the value that the call is about, and takes the others out; "": all have.
+func (x *effect) fixes(query url.Values) string {
+	for name, want := range x.fixed {
+		if !slices.Equal(query[name], want) {
+			return "its query has to have " + name + "=" + want[0]
+		}
+		query.Del(name)
+	}
+	return ""
 }
 
 // exceeds says what a call asks for beyond what the kind's undos bring back; "": nothing.

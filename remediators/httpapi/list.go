@@ -203,7 +203,7 @@ func (r *Remediator) page(ctx context.Context, l *roll, call remediators.Call, o
 	if target := l.target(reply, doc); target != "" {
 		call.Path, call.Query, whole = r.client.Relative(target)
 	} else {
-		call.Path, call.Query, whole = l.paging.find(call, doc, list)
+		call.Path, call.Query, whole = l.find(call, doc, list)
 	}
 	if !whole {
 		out.Part = true

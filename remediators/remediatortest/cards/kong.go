@@ -35,11 +35,11 @@ func Kong() Card {
 				return 200, out
 			}},
 			{"POST", list, func(c *Call) (int, any) {
-				if status, answer := kongSet(c, list, kongID(c), known, known); status != 200 {
-					return status, answer
-				} else {
-					return 201, answer
+				status, answer := kongSet(c, list, kongID(c), known, known)
+				if status == 200 {
+					status = 201
 				}
+				return status, answer
 			}},
 			{"GET", one, func(c *Call) (int, any) {
 				if doc := c.docs[kongAt(c, list)]; doc != nil {

@@ -82,15 +82,10 @@ func postHogSet(c *Call, path string, doc map[string]any, status int) (int, any)
 	if doc["approvals"] == true {
 		return 409, map[string]any{"status": "approval_required", "detail": "This action requires approval", "change_request_id": fmt.Sprint(c.ID())}
 	}
-	original := part(in, "original_flag")
-	stale := in["version"] != nil && !equal(in["version"], doc["version"])
-	delete(in, "version")
-	delete(in, "original_flag")
+	if postHogStale(in, doc) {
+		return 409, map[string]any{"type": "server_error", "detail": "The feature flag was updated by another user since you started editing it."}
+	}
 	for name, v := range in {
-		was, said := original[name]
-		if stale && said && !equal(was, v) && !equal(was, doc[name]) && !equal(v, doc[name]) {
-			return 409, map[string]any{"type": "server_error", "detail": "The feature flag was updated by another user since you started editing it."}
-		}
 		doc[name] = v
 	}
 	for other, flag := range c.docs {
@@ -101,6 +96,22 @@ func postHogSet(c *Call, path string, doc map[string]any, status int) (int, any)
 	doc["version"], doc["updated_at"], doc["status"] = c.ID(), time.Now().UTC().Format(time.RFC3339), "ACTIVE"
 	c.docs[path] = doc
 	return status, postHogShow(doc)
+}
+
+// postHogStale reports whether somebody else changed a member that a body changes too, and takes out of the body what
+// says what it was made of.
+func postHogStale(in, doc map[string]any) bool {
+	original := part(in, "original_flag")
+	stale := in["version"] != nil && !equal(in["version"], doc["version"])
+	delete(in, "version")
+	delete(in, "original_flag")
+	for name, v := range in {
+		was, said := original[name]
+		if stale && said && !equal(was, v) && !equal(was, doc[name]) && !equal(v, doc[name]) {
+			return true
+		}
+	}
+	return false
 }
 
 // AskForEach makes a flag of PostHog ask for the approval of each change, or no more.
