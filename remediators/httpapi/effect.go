@@ -21,7 +21,10 @@ const actionSet ledger.Action = "set"
 type effect struct {
 	Call   string        `yaml:"call"`   // "PATCH /id/{id}"; {+path} stands for several segments
 	Action ledger.Action `yaml:"action"` // create, update, delete, or set: a look says which of create and update
-	// Where members of the resource stand, besides the path of the call: in its query, in its body (JSON pointers), in
+	// Says holds the body to texts at JSON pointers: of calls with one address, those that are about this kind.
+	Says map[string]string `yaml:"says"`
+	// Where members of the resource stand, besides the path of the call: in its query, in its body (JSON pointers, which
+	// |last may follow: see filters), in
 	// the answer's body (JSON pointers), in the answer's Location header (a pattern as Call), or in the validator of a
 	// read (a pattern; what stands around it does not matter).
 	Query     map[string]string `yaml:"query"`
@@ -147,7 +150,11 @@ func (x *effect) checkMembers(k *profileKind) error {
 			return fmt.Errorf("effect %q: %s is no member of the resource", x.Call, name)
 		}
 	}
-	for _, p := range slices.Concat(slices.Collect(maps.Values(x.Body)), slices.Collect(maps.Values(x.Answer))) {
+	pointers := slices.Collect(maps.Keys(x.Says))
+	for _, p := range x.Body {
+		pointers = append(pointers, strings.TrimSuffix(p, "|"+filterLast))
+	}
+	for _, p := range slices.Concat(pointers, slices.Collect(maps.Values(x.Answer))) {
 		if _, ok := parsePointer(p); !ok {
 			return fmt.Errorf("effect %q: %q is no JSON pointer", x.Call, p)
 		}
@@ -204,7 +211,7 @@ func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessa
 		return nil, false, ""
 	}
 	texts, fits := x.path.find(c.Path)
-	if !fits {
+	if !fits || !x.said(c.Body) {
 		return nil, false, ""
 	}
 	query, err := url.ParseQuery(c.Query)
@@ -225,14 +232,30 @@ func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessa
 		members[name] = quote(s)
 	}
 	for name, pointer := range x.Body {
+		pointer, last := strings.CutSuffix(pointer, "|"+filterLast)
 		tokens, _ := parsePointer(pointer)
 		v, ok := at(c.Body, tokens)
 		if _, scalar := text(v); !ok || !scalar || !json.Valid(c.Body) {
 			return nil, true, "its body has no " + pointer + ", which names the resource"
 		}
+		if last {
+			v, _ = filtered(filterLast, v) // a scalar always has one
+		}
 		members[name] = v
 	}
 	return members, true, ""
+}
+
+// said reports whether a body says what tells the calls of this kind from others with the same address.
+func (x *effect) said(body []byte) bool {
+	for pointer, want := range x.Says {
+		tokens, _ := parsePointer(pointer)
+		v, _ := at(body, tokens)
+		if s, _ := text(v); s != want || !json.Valid(body) {
+			return false
+		}
+	}
+	return true
 }
 
 // exceeds says what a call asks for beyond what the kind's undos bring back; "": nothing.

@@ -20,6 +20,7 @@ var (
 const (
 	filterBase64 = "base64" // base64 in whatever lines it came, in one line
 	filterText   = "text"   // what base64 stands for
+	filterLast   = "last"   // of a name like projects/p/jobs/j what stands after the last slash
 	filterIs     = "is:"    // is:WORD is true where the text is WORD, else false
 	// keep:A,B takes an object: its members A and B are those that the resource has now at the same place, and are left
 	// out where it has none.
@@ -30,7 +31,7 @@ const (
 func knownFilter(name string) bool {
 	word, is := strings.CutPrefix(name, filterIs)
 	members, _ := membersOf(name)
-	return name == "" || name == filterBase64 || name == filterText || is && word != "" || len(members) > 0 && !slices.Contains(members, "")
+	return name == "" || name == filterBase64 || name == filterText || name == filterLast || is && word != "" || len(members) > 0 && !slices.Contains(members, "")
 }
 
 // membersOf returns the members that a filter of objects names, and whether it keeps them; none: it is no such filter.
@@ -83,6 +84,9 @@ func filtered(filter string, raw json.RawMessage) (json.RawMessage, error) {
 	}
 	if !ok {
 		return nil, errScalar
+	}
+	if filter == filterLast {
+		return quote(s[strings.LastIndexByte(s, '/')+1:]), nil
 	}
 	decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(s), ""))
 	switch {
