@@ -172,7 +172,7 @@ func cloudSchedulerContracts() []contract {
 
 func appConfigContracts() []contract {
 	var out []contract
-	for _, k := range []struct{ kind, label, query, kept string }{{"appconfig.key", "", "?api-version=1.0", "/kv"}, {"appconfig.labelled_key", `,"label":"prod"`, "?label=prod&api-version=1.0", "/kvprod"}} {
+	for _, k := range []struct{ kind, label, query, kept string }{{"appconfig.key", "", "?api-version=1.0", "/kv"}, {"appconfig.labelled_key", `,"label":"prod"`, "?label=prod&api-version=1.0", "/kv"}} {
 		path := "/kv/.appconfig.featureflag%2Fbulk" + k.query
 		put := func(value, more string) func(h hand) {
 			return func(h hand) { h.Must("PUT", path, `{"value":"`+value+`"`+more+`}`) }

@@ -18,6 +18,9 @@ import (
 // maxPages is how many pages of one list are read.
 const maxPages = 50
 
+// notSaid is why a kind is not listed of which the profile says nothing.
+const notSaid = "its profile does not say how its resources are listed"
+
 // A roll says in a profile how the resources of a kind are listed. What it leaves out is as in the list of the read or
 // of its gone_proof.
 type roll struct {
@@ -29,7 +32,8 @@ type roll struct {
 	More     string            `yaml:"more"`
 	After    map[string]string `yaml:"after"`     // parameter of the next page → pointer in the last element
 	Token    string            `yaml:"token"`     // parameter of the next page that takes the text at More
-	Offset   string            `yaml:"offset"`    // parameter of the next page that takes how many came before it; a page shorter than Most is the last
+	Offset   string            `yaml:"offset"`    // parameter of the next page that takes how many came before it
+	Total    string            `yaml:"total"`     // with Offset: pointer to how many there are in all
 	Absent   []int             `yaml:"absent"`    // statuses that say that there is none
 	Most     int               `yaml:"most"`      // a page with as many may be cut off; 0: the answer says it
 	Gone     any               `yaml:"gone_when"` // as in read: elements that are there no more, although they are shown
@@ -37,13 +41,13 @@ type roll struct {
 	Created  string            `yaml:"created"`   // pointers to times in an element; empty: it does not say
 	Changed  string            `yaml:"changed"`
 
-	where                         location
-	headers                       []header
-	items, more, created, changed []string
-	after                         map[string][]string
-	members                       map[string]body
-	gone                          *tombstone
-	place                         []string // members of the resource that the path needs, sorted
+	where                                location
+	headers                              []header
+	items, more, total, created, changed []string
+	after                                map[string][]string
+	members                              map[string]body
+	gone                                 *tombstone
+	place                                []string // members of the resource that the path needs, sorted
 }
 
 // listed is the list that a read or its gone_proof has, as it stands in the profile.
@@ -73,7 +77,7 @@ func (k *profileKind) checkList() error {
 	}
 	l.borrow(&rd)
 	if l.Path == "" || len(l.Resource) == 0 || l.Items == nil {
-		l.Not = "its profile does not say how its resources are listed"
+		l.Not = notSaid
 		return nil
 	}
 	return l.read(k, rd.Headers)
@@ -104,14 +108,15 @@ func (l *roll) borrow(rd *listed) {
 
 // read reads the parts.
 func (l *roll) read(k *profileKind, headers json.RawMessage) error {
-	raw, err := json.Marshal(map[string]any{"path": l.Path, "items": *l.Items, "more": l.More, "created": l.Created, "changed": l.Changed, "gone_when": l.Gone, "headers": headers})
+	raw, err := json.Marshal(map[string]any{"path": l.Path, "items": *l.Items, "more": l.More, "total": l.Total, "created": l.Created, "changed": l.Changed, "gone_when": l.Gone, "headers": headers})
 	if err != nil {
 		return err
 	}
 	p := &parser{}
 	f := p.object("/list", raw)
 	l.where, l.headers = f.location("path"), f.headers("headers")
-	l.items, l.more, l.created, l.changed = f.pointer("items"), f.pointer("more"), f.pointer("created"), f.pointer("changed")
+	l.items, l.more, l.total = f.pointer("items"), f.pointer("more"), f.pointer("total")
+	l.created, l.changed = f.pointer("created"), f.pointer("changed")
 	l.gone = f.tombstone("gone_when")
 	if p.err != nil {
 		return p.err

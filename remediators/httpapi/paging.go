@@ -23,8 +23,8 @@ func (l *roll) checkPaging() string {
 		return "the next page is asked for by one of after, token and offset"
 	case l.Token != "" && l.More == "":
 		return "token needs more: where the next page's token stands"
-	case l.Offset != "" && (l.Most == 0 || l.More != ""):
-		return "offset goes with most, and without more"
+	case (l.Offset == "") != (l.Total == ""):
+		return "offset and total go together"
 	}
 	return ""
 }
@@ -56,11 +56,12 @@ func (l *roll) next(call remediators.Call, doc json.RawMessage, list []json.RawM
 	values, err := url.ParseQuery(call.Query)
 	switch {
 	case l.Offset != "":
-		if len(list) < l.Most {
-			return "", "", true
-		}
 		before, _ := strconv.Atoi(values.Get(l.Offset)) // the first page says none
-		values.Set(l.Offset, strconv.Itoa(before+len(list)))
+		total, known := number(doc, l.total)
+		if before += len(list); !known || before >= total || len(list) == 0 {
+			return "", "", known && before >= total
+		}
+		values.Set(l.Offset, strconv.Itoa(before))
 	case !goesOn(doc, l.more):
 		return "", "", l.Most == 0 || len(list) < l.Most
 	case l.Token != "":
@@ -82,6 +83,14 @@ func (l *roll) next(call remediators.Call, doc json.RawMessage, list []json.RawM
 		return "", "", false
 	}
 	return call.Path, values.Encode(), true
+}
+
+// number reads a whole number at a place of an answer.
+func number(doc json.RawMessage, pointer []string) (n int, ok bool) {
+	v, _ := at(doc, pointer)
+	s, _ := text(v)
+	n, err := strconv.Atoi(s)
+	return n, err == nil
 }
 
 // nextLink takes the address of the next page out of a Link header.

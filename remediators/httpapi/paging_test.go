@@ -47,9 +47,9 @@ func TestPaging(t *testing.T) {
 		"address":          {"more: /next", "n=2&page=2", `,"next":"/base/a?n=2&page=2"`, `,"next":null`},
 		"no address":       {"more: /next", "n=2&page=2", `,"next":"/base/a?n=2&page=2"`, ``},
 		"token":            {"more: /token, token: pageToken", "n=2&pageToken=t%2B1", `,"token":"t+1"`, `,"token":""`},
-		"offset":           {"offset: \"page[offset]\", most: 2", "n=2&page%5Boffset%5D=2", ``, ``},
+		"offset":           {"offset: \"page[offset]\", total: /meta/all", "n=2&page%5Boffset%5D=2", `,"meta":{"all":3}`, `,"meta":{"all":3}`},
 		"after its last":   {"more: /more, after: {from: /id}", "from=b&n=2", `,"more":true`, `,"more":false`},
-		"tombstones count": {"offset: o, most: 2, gone_when: {pointer: /dead, in: [true]}", "n=2&o=2", ``, ``},
+		"tombstones count": {"offset: o, total: /all, gone_when: {pointer: /id, in: [b]}", "n=2&o=2", `,"all":3`, `,"all":3`},
 	} {
 		asked := ""
 		held, part := paged(t, c.dialect, func(r *http.Request) string {
@@ -59,7 +59,7 @@ func TestPaging(t *testing.T) {
 			asked += r.URL.Path + "?" + r.URL.RawQuery
 			return last + c.ends + "}"
 		})
-		if held != "abc" || part || asked != "/base/a?"+c.asked {
+		if want := map[bool]string{true: "ac", false: "abc"}[name == "tombstones count"]; held != want || part || asked != "/base/a?"+c.asked {
 			t.Errorf("%s: holds %s (part %t) after %s", name, held, part, asked)
 		}
 	}
@@ -73,6 +73,10 @@ func TestPagingLeavesOut(t *testing.T) {
 	if held != "a" || part {
 		t.Errorf("holds %s, part %t", held, part)
 	}
+	held, part = paged(t, "offset: o, total: /all", func(*http.Request) string { return `{"items":[]}` })
+	if held != "" || !part {
+		t.Errorf("of a list that does not say how long it is it holds %s, part %t", held, part)
+	}
 	held, part = paged(t, "more: /next", func(*http.Request) string { return `{"items":[{"id":"a"}],"next":"https://elsewhere.example/a"}` })
 	if held != "a" || !part {
 		t.Errorf("of a list that goes on elsewhere it holds %s, part %t", held, part)
@@ -82,8 +86,8 @@ func TestPagingLeavesOut(t *testing.T) {
 func TestPagingIsReadStrictly(t *testing.T) {
 	for dialect, want := range map[string]string{
 		"token: t":                            "token needs more",
-		"offset: o":                           "offset goes with most",
-		"offset: o, most: 2, more: /x":        "offset goes with most",
+		"offset: o":                           "offset and total",
+		"total: /x":                           "offset and total",
 		"more: /x, token: t, after: {a: /id}": "one of after, token and offset",
 		"gone_when: {pointer: /x}":            "gone_when",
 		"gone_when: {pointer: x, in: [1]}":    "gone_when",

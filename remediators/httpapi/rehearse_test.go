@@ -33,6 +33,11 @@ var rehearsable = []rehearsed{
 	{"cloudflare.dns_record", `{"zone":"z1"}`, "/zones/z1/dns_records", cards.Cloudflare, nil},
 	{"consul.key", `{}`, "/v1/kv", cards.Consul, nil},
 	{"kubernetes.configmap", `{"namespace":"shop"}`, "/api/v1/namespaces/shop/configmaps", cards.Kubernetes, nil},
+	{"airflow.variable", `{}`, "/variables", cards.Airflow, nil},
+	{"appconfig.key", `{}`, "/kv", cards.AppConfig, nil},
+	{"appconfig.labelled_key", `{"label":"prod"}`, "/kv", cards.AppConfig, nil},
+	{"bitbucket.repo_hook", `{"workspace":"acme","repo":"shop"}`, "/repositories/acme/shop/hooks", cards.Bitbucket, nil},
+	{"bitbucket.workspace_hook", `{"workspace":"acme"}`, "/workspaces/acme/hooks", cards.Bitbucket, nil},
 }
 
 // open starts the third party and a ledger whose system may make every call.
