@@ -38,7 +38,7 @@ type effect struct {
 	Whole bool `yaml:"whole"`
 	// Append: where a list is, the body becomes its last element.
 	Append bool `yaml:"append"`
-	// Only lists the members that the body may have, an object or a form: what others change, no undo of the kind brings
+	// Only lists the members that the body may have, an object, a form or a JSON Patch: what others change, no undo of the kind brings
 	// back. Parameters lists those of the query likewise; none with an empty list. Absent: anything.
 	Only       []string  `yaml:"only"`
 	Parameters *[]string `yaml:"parameters"`
@@ -282,7 +282,8 @@ func (x *effect) exceeds(query url.Values, c ledger.EffectCall) string {
 	return ""
 }
 
-// bodyMembers lists the members of a body that is a JSON object, or a form by its content type.
+// bodyMembers lists the members of a body that is a JSON object, those that a JSON Patch (RFC 6902) is about, or those of a
+// form by its content type.
 func bodyMembers(c ledger.EffectCall) (names []string, ok bool) {
 	kind := ""
 	for name, value := range c.Header {
@@ -299,7 +300,28 @@ func bodyMembers(c ledger.EffectCall) (names []string, ok bool) {
 		slices.Sort(names)
 		return names, err == nil
 	}
+	var patch []struct{ Path, From string }
+	if json.Unmarshal(c.Body, &patch) == nil && len(patch) > 0 {
+		return patched(patch)
+	}
 	var doc map[string]json.RawMessage
 	err := json.Unmarshal(c.Body, &doc)
 	return slices.Sorted(maps.Keys(doc)), err == nil && doc != nil
+}
+
+// patched lists the members that a JSON Patch is about; the whole document is none.
+func patched(patch []struct{ Path, From string }) (names []string, ok bool) {
+	for _, op := range patch {
+		for _, pointer := range []string{op.Path, op.From} {
+			tokens, valid := parsePointer(pointer)
+			switch {
+			case !valid, len(tokens) == 0 && pointer == op.Path:
+				return nil, false
+			case len(tokens) > 0:
+				names = append(names, tokens[0])
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, true
 }
