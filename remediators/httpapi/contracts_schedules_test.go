@@ -118,23 +118,62 @@ func eventBridgeContracts() []contract {
 
 func cloudSchedulerContracts() []contract {
 	const list = "/v1/projects/shop/locations/europe-west1/jobs"
+	const path, resource = list + "/import", `{"project":"shop","location":"europe-west1","job":"import"}`
+	job := func(more string) string { return `{"name":"` + strings.TrimPrefix(path, "/v1/") + `"` + more + `}` }
+	write := func(method, query, more string) func(h hand) {
+		return func(h hand) {
+			h.Must(method, map[string]string{"POST": list, "PATCH": path + "?updateMask=" + query}[method], job(more))
+		}
+	}
+	const web, topic, app = `,"httpTarget":{"uri":"https://shop.example.com/in","headers":{"X-A":"1"}}`, `,"pubsubTarget":{"topicName":"projects/shop/topics/in"}`, `,"appEngineHttpTarget":{"relativeUri":"/in"}`
 	s := switched{
-		kind: "cloudscheduler.job_state", path: list + "/import", resource: `{"project":"shop","location":"europe-west1","job":"import"}`, card: cards.CloudScheduler, kept: list,
-		seed: func(h hand) { h.Must("PUT", list+"/import", "{}") },
+		kind: "cloudscheduler.job_state", path: path, resource: resource, card: cards.CloudScheduler, kept: list,
+		seed: write("POST", "", `,"schedule":"0 3 * * *"`+web),
 	}
 	move := func(to string) func(h hand) {
-		return func(h hand) { h.Must("POST", list+"/import:"+to, "{}") }
+		return func(h hand) { h.Must("POST", path+":"+to, "{}") }
 	}
 	out := []contract{s.from("paused", nothing, move("pause"), nothing), s.from("resumed", move("pause"), move("resume"), nothing)}
 	for i := range out {
 		out[i].driftFunc = nil // there are two states that calls lead to
 	}
+	for name, target := range map[string][2]string{"http": {web, topic}, "pubsub": {topic, app}, "app engine": {app, web}} {
+		c := unguarded(namedThing{
+			kind: "cloudscheduler.job", path: path, resource: resource, card: cards.CloudScheduler, kept: list,
+			create: write("POST", "", `,"schedule":"0 3 * * *","description":"nightly"`+target[0]),
+			update: write("PATCH", "schedule,description,"+strings.SplitN(target[1], `"`, 3)[1], `,"schedule":"0 4 * * *"`+target[1]),
+			drift:  write("PATCH", "attemptDeadline", `,"attemptDeadline":"20s"`),
+		}.contracts())
+		c[1].name = name
+		if out = append(out, c[1]); name == "http" {
+			out = append(out, c[0], c[2])
+		}
+	}
 	return out
+}
+
+// A job that was paused would run if it came back, since it comes back enabled: nothing takes its deletion back.
+func TestDeletionOfAPausedJob(t *testing.T) {
+	for _, c := range cloudSchedulerContracts() {
+		if c.kind != "cloudscheduler.job" || c.action != ledger.ActionDelete {
+			continue
+		}
+		sc := c.set(t)
+		sc.h.Must("POST", "/v1/projects/shop/locations/europe-west1/jobs/import:pause", "{}")
+		e := sc.w.Record(sc.effect(c))
+		if !strings.Contains(strings.Join(e.Warnings, " "), "nothing takes this back") {
+			t.Errorf("it is recorded with %q", e.Warnings)
+		}
+		sc.w.Rollback()
+		if sc.w.Entry(e).State == ledger.EntryUndone || sc.s.Count(c.kept) != 0 {
+			t.Error("it came back, and runs")
+		}
+	}
 }
 
 func appConfigContracts() []contract {
 	var out []contract
-	for _, k := range []struct{ kind, label, query, kept string }{{"appconfig.key", "", "?api-version=1.0", "/kv"}, {"appconfig.labelled_key", `,"label":"prod"`, "?label=prod&api-version=1.0", "/kvprod"}} {
+	for _, k := range []struct{ kind, label, query, kept string }{{"appconfig.key", "", "?api-version=1.0", "/kv"}, {"appconfig.labelled_key", `,"label":"prod"`, "?label=prod&api-version=1.0", "/kv"}} {
 		path := "/kv/.appconfig.featureflag%2Fbulk" + k.query
 		put := func(value, more string) func(h hand) {
 			return func(h hand) { h.Must("PUT", path, `{"value":"`+value+`"`+more+`}`) }

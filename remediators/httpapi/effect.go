@@ -21,7 +21,8 @@ const actionSet ledger.Action = "set"
 type effect struct {
 	Call   string        `yaml:"call"`   // "PATCH /id/{id}?mode=x"; {+path} stands for several segments, a parameter has to have that value
 	Action ledger.Action `yaml:"action"` // create, update, delete, or set: a look says which of create and update
-	// Where members of the resource stand, besides the path of the call: in its query, in its body (JSON pointers), in
+	// Where members of the resource stand, besides the path of the call: in its query, in its body (JSON pointers, which
+	// |last may follow: see filters), in
 	// the answer's body (JSON pointers), in the answer's Location header (a pattern as Call), or in the validator of a
 	// read (a pattern; what stands around it does not matter).
 	Query     map[string]string `yaml:"query"`
@@ -35,11 +36,12 @@ type effect struct {
 	Whole bool `yaml:"whole"`
 	// Append: where a list is, the body becomes its last element.
 	Append bool `yaml:"append"`
-	// Only lists the members that the body may have, an object or a form: what others change, no undo of the kind brings
+	// Only lists the members that the body may have, an object, a form or a JSON Patch: what others change, no undo of the kind brings
 	// back. Parameters lists those of the query likewise; none with an empty list. Absent: anything.
 	Only       []string  `yaml:"only"`
 	Parameters *[]string `yaml:"parameters"`
-	// When holds the body to a value at a place, or to one of a list; null stands for nothing there too.
+	// When holds the body to a value at a place, or to one of a list; null stands for nothing there too. So calls with one
+	// address are told apart.
 	When map[string]any `yaml:"when"`
 	// After is what the call makes of the resource, as far as the kind owns it, where neither body nor merge says it.
 	After any `yaml:"after"`
@@ -179,7 +181,11 @@ func (x *effect) checkMembers(k *profileKind) error {
 			return fmt.Errorf("effect %q: %s is no member of the resource", x.Call, name)
 		}
 	}
-	for _, p := range slices.Concat(slices.Collect(maps.Values(x.Body)), slices.Collect(maps.Values(x.Answer))) {
+	var pointers []string
+	for _, p := range x.Body {
+		pointers = append(pointers, strings.TrimSuffix(p, "|"+filterLast))
+	}
+	for _, p := range slices.Concat(pointers, slices.Collect(maps.Values(x.Answer))) {
 		if _, ok := parsePointer(p); !ok {
 			return fmt.Errorf("effect %q: %q is no JSON pointer", x.Call, p)
 		}
@@ -272,10 +278,14 @@ func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessa
 		members[name] = quote(s)
 	}
 	for name, pointer := range x.Body {
+		pointer, last := strings.CutSuffix(pointer, "|"+filterLast)
 		tokens, _ := parsePointer(pointer)
 		v, ok := at(c.Body, tokens)
 		if _, scalar := text(v); !ok || !scalar || !json.Valid(c.Body) {
 			return nil, true, "its body has no " + pointer + ", which names the resource"
+		}
+		if last {
+			v, _ = filtered(filterLast, v) // a scalar always has one
 		}
 		members[name] = v
 	}
@@ -320,7 +330,8 @@ func (x *effect) exceeds(query url.Values, c ledger.EffectCall) string {
 	return ""
 }
 
-// bodyMembers lists the members of a body that is a JSON object, or a form by its content type.
+// bodyMembers lists the members of a body that is a JSON object, those that a JSON Patch (RFC 6902) is about, or those of a
+// form by its content type.
 func bodyMembers(c ledger.EffectCall) (names []string, ok bool) {
 	kind := ""
 	for name, value := range c.Header {
@@ -337,7 +348,28 @@ func bodyMembers(c ledger.EffectCall) (names []string, ok bool) {
 		slices.Sort(names)
 		return names, err == nil
 	}
+	var patch []struct{ Path, From string }
+	if json.Unmarshal(c.Body, &patch) == nil && len(patch) > 0 {
+		return patched(patch)
+	}
 	var doc map[string]json.RawMessage
 	err := json.Unmarshal(c.Body, &doc)
 	return slices.Sorted(maps.Keys(doc)), err == nil && doc != nil
+}
+
+// patched lists the members that a JSON Patch is about; the whole document is none.
+func patched(patch []struct{ Path, From string }) (names []string, ok bool) {
+	for _, op := range patch {
+		for _, pointer := range []string{op.Path, op.From} {
+			tokens, valid := parsePointer(pointer)
+			switch {
+			case !valid, len(tokens) == 0 && pointer == op.Path:
+				return nil, false
+			case len(tokens) > 0:
+				names = append(names, tokens[0])
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, true
 }

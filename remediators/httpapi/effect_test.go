@@ -184,6 +184,7 @@ func TestEffectsAreReadStrictly(t *testing.T) {
 func TestEffectsThatDoMore(t *testing.T) {
 	rem := bind(t, remediators.SystemConfig{URL: "http://127.0.0.1:1", Profile: "github"}).(ledger.Effector)
 	stripe := bind(t, remediators.SystemConfig{URL: "http://127.0.0.1:1", Profile: "stripe"}).(ledger.Effector)
+	cat := bind(t, remediators.SystemConfig{URL: "http://127.0.0.1:1", Profile: "configcat"}).(ledger.Effector)
 	form := map[string]string{"content-type": formType + "; charset=utf-8"}
 	const hook = "/repos/acme/shop/hooks/7"
 	for name, c := range map[string]struct {
@@ -198,6 +199,10 @@ func TestEffectsThatDoMore(t *testing.T) {
 		"no object":       {rem, ledger.EffectCall{Method: "PATCH", Path: hook + "/config", Body: []byte(`[]`)}, "not the object or form"},
 		"a parameter":     {rem, ledger.EffectCall{Method: "DELETE", Path: hook, Query: "x=1"}, "its query has a parameter"},
 		"a form":          {stripe, ledger.EffectCall{Method: "POST", Path: "/v1/webhook_endpoints/we_1", Header: form, Body: []byte("disabled=true&enabled_events[]=a")}, ""},
+		"a patch":         {cat, ledger.EffectCall{Method: "PATCH", Path: "/v1/settings/7", Body: []byte(`[{"op":"replace","path":"/hint","value":"x"}]`)}, ""},
+		"a patch of more": {cat, ledger.EffectCall{Method: "PATCH", Path: "/v1/settings/7", Body: []byte(`[{"op":"add","path":"/tags/0","value":1}]`)}, "no undo of the kind brings back"},
+		"a patch by move": {cat, ledger.EffectCall{Method: "PATCH", Path: "/v1/settings/7", Body: []byte(`[{"op":"move","from":"/tags","path":"/hint"}]`)}, "no undo of the kind brings back"},
+		"a patch of all":  {cat, ledger.EffectCall{Method: "PATCH", Path: "/v1/settings/7", Body: []byte(`[{"op":"replace","path":"","value":{}}]`)}, "not the object or form"},
 		"metadata":        {stripe, ledger.EffectCall{Method: "POST", Path: "/v1/webhook_endpoints/we_1", Header: form, Body: []byte("metadata[a]=b")}, "no undo of the kind brings back"},
 	} {
 		_, err := c.rem.Derive(t.Context(), c.call, &ledger.Draft{})

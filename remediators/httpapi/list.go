@@ -16,25 +16,37 @@ import (
 // maxPages is how many pages of one list are read.
 const maxPages = 50
 
+// notSaid is why a kind is not listed of which the profile says nothing.
+const notSaid = "its profile does not say how its resources are listed"
+
 // A roll says in a profile how the resources of a kind are listed. What it leaves out is as in the list of the read or
 // of its gone_proof.
 type roll struct {
-	Not      string  `yaml:"not"` // why they cannot be; then nothing else stands here
-	Path     string  `yaml:"path"`
-	Items    *string `yaml:"items"`  // pointer to the list in the answer
-	More     string  `yaml:"more"`   // pointer to where true says that there is another page
-	Absent   []int   `yaml:"absent"` // statuses that say that there is none
-	paging   `yaml:",inline"`
-	Resource map[string]string `yaml:"resource"` // members, each one reference into an element: "{{now.id}}"
-	Created  string            `yaml:"created"`  // pointers to times in an element, with references to resource; empty: it does not say
+	Not   string  `yaml:"not"` // why they cannot be; then nothing else stands here
+	Path  string  `yaml:"path"`
+	Items *string `yaml:"items"` // pointer to the list in the answer
+	// More points to where true, or a text, says that there is another page. After, Token and Offset say how it is asked
+	// for; without them a text is its address.
+	More     string            `yaml:"more"`
+	After    map[string]string `yaml:"after"`     // parameter of the next page → pointer in the last element
+	Token    string            `yaml:"token"`     // parameter of the next page that takes the text at More
+	Offset   string            `yaml:"offset"`    // parameter of the next page that takes how many came before it
+	Total    string            `yaml:"total"`     // with Offset: pointer to how many there are in all
+	Absent   []int             `yaml:"absent"`    // statuses that say that there is none
+	Most     int               `yaml:"most"`      // a page with as many may be cut off; 0: the answer says it
+	Gone     any               `yaml:"gone_when"` // as in read: elements that are there no more, although they are shown
+	Resource map[string]string `yaml:"resource"`  // members, each one reference into an element: "{{now.id}}"
+	Created  string            `yaml:"created"`   // pointers to times in an element, with references to resource; empty: it does not say
 	Changed  string            `yaml:"changed"`
 
-	where            location
-	headers          []header
-	items            []string
-	created, changed timing
-	members          map[string]body
-	place            []string // members of the resource that the path needs, sorted
+	where              location
+	headers            []header
+	items, more, total []string
+	created, changed   timing
+	after              map[string][]string
+	members            map[string]body
+	gone               *tombstone
+	place              []string // members of the resource that the path needs, sorted
 }
 
 // listed is the list that a read or its gone_proof has, as it stands in the profile.
@@ -64,7 +76,7 @@ func (k *profileKind) checkList() error {
 	}
 	l.borrow(&rd)
 	if l.Path == "" || len(l.Resource) == 0 || l.Items == nil {
-		l.Not = "its profile does not say how its resources are listed"
+		l.Not = notSaid
 		return nil
 	}
 	return l.read(k, rd.Headers)
@@ -95,18 +107,29 @@ func (l *roll) borrow(rd *listed) {
 
 // read reads the parts.
 func (l *roll) read(k *profileKind, headers json.RawMessage) error {
-	raw, err := json.Marshal(map[string]any{"path": l.Path, "items": *l.Items, "headers": headers})
+	raw, err := json.Marshal(map[string]any{"path": l.Path, "items": *l.Items, "more": l.More, "total": l.Total, "gone_when": l.Gone, "headers": headers})
 	if err != nil {
 		return err
 	}
 	p := &parser{}
 	f := p.object("/list", raw)
 	l.where, l.headers = f.location("path"), f.headers("headers")
-	l.items = f.pointer("items")
-	if err := errors.Join(p.err, l.paging.read(l.More), l.created.read(l.Created), l.changed.read(l.Changed)); err != nil {
+	l.items, l.more, l.total = f.pointer("items"), f.pointer("more"), f.pointer("total")
+	l.gone = f.tombstone("gone_when")
+	if err := errors.Join(p.err, l.created.read(l.Created), l.changed.read(l.Changed)); err != nil {
 		return err
 	}
-	l.members = map[string]body{}
+	if why := l.checkPaging(); why != "" {
+		return errors.New("list: " + why)
+	}
+	l.after, l.members = map[string][]string{}, map[string]body{}
+	for name, pointer := range l.After {
+		tokens, ok := parsePointer(pointer)
+		if !ok {
+			return fmt.Errorf("list: after.%s is no JSON pointer", name)
+		}
+		l.after[name] = tokens
+	}
 	for name, text := range l.Resource {
 		b, err := parseBody(quote(text))
 		if err != nil || !slices.Contains(k.members, name) {
@@ -193,6 +216,9 @@ func (r *Remediator) page(ctx context.Context, l *roll, call remediators.Call, o
 		return next, remediators.Unusable(reply, "the list cannot be read: answered "+itoa(reply.Status))
 	}
 	for _, e := range list {
+		if l.gone.holds(e) {
+			continue
+		}
 		if one, ok := l.element(out.Place, e); ok {
 			out.Items = append(out.Items, one)
 		} else {
@@ -200,10 +226,10 @@ func (r *Remediator) page(ctx context.Context, l *roll, call remediators.Call, o
 		}
 	}
 	var whole bool
-	if target := l.target(reply, doc); target != "" {
+	if target := l.address(reply.Field("Link"), doc); target != "" {
 		call.Path, call.Query, whole = r.client.Relative(target)
 	} else {
-		call.Path, call.Query, whole = l.find(call, doc, list)
+		call.Path, call.Query, whole = l.next(call, doc, list)
 	}
 	if !whole {
 		out.Part = true

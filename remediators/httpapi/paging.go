@@ -2,118 +2,104 @@ package httpapi
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"sideledger/remediators"
 )
 
-// A paging says how the next page of a list is asked for, where no Link header says it (RFC 8288).
-type paging struct {
-	Next   string            `yaml:"next"`   // pointer to the address of the next page; null, or nothing there: there is none
-	Token  map[string]string `yaml:"token"`  // parameter of the next page → pointer in the answer; nothing there, null or "": there is none
-	After  map[string]string `yaml:"after"`  // parameter of the next page → pointer in the last element; goes with more
-	Offset string            `yaml:"offset"` // parameter that says how many come before the page; goes with more
-	Most   int               `yaml:"most"`   // a page with as many may be cut off; 0: the answer says it
-
-	next, more   []string
-	token, after map[string][]string
-}
-
-// read reads the pointers.
-func (p *paging) read(more string) error {
+// checkPaging says what does not go together in how the next page is asked for; "": nothing.
+func (l *roll) checkPaging() string {
 	ways := 0
-	for _, there := range []bool{p.Next != "", len(p.Token) > 0, len(p.After) > 0, p.Offset != ""} {
-		if there {
+	for _, has := range []bool{len(l.After) > 0, l.Token != "", l.Offset != ""} {
+		if has {
 			ways++
 		}
 	}
-	if ways > 1 {
-		return errors.New("list: next, token, after and offset exclude each other")
+	switch {
+	case ways > 1:
+		return "the next page is asked for by one of after, token and offset"
+	case l.Token != "" && l.More == "":
+		return "token needs more: where the next page's token stands"
+	case (l.Offset == "") != (l.Total == "") && (l.Offset == "" || l.More == ""):
+		return "offset and total go together, or offset and more"
 	}
-	var ok1, ok2 bool
-	p.next, ok1 = parsePointer(p.Next)
-	p.more, ok2 = parsePointer(more)
-	if !ok1 || !ok2 {
-		return errors.New("list: next or more is no JSON pointer")
-	}
-	var err1, err2 error
-	p.token, err1 = pagePointers("token", p.Token)
-	p.after, err2 = pagePointers("after", p.After)
-	return errors.Join(err1, err2)
+	return ""
 }
 
-func pagePointers(field string, list map[string]string) (map[string][]string, error) {
-	out := map[string][]string{}
-	for name, pointer := range list {
-		tokens, ok := parsePointer(pointer)
-		if !ok {
-			return nil, fmt.Errorf("list: %s.%s is no JSON pointer", field, name)
-		}
-		out[name] = tokens
-	}
-	return out, nil
-}
-
-// target is the address of the next page that the answer itself gives; empty: none.
-func (p *paging) target(reply remediators.Reply, doc json.RawMessage) string {
-	if target := nextLink(reply.Field("Link")); target != "" || len(p.next) == 0 {
+// address returns where the next page is, as the Link header says or the answer does where nothing else asks for it; empty: neither.
+func (l *roll) address(link string, doc json.RawMessage) string {
+	if target := nextLink(link); target != "" || len(l.more) == 0 || l.Token != "" || l.Offset != "" || len(l.after) > 0 {
 		return target
 	}
-	v, _ := at(doc, p.next)
-	s, _ := text(v)
-	return s
+	v, _ := at(doc, l.more)
+	var target string
+	_ = json.Unmarshal(v, &target) // what is no text is no address
+	return target
 }
 
-// find finds the call for the next page where no address is given; an empty path: there is none. whole is false where
-// there may be one that cannot be asked for.
-func (p *paging) find(call remediators.Call, doc json.RawMessage, list []json.RawMessage) (path, query string, whole bool) {
-	if len(p.token) > 0 {
-		return turned(call, p.token, doc)
+// goesOn reports whether an answer says that there is more: true, or a text that is not empty.
+func goesOn(doc json.RawMessage, more []string) bool {
+	if len(more) == 0 {
+		return false
 	}
-	more, _ := at(doc, p.more)
-	switch {
-	case len(p.more) == 0 || string(more) != "true":
-		return "", "", p.Most == 0 || len(list) < p.Most
-	case len(list) == 0:
-		return "", "", false
-	case p.Offset != "":
-		return further(call, p.Offset, len(list))
-	case len(p.after) == 0:
-		return "", "", false
-	}
-	path, query, whole = turned(call, p.after, list[len(list)-1])
-	return path, query, whole && path != ""
+	v, _ := at(doc, more)
+	s, ok := text(v)
+	return ok && s != "" && s != "false"
 }
 
-// turned sets parameters to what stands at pointers of a document; an empty path: it has nothing there.
-func turned(call remediators.Call, parameters map[string][]string, doc json.RawMessage) (path, query string, whole bool) {
+// next finds the next page after the last element; an empty path: there is none. whole is false where there may be one that
+// cannot be asked for.
+func (l *roll) next(call remediators.Call, doc json.RawMessage, list []json.RawMessage) (path, query string, whole bool) {
 	values, err := url.ParseQuery(call.Query)
-	for name, pointer := range parameters {
-		v, _ := at(doc, pointer)
-		s, scalar := text(v)
-		if len(v) == 0 || string(v) == "null" || scalar && s == "" {
-			return "", "", true
+	switch {
+	case l.Offset != "":
+		before, _ := strconv.Atoi(values.Get(l.Offset)) // the first page says none
+		before += len(list)
+		if ends, known := l.ended(doc, before); !known || ends || len(list) == 0 {
+			return "", "", known && ends
 		}
-		if err != nil || !scalar {
+		values.Set(l.Offset, strconv.Itoa(before))
+	case !goesOn(doc, l.more):
+		return "", "", l.Most == 0 || len(list) < l.Most
+	case l.Token != "":
+		v, _ := at(doc, l.more)
+		s, _ := text(v)
+		values.Set(l.Token, s)
+	case len(l.after) == 0 || len(list) == 0:
+		return "", "", false
+	}
+	for name, pointer := range l.after {
+		v, _ := at(list[len(list)-1], pointer)
+		s, ok := text(v)
+		if !ok {
 			return "", "", false
 		}
 		values.Set(name, s)
 	}
+	if err != nil {
+		return "", "", false
+	}
 	return call.Path, values.Encode(), true
 }
 
-// further moves a parameter that counts elements on by those of a page.
-func further(call remediators.Call, parameter string, by int) (path, query string, whole bool) {
-	values, err := url.ParseQuery(call.Query)
-	from, _ := strconv.Atoi(values.Get(parameter)) // not there: the first page
-	values.Set(parameter, strconv.Itoa(from+by))
-	return call.Path, values.Encode(), err == nil
+// ended reports whether a list that counts its elements has no more than those; known: it says so, or that it has more.
+func (l *roll) ended(doc json.RawMessage, before int) (ends, known bool) {
+	if len(l.total) == 0 {
+		return !goesOn(doc, l.more), true
+	}
+	total, known := number(doc, l.total)
+	return before >= total, known
+}
+
+// number reads a whole number at a place of an answer.
+func number(doc json.RawMessage, pointer []string) (n int, ok bool) {
+	v, _ := at(doc, pointer)
+	s, _ := text(v)
+	n, err := strconv.Atoi(s)
+	return n, err == nil
 }
 
 // nextLink takes the address of the next page out of a Link header.
@@ -129,53 +115,3 @@ func nextLink(header string) string {
 	}
 	return ""
 }
-
-// A timing is where an element says a time.
-type timing []tmpl
-
-// read reads the pointer, whose tokens may refer to the resource.
-func (t *timing) read(pointer string) error {
-	tokens, ok := parsePointer(pointer)
-	if !ok {
-		return errors.New("list: created or changed is no JSON pointer")
-	}
-	for _, token := range tokens {
-		parsed, err := parseText(token)
-		if err != nil {
-			return fmt.Errorf("list: created or changed %w", err)
-		}
-		*t = append(*t, parsed)
-	}
-	return nil
-}
-
-// at reads a time, as RFC 3339 or in seconds or milliseconds of the epoch; zero: there is none.
-func (t timing) at(e, place json.RawMessage) time.Time {
-	var tokens []string
-	for _, token := range t {
-		s, err := token.render(values{resource: place}, asText)
-		if err != nil {
-			return time.Time{}
-		}
-		tokens = append(tokens, s)
-	}
-	if len(tokens) == 0 {
-		return time.Time{}
-	}
-	v, _ := at(e, tokens)
-	s, _ := text(v)
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t.UTC()
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	switch {
-	case err != nil || n <= 0:
-		return time.Time{}
-	case n > millis:
-		return time.UnixMilli(n).UTC()
-	}
-	return time.Unix(n, 0).UTC()
-}
-
-// millis is a number that as seconds is in the year 5138, and as milliseconds in 1973: what is larger is milliseconds.
-const millis = 100_000_000_000

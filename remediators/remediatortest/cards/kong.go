@@ -27,7 +27,7 @@ func Kong() Card {
 		one := list + "/{id}"
 		c.Routes = append(c.Routes, []Route{
 			{"GET", list, func(c *Call) (int, any) {
-				page, next := c.page(c.shown(list, clone), c.from("offset"), "size")
+				page, next := c.page(c.all(list, clone), "offset", "size", 1000)
 				out := map[string]any{"data": page, "next": nil}
 				if next > 0 {
 					out["offset"], out["next"] = strconv.Itoa(next), fmt.Sprintf("%s?offset=%d", list, next)

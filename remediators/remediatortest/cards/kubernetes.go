@@ -16,7 +16,7 @@ func Kubernetes() Card {
 		one := list + "/{name}"
 		c.Routes = append(c.Routes, []Route{
 			{"GET", list, func(c *Call) (int, any) {
-				page, next := c.page(c.shown(fill(list, c.Vars), clone), c.from("continue"), "limit")
+				page, next := c.page(c.all(fill(list, c.Vars), clone), "continue", "limit", 500)
 				return 200, map[string]any{"items": page, "metadata": map[string]any{"continue": strings.TrimPrefix(strconv.Itoa(next), "0")}}
 			}},
 			{"POST", list, func(c *Call) (int, any) { return kubernetesCreate(c, fill(list, c.Vars)) }},

@@ -30,7 +30,7 @@ func LaunchDarkly() Card {
 // launchDarklyPage answers a part of the list, with the address of the next one.
 func launchDarklyPage(c *Call) (int, any) {
 	path := fill(launchDarklyList, c.Vars)
-	all := slices.DeleteFunc(c.shown(path, func(doc map[string]any) map[string]any {
+	all := slices.DeleteFunc(c.all(path, func(doc map[string]any) map[string]any {
 		out := clone(doc)
 		environments := part(out, "environments")
 		out["environments"] = map[string]any{}
@@ -39,7 +39,7 @@ func launchDarklyPage(c *Call) (int, any) {
 		}
 		return out
 	}), func(v any) bool { return v.(map[string]any)["archived"] == true })
-	page, next := c.page(all, c.from("offset"), "limit")
+	page, next := c.page(all, "offset", "limit", 100)
 	links := map[string]any{"self": map[string]any{"href": path}}
 	if next > 0 {
 		links["next"] = map[string]any{"href": fmt.Sprintf("%s?limit=%s&env=%s&offset=%d", path, c.Query("limit"), c.Query("env"), next), "type": "application/json"}

@@ -25,7 +25,7 @@ func N8N() Card {
 		Name: "n8n", Credential: [2]string{"X-N8n-Api-Key", ""}, LimitFunc: LimitSeconds("Retry-After"),
 		Routes: []Route{
 			{"GET", n8nList, func(c *Call) (int, any) {
-				page, next := c.page(c.shown(n8nList, n8nShow), c.from("cursor"), "limit")
+				page, next := c.page(c.all(n8nList, n8nShow), "cursor", "limit", 250)
 				return 200, map[string]any{"data": page, "nextCursor": orNull(strings.TrimPrefix(strconv.Itoa(next), "0"), "")}
 			}},
 			{"POST", n8nList, func(c *Call) (int, any) {

@@ -51,8 +51,8 @@ func PagerDuty() Card {
 
 // pagerDutyPage answers a part of a list, and whether there is more.
 func pagerDutyPage(c *Call, name string, all []any) (int, any) {
-	page, next := c.page(all, c.from("offset"), "limit")
-	return 200, map[string]any{name: page, "limit": c.from("limit"), "offset": c.from("offset"), "more": next > 0}
+	page, next := c.page(all, "offset", "limit", 100)
+	return 200, map[string]any{name: page, "limit": c.Query("limit"), "offset": c.Query("offset"), "more": next > 0}
 }
 
 func pagerDutyOpen(doc map[string]any) bool {

@@ -135,33 +135,31 @@ func (c *Call) drop(pattern string, status int, answer any) (int, any) {
 	return status, answer
 }
 
-// page is the part of a list that begins at a number and has at most as many elements as a parameter says; next is
-// where the one after it begins, 0: there is none.
-func (c *Call) page(list []any, from int, parameter string) (page []any, next int) {
-	most, _ := strconv.Atoi(c.Query(parameter))
-	if c.most > 0 && (most <= 0 || most > c.most) {
-		most = c.most
-	}
-	from = min(max(from, 0), len(list))
-	if most <= 0 || from+most >= len(list) {
-		return list[from:], 0
-	}
-	return list[from : from+most], from + most
-}
-
-// from reads the parameter that says where a page begins; nothing is the beginning.
-func (c *Call) from(parameter string) int {
-	n, _ := strconv.Atoi(c.Query(parameter))
-	return n
-}
-
-// shown lists what is kept right below a path, each as showFunc shows it.
-func (c *Call) shown(path string, showFunc func(map[string]any) map[string]any) []any {
+// all shows what is kept right below a pattern, in order.
+func (c *Call) all(pattern string, showFunc func(map[string]any) map[string]any) []any {
 	out := []any{}
-	for _, p := range c.below(path) {
-		out = append(out, showFunc(c.docs[p]))
+	for _, path := range c.below(fill(pattern, c.Vars)) {
+		out = append(out, showFunc(c.docs[path]))
 	}
 	return out
+}
+
+// page cuts a list as a call asks for it: the parameters that say where it begins and how many it is to have, and how many it
+// has at most. next is where the following page begins; 0: this is the last.
+func (c *Call) page(list []any, from, size string, most int) (page []any, next int) {
+	begin, _ := strconv.Atoi(c.Query(from))
+	if n, _ := strconv.Atoi(c.Query(size)); n > 0 && n < most {
+		most = n
+	}
+	if c.most > 0 {
+		most = min(most, c.most)
+	}
+	begin = min(begin, len(list))
+	end := min(begin+most, len(list))
+	if end < len(list) {
+		next = end
+	}
+	return list[begin:end], next
 }
 
 // orNull is a value, or null where there is none.

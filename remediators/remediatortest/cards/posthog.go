@@ -62,7 +62,7 @@ func postHogList(c *Call) (int, any) {
 			live = append(live, postHogShow(c.docs[at]))
 		}
 	}
-	page, next := c.page(live, c.from("offset"), "limit")
+	page, next := c.page(live, "offset", "limit", 100)
 	out := map[string]any{"results": page, "next": nil, "count": len(live)}
 	if page == nil {
 		out["results"] = []any{}

@@ -11,8 +11,8 @@ import (
 	"sideledger/remediators/remediatortest/cards"
 )
 
-// A called is a kind whose changes are made through the ledger, in order, and all taken back.
-type called struct {
+// A calledKind is a kind whose changes are made through the ledger, in order, and all taken back.
+type calledKind struct {
 	name  string
 	kind  string // of every entry
 	card  func() cards.Card
@@ -35,11 +35,11 @@ type theCall struct {
 const silencesPath = "/api/alertmanager/grafana/api/v2/silence"
 
 // calledKinds are those of the profiles from Grafana to PostHog, and GitHub's files.
-func calledKinds() []called {
+func calledKinds() []calledKind {
 	return slices.Concat(calledEdge(), calledAlerting(), calledFlags(), calledSchedules())
 }
 
-func calledEdge() []called {
+func calledEdge() []calledKind {
 	const one, id = "5b1e0000-0000-4000-8000-000000000002", "/5b1e0000-0000-4000-8000-000000000002"
 	made := func(list, body string) func(h hand) string {
 		return func(h hand) string { h.Must("PUT", list+id, body); return one }
@@ -48,15 +48,15 @@ func calledEdge() []called {
 		h.Must("PUT", "/connectors/orders/config", `{"connector.class":"FileStreamSink","topics":"old"}`)
 		return "orders"
 	}
-	kong := func(kind, list, old, more, patch string) called {
-		return called{kind, kind, cards.Kong, made(list, old), []theCall{
+	kong := func(kind, list, old, more, patch string) calledKind {
+		return calledKind{kind, kind, cards.Kong, made(list, old), []theCall{
 			{"POST " + list, more, "", "", ledger.ActionCreate, "", 201},
 			{"PATCH " + list + "/$made", patch, "", "", ledger.ActionUpdate, "", 200},
 			{"PUT " + list + "/$id", more[:1] + `"tags":["new"],` + strings.Replace(more[1:], `"name":"made",`, "", 1), "", "", ledger.ActionUpdate, "", 200},
 			{"DELETE " + list + "/$id", "", "", "", ledger.ActionDelete, "", 204},
 		}, list}
 	}
-	return []called{
+	return []calledKind{
 		kong("kong.service", "/services", `{"name":"shop","host":"old.example.com"}`, `{"name":"made","host":"new.example.com"}`, `{"retries":1}`),
 		kong("kong.route", "/routes", `{"name":"shop","paths":["/shop"]}`, `{"name":"made","paths":["/made"]}`, `{"strip_path":false}`),
 		kong("kong.plugin", "/plugins", `{"name":"cors","config":{"a":1}}`, `{"name":"rate-limiting","config":{"minute":5}}`, `{"enabled":false}`),
@@ -78,7 +78,7 @@ func calledEdge() []called {
 	}
 }
 
-func calledAlerting() []called {
+func calledAlerting() []calledKind {
 	const saved = `{"dashboard":{"uid":"shop","title":"new"},"overwrite":true}`
 	ended := func(id, day string) string {
 		return `{` + id + `"matchers":[{"name":"app","value":"shop","isRegex":false,"isEqual":true}],"startsAt":"2099-01-01T00:00:00Z","endsAt":"2099-01-0` + day + `T00:00:00Z","createdBy":"ops","comment":"c"}`
@@ -92,7 +92,7 @@ func calledAlerting() []called {
 		h.Header["From"] = "ops@example.com"
 		return named(h.member("maintenance_window", "POST", "/maintenance_windows", window("2")), "id")
 	}
-	return []called{
+	return []calledKind{
 		{"dashboard", "grafana.dashboard", cards.Grafana, func(h hand) string {
 			h.Must("POST", "/api/dashboards/db", `{"dashboard":{"uid":"shop","title":"old"}}`)
 			return "shop"
@@ -120,7 +120,7 @@ func calledAlerting() []called {
 	}
 }
 
-func calledFlags() []called {
+func calledFlags() []calledKind {
 	const posthog = "/api/projects/7/feature_flags/"
 	const semantic = "application/json; domain-model=launchdarkly.semanticpatch"
 	flag := func(h hand) string {
@@ -133,7 +133,7 @@ func calledFlags() []called {
 	replace := func(name, value string) string {
 		return `{"patch":[{"op":"replace","path":"/` + name + `","value":` + value + `}]}`
 	}
-	return []called{
+	return []calledKind{
 		{"posthog", "posthog.feature_flag", cards.PostHog, func(h hand) string { return h.pick("/id", "POST", posthog, `{"key":"bulk","filters":{"groups":[]}}`) }, []theCall{
 			{"POST " + posthog, `{"key":"made","filters":{"groups":[]}}`, "", "", ledger.ActionCreate, "", 201},
 			{"PATCH " + posthog + "$id/", `{"active":false}`, "", "", ledger.ActionUpdate, "", 200},
@@ -151,7 +151,7 @@ func calledFlags() []called {
 	}
 }
 
-func calledSchedules() []called {
+func calledSchedules() []calledKind {
 	const jobs = "/apis/batch/v1/namespaces/shop/cronjobs"
 	job := func(name, more string) string {
 		return `{"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"` + name + `","namespace":"shop"},"spec":{"schedule":"0 3 * * *","startingDeadlineSeconds":60` + more + `}}`
@@ -160,7 +160,7 @@ func calledSchedules() []called {
 	drafted := func(h hand) string { return unquoted(h.pick("/id", "POST", "/workflows", workflow("import", ""))) }
 	const file = "/repos/acme/shop/contents/conf/flags.yaml"
 	const push = `"message":"m","branch":"main"`
-	return []called{
+	return []calledKind{
 		{"cronjob", "kubernetes.cronjob", cards.Kubernetes, cron, []theCall{{"PATCH " + jobs + "/$id", `{"spec":{"suspend":true}}`, "application/merge-patch+json", "", ledger.ActionUpdate, "", 200}}, jobs},
 		{"cronjob object", "kubernetes.cronjob_object", cards.Kubernetes, cron, []theCall{
 			{"POST " + jobs, job("made", ""), "", "", ledger.ActionCreate, "", 201}, {"PUT " + jobs + "/$id", job("import", `,"timeZone":"UTC"`), "", "", ledger.ActionUpdate, "", 200}, {"DELETE " + jobs + "/$id", "", "", "", ledger.ActionDelete, "", 200},
@@ -191,7 +191,7 @@ func unquoted(raw string) string {
 }
 
 // Every call that a profile knows is made through the ledger, recorded with both images, and taken back.
-func TestCallsOfProfiles(t *testing.T) {
+func TestCallsInARow(t *testing.T) {
 	for _, c := range calledKinds() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -200,7 +200,7 @@ func TestCallsOfProfiles(t *testing.T) {
 	}
 }
 
-func (c called) run(t *testing.T) {
+func (c calledKind) run(t *testing.T) {
 	card := c.card()
 	s := cards.Start(t, card, remediatortest.Secret)
 	header := map[string]string{card.Credential[0]: card.Authorization(remediatortest.Secret)}
