@@ -212,3 +212,21 @@ func TestMaskedChangeIsBlocked(t *testing.T) {
 	sc.w.Rollback()
 	sc.w.Want(e, "stuck blocked")
 }
+
+// Airflow masks members of a value that is JSON, too: such a value is not written back as it shows.
+func TestMaskWithinAVariable(t *testing.T) {
+	c := variableContracts("conf", "")[1]
+	seed := `{"key":"conf","value":"{\"password\": \"` + remediatortest.Secret + `\", \"n\": 1}"}`
+	c.seedFunc = func(h hand) string { h.Must("POST", "/variables", seed); return `{"key":"conf"}` }
+	c.effectFunc = func(h hand, _ string) string {
+		h.Must("PATCH", "/variables/conf", strings.Replace(seed, "1}", `2}","description":"new`, 1))
+		return ""
+	}
+	sc := c.begin(t)
+	e := sc.record()
+	sent := sc.s.Changes()
+	sc.w.Rollback()
+	if e = sc.w.Want(e, "stuck blocked"); sc.s.Changes() != sent || !strings.Contains(e.Detail, "secret_missing") {
+		t.Errorf("it says %q after %d calls", e.Detail, sc.s.Changes()-sent)
+	}
+}
