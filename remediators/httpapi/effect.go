@@ -277,19 +277,24 @@ func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessa
 	for name, s := range texts {
 		members[name] = quote(s)
 	}
+	return members, true, x.fromBody(c.Body, members)
+}
+
+// fromBody adds the members of the resource that stand in a body; why says which is not there.
+func (x *effect) fromBody(doc []byte, members map[string]json.RawMessage) (why string) {
 	for name, pointer := range x.Body {
 		pointer, last := strings.CutSuffix(pointer, "|"+filterLast)
 		tokens, _ := parsePointer(pointer)
-		v, ok := at(c.Body, tokens)
-		if _, scalar := text(v); !ok || !scalar || !json.Valid(c.Body) {
-			return nil, true, "its body has no " + pointer + ", which names the resource"
+		v, ok := at(doc, tokens)
+		if _, scalar := text(v); !ok || !scalar || !json.Valid(doc) {
+			return "its body has no " + pointer + ", which names the resource"
 		}
 		if last {
 			v, _ = filtered(filterLast, v) // a scalar always has one
 		}
 		members[name] = v
 	}
-	return members, true, ""
+	return ""
 }
 
 // fixes says which parameter has not the value that the call is about, and takes the others out; "": all have.

@@ -56,12 +56,9 @@ func (l *roll) next(call remediators.Call, doc json.RawMessage, list []json.RawM
 	values, err := url.ParseQuery(call.Query)
 	switch {
 	case l.Offset != "":
-		before, _ := strconv.Atoi(values.Get(l.Offset)) // the first page says none
-		before += len(list)
-		if ends, known := l.ended(doc, before); !known || ends || len(list) == 0 {
+		if ends, known := l.further(values, doc, len(list)); !known || ends || len(list) == 0 {
 			return "", "", known && ends
 		}
-		values.Set(l.Offset, strconv.Itoa(before))
 	case !goesOn(doc, l.more):
 		return "", "", l.Most == 0 || len(list) < l.Most
 	case l.Token != "":
@@ -71,22 +68,31 @@ func (l *roll) next(call remediators.Call, doc json.RawMessage, list []json.RawM
 	case len(l.after) == 0 || len(list) == 0:
 		return "", "", false
 	}
-	for name, pointer := range l.after {
-		v, _ := at(list[len(list)-1], pointer)
-		s, ok := text(v)
-		if !ok {
-			return "", "", false
-		}
-		values.Set(name, s)
-	}
-	if err != nil {
+	if err != nil || !l.afterLast(values, list) {
 		return "", "", false
 	}
 	return call.Path, values.Encode(), true
 }
 
-// ended reports whether a list that counts its elements has no more than those; known: it says so, or that it has more.
-func (l *roll) ended(doc json.RawMessage, before int) (ends, known bool) {
+// afterLast sets the parameters that name the last element; false: it has no such name.
+func (l *roll) afterLast(values url.Values, list []json.RawMessage) bool {
+	for name, pointer := range l.after {
+		v, _ := at(list[len(list)-1], pointer)
+		s, ok := text(v)
+		if !ok {
+			return false
+		}
+		values.Set(name, s)
+	}
+	return true
+}
+
+// further moves the parameter that counts elements on by those of a page. ends: there are no more; known: the answer
+// tells.
+func (l *roll) further(values url.Values, doc json.RawMessage, by int) (ends, known bool) {
+	before, _ := strconv.Atoi(values.Get(l.Offset)) // the first page says none
+	before += by
+	values.Set(l.Offset, strconv.Itoa(before))
 	if len(l.total) == 0 {
 		return !goesOn(doc, l.more), true
 	}
