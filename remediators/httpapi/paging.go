@@ -65,17 +65,20 @@ func (l *roll) next(call remediators.Call, doc json.RawMessage, list []json.RawM
 		v, _ := at(doc, l.more)
 		s, _ := text(v)
 		values.Set(l.Token, s)
-	case len(l.after) == 0 || len(list) == 0:
+	case !l.afterLast(values, list):
 		return "", "", false
 	}
-	if err != nil || !l.afterLast(values, list) {
+	if err != nil {
 		return "", "", false
 	}
 	return call.Path, values.Encode(), true
 }
 
-// afterLast sets the parameters that name the last element; false: it has no such name.
+// afterLast sets the parameters that name the last element; false: there are none, or it has no such name.
 func (l *roll) afterLast(values url.Values, list []json.RawMessage) bool {
+	if len(l.after) == 0 || len(list) == 0 {
+		return false
+	}
 	for name, pointer := range l.after {
 		v, _ := at(list[len(list)-1], pointer)
 		s, ok := text(v)
