@@ -104,7 +104,11 @@ func (v *verification) chain(ctx context.Context) error {
 			return err
 		}
 		for i := range page {
-			if problem := v.follow(&page[i]); problem != "" {
+			problem := v.begin(&page[i])
+			if problem == "" {
+				problem = v.follow(&page[i])
+			}
+			if problem != "" {
 				v.fault(v.last.Number+1, "%s", problem)
 				return nil
 			}
@@ -124,9 +128,6 @@ func (v *verification) follow(r *recordRow) (problem string) {
 		EntryID    string    `json:"entry_id"`
 		RollbackID string    `json:"rollback_id"`
 	}
-	if r.Number == v.begins && !v.beginsWith(r) {
-		return "the journal begins with it, and it does not say that anything was removed"
-	}
 	hash := journal.Chain(v.last.Hash, r.Body)
 	switch {
 	case r.Number != v.last.Number+1:
@@ -145,10 +146,17 @@ func (v *verification) follow(r *recordRow) (problem string) {
 	return v.apply(r)
 }
 
-// beginsWith lets the chain begin with a record that says that everything before it was removed; false: it is none.
-func (v *verification) beginsWith(r *recordRow) (ok bool) {
-	v.last.Hash, ok = journal.Record{Kind: r.Kind, Body: r.Body}.Follows()
-	return ok
+// begin lets the chain begin with a record that says that everything before it was removed; problem: it does not.
+func (v *verification) begin(r *recordRow) (problem string) {
+	if r.Number != v.begins {
+		return ""
+	}
+	prev, ok := journal.Record{Kind: r.Kind, Body: r.Body}.Follows()
+	if !ok {
+		return "the journal begins with it, and it does not say that anything was removed"
+	}
+	v.last.Hash = prev
+	return ""
 }
 
 // apply takes a record into what the rows should be.
