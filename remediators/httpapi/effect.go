@@ -231,19 +231,24 @@ func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessa
 	for name, s := range texts {
 		members[name] = quote(s)
 	}
+	return members, true, x.named(c.Body, members)
+}
+
+// named takes the members of the resource that stand in a body. why says which it lacks; "": none.
+func (x *effect) named(body []byte, members map[string]json.RawMessage) (why string) {
 	for name, pointer := range x.Body {
 		pointer, last := strings.CutSuffix(pointer, "|"+filterLast)
 		tokens, _ := parsePointer(pointer)
-		v, ok := at(c.Body, tokens)
-		if _, scalar := text(v); !ok || !scalar || !json.Valid(c.Body) {
-			return nil, true, "its body has no " + pointer + ", which names the resource"
+		v, ok := at(body, tokens)
+		if _, scalar := text(v); !ok || !scalar || !json.Valid(body) {
+			return "its body has no " + pointer + ", which names the resource"
 		}
 		if last {
 			v, _ = filtered(filterLast, v) // a scalar always has one
 		}
 		members[name] = v
 	}
-	return members, true, ""
+	return ""
 }
 
 // said reports whether a body says what tells the calls of this kind from others with the same address.

@@ -54,35 +54,48 @@ func goesOn(doc json.RawMessage, more []string) bool {
 // cannot be asked for.
 func (l *roll) next(call remediators.Call, doc json.RawMessage, list []json.RawMessage) (path, query string, whole bool) {
 	values, err := url.ParseQuery(call.Query)
+	more := err == nil
 	switch {
 	case l.Offset != "":
-		before, _ := strconv.Atoi(values.Get(l.Offset)) // the first page says none
-		total, known := number(doc, l.total)
-		if before += len(list); !known || before >= total || len(list) == 0 {
-			return "", "", known && before >= total
-		}
-		values.Set(l.Offset, strconv.Itoa(before))
+		more, whole = l.further(values, doc, list)
 	case !goesOn(doc, l.more):
-		return "", "", l.Most == 0 || len(list) < l.Most
+		more, whole = false, l.Most == 0 || len(list) < l.Most
 	case l.Token != "":
 		v, _ := at(doc, l.more)
 		s, _ := text(v)
 		values.Set(l.Token, s)
-	case len(l.after) == 0 || len(list) == 0:
-		return "", "", false
+	default:
+		more = more && l.behind(values, list)
+	}
+	if !more {
+		return "", "", whole
+	}
+	return call.Path, values.Encode(), true
+}
+
+// further asks for the page after those that came before; more is false where there is none, and whole where that is certain.
+func (l *roll) further(values url.Values, doc json.RawMessage, list []json.RawMessage) (more, whole bool) {
+	before, _ := strconv.Atoi(values.Get(l.Offset)) // the first page says none
+	total, known := number(doc, l.total)
+	before += len(list)
+	values.Set(l.Offset, strconv.Itoa(before))
+	return known && before < total && len(list) > 0, known && before >= total
+}
+
+// behind asks for the page after the last element; false: nothing says how.
+func (l *roll) behind(values url.Values, list []json.RawMessage) bool {
+	if len(l.after) == 0 || len(list) == 0 {
+		return false
 	}
 	for name, pointer := range l.after {
 		v, _ := at(list[len(list)-1], pointer)
 		s, ok := text(v)
 		if !ok {
-			return "", "", false
+			return false
 		}
 		values.Set(name, s)
 	}
-	if err != nil {
-		return "", "", false
-	}
-	return call.Path, values.Encode(), true
+	return true
 }
 
 // number reads a whole number at a place of an answer.
