@@ -25,7 +25,7 @@ func TestEveryProfileIsSound(t *testing.T) {
 		for kind, k := range p.kinds {
 			some := len(k.Update) > 0 && len(k.Create) == 0 && len(k.Delete) == 0 // a switch is changed, and that is all
 			for _, action := range []ledger.Action{ledger.ActionCreate, ledger.ActionUpdate, ledger.ActionDelete} {
-				if len(k.byAction[action]) == 0 && !some && !(action == ledger.ActionDelete && slices.Contains(gone, kind)) {
+				if len(k.byAction[action]) == 0 && !some && (action != ledger.ActionDelete || !slices.Contains(gone, kind)) {
 					t.Errorf("%s: says nothing of %s", kind, action)
 				}
 			}
