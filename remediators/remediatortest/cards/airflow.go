@@ -10,22 +10,6 @@ import (
 // asterisks where their name says that they are secret.
 func Airflow() Card {
 	const dag, list, one = "/dags/{dag}", "/variables", "/variables/{key}"
-	variable := func(c *Call, status int) (int, any) {
-		in, ok := c.JSON()
-		key := text(in, "key")
-		if _, isText := in["value"].(string); !ok || !isText || key == "" || c.Vars["key"] != "" && key != c.Vars["key"] || unknown(in, "key", "value", "description", "team_name") != "" {
-			return 400, map[string]any{"detail": "invalid variable"}
-		}
-		doc := clone(c.docs[list+"/"+key])
-		if doc == nil {
-			doc = map[string]any{"description": nil, "team_name": nil, "is_encrypted": true}
-		}
-		for name, v := range in {
-			doc[name] = v // what a change does not say stays
-		}
-		c.docs[list+"/"+key] = doc
-		return status, airflowShow(c.docs[list+"/"+key])
-	}
 	return Card{
 		Name: "airflow", Credential: [2]string{"Authorization", "Bearer "}, LimitFunc: LimitSeconds("Retry-After"),
 		Routes: []Route{
@@ -57,14 +41,14 @@ func Airflow() Card {
 				if in, _ := c.JSON(); c.docs[list+"/"+text(in, "key")] != nil {
 					return 409, map[string]any{"detail": "it is there"}
 				}
-				return variable(c, 201)
+				return airflowVariable(c, 201)
 			}},
 			{"GET", one, func(c *Call) (int, any) { return c.one(one, airflowShow) }},
 			{"PATCH", one, func(c *Call) (int, any) {
 				if c.docs[fill(one, c.Vars)] == nil {
 					return 404, map[string]any{"detail": "not found"}
 				}
-				return variable(c, 200)
+				return airflowVariable(c, 200)
 			}},
 			{"DELETE", one, func(c *Call) (int, any) { return c.drop(one, 204, nil) }},
 		},
@@ -89,4 +73,23 @@ func airflowShow(doc map[string]any) map[string]any {
 func airflowPage(c *Call, name string, all []any) (int, any) {
 	page, _ := c.page(all, "offset", "limit", 100)
 	return 200, map[string]any{name: page, "total_entries": len(all)}
+}
+
+// airflowVariable takes over what a body says of a variable; what it does not say stays.
+func airflowVariable(c *Call, status int) (int, any) {
+	const list = "/variables"
+	in, ok := c.JSON()
+	key := text(in, "key")
+	if _, isText := in["value"].(string); !ok || !isText || key == "" || c.Vars["key"] != "" && key != c.Vars["key"] || unknown(in, "key", "value", "description", "team_name") != "" {
+		return 400, map[string]any{"detail": "invalid variable"}
+	}
+	doc := clone(c.docs[list+"/"+key])
+	if doc == nil {
+		doc = map[string]any{"description": nil, "team_name": nil, "is_encrypted": true}
+	}
+	for name, v := range in {
+		doc[name] = v
+	}
+	c.docs[list+"/"+key] = doc
+	return status, airflowShow(c.docs[list+"/"+key])
 }
