@@ -47,5 +47,11 @@ func descriptions() map[string]ledger.Description {
 				{Kind: "etcd.key", Says: "A key.", Actions: all, Reversible: ledger.ReversibleExact},
 			},
 		},
+		"ssm": {
+			Page: "Parameters of AWS Systems Manager's Parameter Store.", BackedBy: "fixtures that enforce what is known of it; never run against AWS",
+			Kinds: []ledger.KindDescription{
+				{Kind: "ssm.parameter", Says: "A parameter; of a SecureString its version, never its value.", Actions: all, Reversible: ledger.ReversibleEquivalent},
+			},
+		},
 	}
 }

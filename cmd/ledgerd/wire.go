@@ -22,6 +22,7 @@ import (
 	"sideledger/remediators/manual"
 	"sideledger/remediators/plugin"
 	"sideledger/remediators/powerdns"
+	"sideledger/remediators/ssm"
 	"sideledger/remediators/unleash"
 )
 
@@ -36,6 +37,7 @@ func factories() map[string]remediators.Factory {
 		"plugin":       plugin.Factory,
 		"powerdns":     powerdns.Factory,
 		"etcd":         etcd.Factory,
+		"ssm":          ssm.Factory,
 	}
 }
 
