@@ -47,6 +47,12 @@ func descriptions() map[string]ledger.Description {
 				{Kind: "etcd.key", Says: "A key.", Actions: all, Reversible: ledger.ReversibleExact},
 			},
 		},
+		"vaultkv": {
+			Page: "Secrets of a KV engine, version 2, of Vault or OpenBao.", BackedBy: "fixtures that enforce what is known of it; never run against a Vault or an OpenBao",
+			Kinds: []ledger.KindDescription{
+				{Kind: "vault.kv", Says: "A secret, by version: what it holds is never kept.", Actions: all, Reversible: ledger.ReversibleEquivalent},
+			},
+		},
 		"ssm": {
 			Page: "Parameters of AWS Systems Manager's Parameter Store.", BackedBy: "fixtures that enforce what is known of it; never run against AWS",
 			Kinds: []ledger.KindDescription{

@@ -24,6 +24,7 @@ import (
 	"sideledger/remediators/powerdns"
 	"sideledger/remediators/ssm"
 	"sideledger/remediators/unleash"
+	"sideledger/remediators/vaultkv"
 )
 
 // factories lists every remediator that this server has.
@@ -38,6 +39,7 @@ func factories() map[string]remediators.Factory {
 		"powerdns":     powerdns.Factory,
 		"etcd":         etcd.Factory,
 		"ssm":          ssm.Factory,
+		"vaultkv":      vaultkv.Factory,
 	}
 }
 

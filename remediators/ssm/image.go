@@ -101,9 +101,11 @@ func (v *version) image() *image {
 	return out
 }
 
-// is reports whether an image of a SecureString is about this very version.
-func (i *image) is(v *version) bool {
-	return i != nil && i.Type == secureString && i.Version == v.Version && (i.Modified == "" || i.Modified == v.LastModifiedDate)
+// among reports whether an image of a SecureString is about one of these very versions.
+func (i *image) among(list []version) bool {
+	return i != nil && i.Type == secureString && slices.ContainsFunc(list, func(v version) bool {
+		return i.Version == v.Version && (i.Modified == "" || i.Modified == v.LastModifiedDate)
+	})
 }
 
 // strict reads a document and refuses members that are not known.

@@ -30,8 +30,8 @@ type sight struct {
 	Lost    bool  `json:"lost,omitempty"` // the version that the before-image names is not there any more
 }
 
-// Look implements [ledger.Remediator]. A name that is not found is gone: who may not see it is refused instead. An old
-// value of a SecureString is read only where the newest version is neither the one before nor the one after.
+// Look implements [ledger.Remediator]. A name that is not found is gone: who may not see it is refused instead. Values
+// of a SecureString are read only where the newest version is neither the one before nor the one after.
 func (r *Remediator) Look(ctx context.Context, e *ledger.Entry) (ledger.Look, error) {
 	at, err := parseTarget(e.Where())
 	if err != nil {
@@ -54,8 +54,8 @@ func (r *Remediator) Look(ctx context.Context, e *ledger.Entry) (ledger.Look, er
 	now := newest.image()
 	s := sight{Version: newest.Version}
 	if now.Type == secureString {
-		s.Lost = before != nil && !slices.ContainsFunc(history, func(v version) bool { return before.is(&v) })
-		if err := r.name(ctx, asked{at, before, after, s.Lost}, &newest, now); err != nil {
+		s.Lost = before != nil && !before.among(history)
+		if err := r.secure(ctx, at, now, history, before, after); err != nil {
 			return ledger.Look{}, err
 		}
 	}
@@ -64,34 +64,46 @@ func (r *Remediator) Look(ctx context.Context, e *ledger.Entry) (ledger.Look, er
 	return out, nil
 }
 
-// An asked is what an entry says of a SecureString.
-type asked struct {
-	at            target
-	before, after *image
-	lost          bool // the version before is not there any more
-}
-
-// name says in an image of a SecureString which of the entry's versions the newest one is, or holds the value of: an undo
-// writes the old value as a new version.
-func (r *Remediator) name(ctx context.Context, a asked, newest *version, now *image) error {
-	for _, i := range []*image{a.before, a.after} {
-		if i.is(newest) {
+// secure is name for the images of an entry, unless the newest version is one of theirs.
+func (r *Remediator) secure(ctx context.Context, at target, now *image, history []version, before, after *image) error {
+	newest := []version{{Version: now.Version, LastModifiedDate: now.Modified}}
+	for _, i := range []*image{before, after} {
+		if i.among(newest) {
 			now.Version, now.Modified = i.Version, i.Modified
 			return nil
 		}
 	}
-	if a.before == nil || a.before.Type != secureString {
-		return nil
+	if !after.among(history) {
+		after = nil
 	}
-	old, why, err := r.old(ctx, a.at, a.before, a.lost)
-	if err != nil || why != "" {
-		return err
+	if before.among(history) {
+		return r.name(ctx, at, now, []*image{before, after}, nil)
 	}
-	current, why, err := r.decrypted(ctx, a.at.Name)
-	if err == nil && why == "" && old.Reveal() == current.Reveal() {
-		now.Version, now.Modified = a.before.Version, a.before.Modified
+	return r.name(ctx, at, now, []*image{before, after}, before)
+}
+
+// name says in an image of a SecureString which of the entry's versions the newest one is, or holds the value of: an undo, of
+// this entry or of a newer one, writes an old value as a new version. Values are compared in memory. lost is the
+// before-image whose version is not there any more; nil: it is, or there is none.
+func (r *Remediator) name(ctx context.Context, at target, now *image, said []*image, lost *image) error {
+	var current ledger.Secret
+	for _, i := range said {
+		if i == nil || i.Type != secureString {
+			continue
+		}
+		value, why, err := r.old(ctx, at, i, i == lost)
+		if err == nil && why == "" && current.Empty() {
+			current, why, err = r.decrypted(ctx, at.Name)
+		}
+		if err != nil {
+			return err
+		}
+		if why == "" && value.Reveal() == current.Reveal() {
+			now.Version, now.Modified = i.Version, i.Modified
+			return nil
+		}
 	}
-	return err
+	return nil
 }
 
 // old reads the value of the version before, or the system's secret where that version is lost. why says that neither

@@ -175,6 +175,25 @@ func TestString(t *testing.T) {
 	}
 }
 
+// TestSecureStringTwice: what the undo of the second change has written as a new version is what the first one left.
+func TestSecureStringTwice(t *testing.T) {
+	s, w := begin(t)
+	var list []*ledger.Entry
+	for i, value := range []string{"one", "two", "three"} {
+		action := ledger.ActionUpdate
+		if i == 0 {
+			action = ledger.ActionCreate
+		}
+		list = append(list, captured(w, action, `{"name":"/db"}`, func() { s.write("/db", secureString, "canary-value-"+value) }))
+	}
+	w.Rollback()
+	for _, e := range list {
+		w.Want(e, "undone undone")
+	}
+	s.want("/db", "")
+	silent(w)
+}
+
 // TestLostAnswer: an undo whose answer was lost is looked into, not sent again.
 func TestLostAnswer(t *testing.T) {
 	s, w := begin(t)

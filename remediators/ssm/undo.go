@@ -121,7 +121,7 @@ func (r *Remediator) Undo(ctx context.Context, e *ledger.Entry, seen ledger.Look
 		value, why, err := r.old(ctx, s.at, s.secret, s.seen.Lost)
 		switch {
 		case err != nil:
-			return ledger.Answer{}, notYet(err)
+			return remediators.Unread(err)
 		case why != "":
 			return ledger.Answer{}, remediators.Denied(why)
 		}
@@ -132,14 +132,6 @@ func (r *Remediator) Undo(ctx context.Context, e *ledger.Entry, seen ledger.Look
 		return ledger.Answer{}, err
 	}
 	return s.classify(reply)
-}
-
-// notYet is the error of a read before the undo: whatever became of it, nothing was changed.
-func notYet(err error) error {
-	if call, ok := err.(*ledger.CallError); ok && call.Class == ledger.CallAmbiguous { //nolint:errorlint // the client returns nothing else
-		return &ledger.CallError{Class: ledger.CallNotSent, Status: call.Status, RetryAfter: call.RetryAfter, Detail: "the old value was not read: " + call.Detail, Err: call.Err}
-	}
-	return err
 }
 
 // classify says what an answer means.

@@ -1,0 +1,96 @@
+package vaultkv
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"sideledger/ledger"
+	"sideledger/remediators"
+)
+
+// Derive implements [remediators.Deriver]: writes and deletes of a secret. A delete of the metadata is one that nothing
+// takes back.
+func (r *Remediator) Derive(ctx context.Context, c ledger.EffectCall, d *ledger.Draft) (ledger.Derived, error) {
+	part, at, ok := secretOf(c.Path)
+	if !ok || d.Kind != "" && d.Kind != Kind {
+		return ledger.Derived{}, nil
+	}
+	given := d.Action
+	switch c.Method + " " + part {
+	case "POST data", "PUT data", "PATCH data":
+		d.Action = ledger.ActionUpdate
+	case "DELETE data":
+		d.Action = ledger.ActionDelete
+	case "DELETE metadata":
+		d.Action = ledger.ActionDelete
+		if d.Reversible == "" {
+			d.Reversible = ledger.ReversibleNone
+		}
+	default:
+		d.Action = given
+		return ledger.Derived{}, nil
+	}
+	if len(d.Resource) > 0 && string(d.Resource) != "null" {
+		if said, err := parseSecret(d.Resource); err != nil || said != at {
+			return ledger.Derived{}, ledger.Invalid("/entry/resource", "names another resource than the call")
+		}
+	}
+	d.Kind, d.Resource = Kind, at.resource()
+	if d.Action == ledger.ActionUpdate {
+		seen, err := r.Look(ctx, &ledger.Entry{Draft: *d})
+		if err != nil {
+			return ledger.Derived{}, ledger.Unseen("derive entry", d.ID.String(), err, "the secret cannot be looked at, so the call is not made")
+		}
+		if seen.Now.IsAbsent() {
+			d.Action = ledger.ActionCreate
+		}
+	}
+	if given != "" && given != d.Action {
+		return ledger.Derived{}, ledger.Invalid("/entry/action", "this call is another action: %s", d.Action)
+	}
+	return ledger.Derived{}, nil
+}
+
+// secretOf reads the part and the secret of a path /v1/MOUNT/PART/PATH.
+func secretOf(path string) (part string, at secret, ok bool) {
+	rest, ok := strings.CutPrefix(path, "/v1/")
+	if !ok {
+		return "", secret{}, false
+	}
+	for _, part := range []string{"data", "metadata"} {
+		mount, name, found := strings.Cut(rest, "/"+part+"/")
+		if !found || strings.Contains(mount, "/data/") || strings.Contains(mount, "/metadata/") {
+			continue
+		}
+		mount, errMount := url.PathUnescape("/" + mount)
+		name, errName := url.PathUnescape("/" + name)
+		if at := (secret{mount, name}); errMount == nil && errName == nil && at.whole() {
+			return part, at, true
+		}
+	}
+	return "", secret{}, false
+}
+
+// Rehearse implements [ledger.Rehearser]: a secret of its own beside the one that the place names.
+func (r *Remediator) Rehearse(_, name string, place json.RawMessage) ledger.Canary {
+	var at secret
+	if json.Unmarshal(place, &at) != nil || !(secret{at.Mount, "/x"}).whole() || at.Path != "" && !at.whole() {
+		return ledger.Canary{Why: `nobody says where: it needs mount, and path for a secret beside it: {"mount": "/secret", "path": "/shop/db"}`}
+	}
+	at.Path = at.Path[:max(strings.LastIndex(at.Path, "/"), 0)] + "/" + name
+	return ledger.Canary{Resource: at.resource(), CallFunc: func(a ledger.Action, _ json.RawMessage) (ledger.EffectCall, error) {
+		body := `{"data":{"rehearsal":"made"}}`
+		if a == ledger.ActionUpdate {
+			body = `{"data":{"rehearsal":"changed"}}`
+		}
+		return ledger.EffectCall{Method: http.MethodPost, Path: at.at("data"), Header: map[string]string{"Content-Type": "application/json"}, Body: []byte(body)}, nil
+	}}
+}
+
+var (
+	_ remediators.Deriver = (*Remediator)(nil)
+	_ ledger.Rehearser    = (*Remediator)(nil)
+)
