@@ -12,7 +12,7 @@ import (
 
 // A SystemConfig is one third party as the server's configuration file describes it.
 type SystemConfig struct {
-	Remediator   string                   `yaml:"remediator"`    // which one: http, alertmanager, unleash, powerdns, etcd, ssm, vaultkv, command, manual, plugin
+	Remediator   string                   `yaml:"remediator"`    // which one: http, alertmanager, unleash, powerdns, etcd, ssm, vaultkv, route53, command, manual, plugin
 	Profile      string                   `yaml:"profile"`       // http only: the profile that describes its kinds, by name or as /path/to/NAME.yaml; empty: none
 	URL          string                   `yaml:"url"`           // address, with the base path of every call; empty for manual and command
 	Credential   string                   `yaml:"credential"`    // env:NAME or file:/path, read at the moment of use; empty: none

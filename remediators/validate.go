@@ -33,7 +33,7 @@ func (c SystemConfig) Validate(name string) error {
 		add("", "a system's name has letters, digits, '.', '_' and '-', at most 64")
 	}
 	if c.Remediator == "" {
-		add("remediator", "say which plugin serves it: http, alertmanager, unleash, powerdns, etcd, ssm, vaultkv, command, manual or plugin")
+		add("remediator", "say which plugin serves it: http, alertmanager, unleash, powerdns, etcd, ssm, vaultkv, route53, command, manual or plugin")
 	}
 	if c.URL != "" {
 		if _, msg := parseBase(c.URL); msg != "" {

@@ -53,6 +53,12 @@ func descriptions() map[string]ledger.Description {
 				{Kind: "vault.kv", Says: "A secret, by version: what it holds is never kept.", Actions: all, Reversible: ledger.ReversibleEquivalent},
 			},
 		},
+		"route53": {
+			Page: "Record sets of AWS Route 53.", BackedBy: "fixtures that enforce what is known of it; never run against AWS",
+			Kinds: []ledger.KindDescription{
+				{Kind: "route53.rrset", Says: "All records of one name, type and, where there are several, SetIdentifier.", Actions: all, Reversible: ledger.ReversibleExact},
+			},
+		},
 		"ssm": {
 			Page: "Parameters of AWS Systems Manager's Parameter Store.", BackedBy: "fixtures that enforce what is known of it; never run against AWS",
 			Kinds: []ledger.KindDescription{

@@ -22,6 +22,7 @@ import (
 	"sideledger/remediators/manual"
 	"sideledger/remediators/plugin"
 	"sideledger/remediators/powerdns"
+	"sideledger/remediators/route53"
 	"sideledger/remediators/ssm"
 	"sideledger/remediators/unleash"
 	"sideledger/remediators/vaultkv"
@@ -39,6 +40,7 @@ func factories() map[string]remediators.Factory {
 		"powerdns":     powerdns.Factory,
 		"etcd":         etcd.Factory,
 		"ssm":          ssm.Factory,
+		"route53":      route53.Factory,
 		"vaultkv":      vaultkv.Factory,
 	}
 }
