@@ -16,32 +16,39 @@ func (r *Remediator) Derive(ctx context.Context, c ledger.EffectCall, d *ledger.
 	if !ok || !isSet || c.Method != http.MethodPost || d.Kind != "" && d.Kind != Kind {
 		return ledger.Derived{}, nil
 	}
-	var b batch
-	if xml.Unmarshal(c.Body, &b) != nil || len(b.Changes) != 1 || b.Changes[0].Set == nil {
-		return ledger.Derived{}, ledger.Invalid("/call/body", "want a batch with one change: each change is an effect of its own")
-	}
-	s := b.Changes[0].Set
-	n, err := parseName(name{Zone: zone, Owner: s.Name, Type: s.Type, Set: s.SetIdentifier}.resource())
+	one, n, err := only(zone, c.Body)
 	if err != nil {
-		return ledger.Derived{}, ledger.Invalid("/call/body", "its change names no record set")
+		return ledger.Derived{}, err
 	}
-	if len(d.Resource) > 0 && string(d.Resource) != "null" {
-		if said, err := parseName(d.Resource); err != nil || said != n {
-			return ledger.Derived{}, ledger.Invalid("/entry/resource", "names another resource than the call")
-		}
+	if said, err := parseName(d.Resource); len(d.Resource) > 0 && string(d.Resource) != "null" && (err != nil || said != n) {
+		return ledger.Derived{}, ledger.Invalid("/entry/resource", "names another resource than the call")
 	}
 	given := d.Action
 	d.Kind, d.Resource = Kind, n.resource()
-	if d.Action, err = r.action(ctx, b.Changes[0].Action, d); err != nil {
+	if d.Action, err = r.action(ctx, one.Action, d); err != nil {
 		return ledger.Derived{}, err
 	}
 	if given != "" && given != d.Action {
 		return ledger.Derived{}, ledger.Invalid("/entry/action", "this call is another action: %s", d.Action)
 	}
 	if d.Action != ledger.ActionDelete {
-		d.After = s.image()
+		d.After = one.Set.image()
 	}
 	return ledger.Derived{}, nil
+}
+
+// only reads a batch that has one change, and the name of its set.
+func only(zone string, body []byte) (change, name, error) {
+	var b batch
+	if xml.Unmarshal(body, &b) != nil || len(b.Changes) != 1 || b.Changes[0].Set == nil {
+		return change{}, name{}, ledger.Invalid("/call/body", "want a batch with one change: each change is an effect of its own")
+	}
+	s := b.Changes[0].Set
+	n, err := parseName(name{Zone: zone, Owner: s.Name, Type: s.Type, Set: s.SetIdentifier}.resource())
+	if err != nil {
+		return change{}, name{}, ledger.Invalid("/call/body", "its change names no record set")
+	}
+	return b.Changes[0], n, nil
 }
 
 // action is what a change does; an UPSERT says it only together with what is there.

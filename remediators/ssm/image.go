@@ -35,13 +35,17 @@ func parseImage(field string, i ledger.Image) (*image, error) {
 	if strict(i.JSON, &out) != nil {
 		return nil, ledger.Invalid(field, "has to be an object with type and value or, for a SecureString, version")
 	}
-	switch {
-	case !slices.Contains([]string{"String", "StringList", secureString}, out.Type):
+	switch out.Type {
+	case secureString:
+		if out.Value != nil || out.Version < 1 {
+			return nil, ledger.Invalid(field, "of a SecureString says its version; the value stands in no image")
+		}
+	case "String", "StringList":
+		if out.Value == nil || out.Version != 0 || out.Modified != "" {
+			return nil, ledger.Invalid(field, "of a String or a StringList says its value, and no version")
+		}
+	default:
 		return nil, ledger.Invalid(field+"/type", "is one of String, StringList, SecureString")
-	case out.Type == secureString && (out.Value != nil || out.Version < 1):
-		return nil, ledger.Invalid(field, "of a SecureString says its version; the value stands in no image")
-	case out.Type != secureString && (out.Value == nil || out.Version != 0 || out.Modified != ""):
-		return nil, ledger.Invalid(field, "of a String or a StringList says its value, and no version")
 	}
 	if out.DataType == "text" {
 		out.DataType = ""

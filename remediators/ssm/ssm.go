@@ -49,7 +49,7 @@ func parseTarget(raw json.RawMessage) (target, error) {
 }
 
 func named(name string) json.RawMessage {
-	raw, _ := json.Marshal(target{Name: name}) // a string always encodes
+	raw, _ := json.Marshal(map[string]string{"name": name}) // a string always encodes
 	return raw
 }
 

@@ -59,18 +59,25 @@ func (r *Remediator) put(s *sending, e *ledger.Entry, seen ledger.Look) error {
 		return remediators.Denied("what the third party shows cannot be read")
 	case now != nil && now.Type != before.Type:
 		return remediators.Denied("Parameter Store changes no parameter's type: delete it, wait 30 s and make it anew by hand")
-	case before.Type == secureString && (now == nil || s.seen.Lost) && r.secrets[s.at.Secret] == "":
-		return remediators.Denied("secret_missing: version " + strconv.FormatInt(before.Version, 10) + " of the value is not there any more, and `secret` of the resource names none of the system's secrets")
 	}
 	s.operation = "PutParameter"
 	s.body["Type"], s.body["Overwrite"] = before.Type, now != nil
-	if before.Type == secureString {
-		s.secret, s.seen.Lost = before, s.seen.Lost || now == nil
-		s.body["Value"] = "$secret:version:" + strconv.FormatInt(before.Version, 10)
-	} else {
-		s.body["Value"] = *before.Value
-	}
 	s.describe(before, now)
+	if before.Type == secureString {
+		s.seen.Lost = s.seen.Lost || now == nil
+		return r.keep(s, before)
+	}
+	s.body["Value"] = *before.Value
+	return nil
+}
+
+// keep leaves the place of a SecureString's value open, if it can be had.
+func (r *Remediator) keep(s *sending, before *image) error {
+	version := strconv.FormatInt(before.Version, 10)
+	if s.seen.Lost && r.secrets[s.at.Secret] == "" {
+		return remediators.Denied("secret_missing: version " + version + " of the value is not there any more, and `secret` of the resource names none of the system's secrets")
+	}
+	s.secret, s.body["Value"] = before, "$secret:version:"+version
 	return nil
 }
 

@@ -33,25 +33,32 @@ func (r *Remediator) Derive(ctx context.Context, c ledger.EffectCall, d *ledger.
 		d.Action = given
 		return ledger.Derived{}, nil
 	}
-	if len(d.Resource) > 0 && string(d.Resource) != "null" {
-		if said, err := parseSecret(d.Resource); err != nil || said != at {
-			return ledger.Derived{}, ledger.Invalid("/entry/resource", "names another resource than the call")
-		}
+	if said, err := parseSecret(d.Resource); len(d.Resource) > 0 && string(d.Resource) != "null" && (err != nil || said != at) {
+		return ledger.Derived{}, ledger.Invalid("/entry/resource", "names another resource than the call")
 	}
 	d.Kind, d.Resource = Kind, at.resource()
-	if d.Action == ledger.ActionUpdate {
-		seen, err := r.Look(ctx, &ledger.Entry{Draft: *d})
-		if err != nil {
-			return ledger.Derived{}, ledger.Unseen("derive entry", d.ID.String(), err, "the secret cannot be looked at, so the call is not made")
-		}
-		if seen.Now.IsAbsent() {
-			d.Action = ledger.ActionCreate
-		}
+	if err := r.tellCreate(ctx, d); err != nil {
+		return ledger.Derived{}, err
 	}
 	if given != "" && given != d.Action {
 		return ledger.Derived{}, ledger.Invalid("/entry/action", "this call is another action: %s", d.Action)
 	}
 	return ledger.Derived{}, nil
+}
+
+// tellCreate makes an update of what is not there a create.
+func (r *Remediator) tellCreate(ctx context.Context, d *ledger.Draft) error {
+	if d.Action != ledger.ActionUpdate {
+		return nil
+	}
+	seen, err := r.Look(ctx, &ledger.Entry{Draft: *d})
+	if err != nil {
+		return ledger.Unseen("derive entry", d.ID.String(), err, "the secret cannot be looked at, so the call is not made")
+	}
+	if seen.Now.IsAbsent() {
+		d.Action = ledger.ActionCreate
+	}
+	return nil
 }
 
 // secretOf reads the part and the secret of a path /v1/MOUNT/PART/PATH.
@@ -76,8 +83,8 @@ func secretOf(path string) (part string, at secret, ok bool) {
 
 // Rehearse implements [ledger.Rehearser]: a secret of its own beside the one that the place names.
 func (r *Remediator) Rehearse(_, name string, place json.RawMessage) ledger.Canary {
-	var at secret
-	if json.Unmarshal(place, &at) != nil || !(secret{at.Mount, "/x"}).whole() || at.Path != "" && !at.whole() {
+	at, ok := placeOf(place)
+	if !ok {
 		return ledger.Canary{Why: `nobody says where: it needs mount, and path for a secret beside it: {"mount": "/secret", "path": "/shop/db"}`}
 	}
 	at.Path = at.Path[:max(strings.LastIndex(at.Path, "/"), 0)] + "/" + name

@@ -47,7 +47,7 @@ func (d dialect) Read(asked string, docs map[string]string) (status int, body st
 	case doc == "":
 		return 200, `{"data":{"current_version":1,"max_versions":9,"versions":{"1":{"created_time":"c1","deletion_time":"2001-01-01T00:00:00Z","destroyed":false}}}}`
 	default:
-		n := strings.Trim(doc, `{"version":}`)
+		n := strings.TrimSuffix(strings.TrimPrefix(doc, `{"version":`), "}")
 		return 200, `{"data":{"current_version":` + n + `,"max_versions":9,"versions":{"1":{"created_time":"c1","deletion_time":""},"2":{"created_time":"c2","deletion_time":""}}}}`
 	}
 }

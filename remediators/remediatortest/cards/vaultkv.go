@@ -22,9 +22,11 @@ func VaultKV() Card {
 				return 200, map[string]any{"data": map[string]any{"expire_time": when(c.ends, time.RFC3339Nano)}}
 			}},
 			{"GET", "/v1/secret/config", func(*Call) (int, any) { return 200, map[string]any{"data": map[string]any{"max_versions": 0}} }},
-			{"GET", data, vaultRead}, {"POST", data, vaultWrite},
+			{"GET", data, vaultRead},
+			{"POST", data, vaultWrite},
 			{"DELETE", data, func(c *Call) (int, any) { return vaultMark(c, vaultNewest(c), vaultDelete) }},
-			{"GET", metadata, vaultMetadata}, {"POST", metadata, vaultSettings},
+			{"GET", metadata, vaultMetadata},
+			{"POST", metadata, vaultSettings},
 			{"DELETE", metadata, func(c *Call) (int, any) { delete(c.docs, vaultAt(c)); return 204, nil }},
 			{"POST", "/v1/secret/delete/{path...}", func(c *Call) (int, any) { return vaultMark(c, vaultAsked(c), vaultDelete) }},
 			{"POST", "/v1/secret/undelete/{path...}", func(c *Call) (int, any) {
