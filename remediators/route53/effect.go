@@ -2,6 +2,7 @@ package route53
 
 import (
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"net/http"
 	"strings"
@@ -20,7 +21,7 @@ func (r *Remediator) Derive(ctx context.Context, c ledger.EffectCall, d *ledger.
 	if err != nil {
 		return ledger.Derived{}, err
 	}
-	if said, err := parseName(d.Resource); len(d.Resource) > 0 && string(d.Resource) != "null" && (err != nil || said != n) {
+	if n.contradicts(d.Resource) {
 		return ledger.Derived{}, ledger.Invalid("/entry/resource", "names another resource than the call")
 	}
 	given := d.Action
@@ -35,6 +36,15 @@ func (r *Remediator) Derive(ctx context.Context, c ledger.EffectCall, d *ledger.
 		d.After = one.Set.image()
 	}
 	return ledger.Derived{}, nil
+}
+
+// contradicts reports whether a resource that a script said is another one; nothing and null say nothing.
+func (n name) contradicts(said json.RawMessage) bool {
+	if len(said) == 0 || string(said) == "null" {
+		return false
+	}
+	other, err := parseName(said)
+	return err != nil || other != n
 }
 
 // only reads a batch that has one change, and the name of its set.

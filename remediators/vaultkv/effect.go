@@ -33,7 +33,7 @@ func (r *Remediator) Derive(ctx context.Context, c ledger.EffectCall, d *ledger.
 		d.Action = given
 		return ledger.Derived{}, nil
 	}
-	if said, err := parseSecret(d.Resource); len(d.Resource) > 0 && string(d.Resource) != "null" && (err != nil || said != at) {
+	if at.contradicts(d.Resource) {
 		return ledger.Derived{}, ledger.Invalid("/entry/resource", "names another resource than the call")
 	}
 	d.Kind, d.Resource = Kind, at.resource()
@@ -44,6 +44,15 @@ func (r *Remediator) Derive(ctx context.Context, c ledger.EffectCall, d *ledger.
 		return ledger.Derived{}, ledger.Invalid("/entry/action", "this call is another action: %s", d.Action)
 	}
 	return ledger.Derived{}, nil
+}
+
+// contradicts reports whether a resource that a script said is another one; nothing and null say nothing.
+func (s secret) contradicts(said json.RawMessage) bool {
+	if len(said) == 0 || string(said) == "null" {
+		return false
+	}
+	other, err := parseSecret(said)
+	return err != nil || other != s
 }
 
 // tellCreate makes an update of what is not there a create.
