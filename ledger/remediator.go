@@ -140,6 +140,7 @@ type Request struct {
 	Summary string          // for people: the instructions of a manual step, the argv of a command
 	// Credential names the variable that a shell line uses in place of the secret, and where it goes.
 	Credential CredentialSlot
+	More       []CredentialSlot // as Credential, for a system that takes several at once
 	// Repeatable says that sending it twice does no more than sending it once: PUT, DELETE, guarded.
 	Repeatable bool
 }

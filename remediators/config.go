@@ -12,12 +12,13 @@ import (
 
 // A SystemConfig is one third party as the server's configuration file describes it.
 type SystemConfig struct {
-	Remediator   string                   `yaml:"remediator"`    // which one: http, alertmanager, unleash, powerdns, etcd, command, manual, plugin
+	Remediator   string                   `yaml:"remediator"`    // which one: http, alertmanager, unleash, powerdns, etcd, ssm, vaultkv, route53, command, manual, plugin
 	Profile      string                   `yaml:"profile"`       // http only: the profile that describes its kinds, by name or as /path/to/NAME.yaml; empty: none
 	URL          string                   `yaml:"url"`           // address, with the base path of every call; empty for manual and command
 	Credential   string                   `yaml:"credential"`    // env:NAME or file:/path, read at the moment of use; empty: none
 	Auth         AuthConfig               `yaml:"auth"`          // how the credential is presented
-	Secrets      map[string]string        `yaml:"secrets"`       // http only: secrets that an undo writes back, by name; references as credential
+	Credentials  map[string]string        `yaml:"credentials"`   // further ones, by the header that carries each; references as credential
+	Secrets      map[string]string        `yaml:"secrets"`       // http and ssm: secrets that an undo writes back, by name; references as credential
 	AllowPrivate bool                     `yaml:"allow_private"` // loopback, private, unique-local and shared addresses may be dialled
 	Allow        []string                 `yaml:"allow"`         // "METHOD /path*", relative to URL; empty: everything below it
 	Effects      []string                 `yaml:"effects"`       // calls of scripts that are made for them, as Allow and inside it; empty: none
@@ -33,8 +34,8 @@ type SystemConfig struct {
 
 // AuthConfig says how a credential is presented to a third party.
 type AuthConfig struct {
-	// Scheme is bearer (the default), basic (the credential is user:password), header, hmac or sigv4
-	// (the credential is AKID:SECRET or AKID:SECRET:TOKEN).
+	// Scheme is bearer (the default), basic (the credential is user:password), header, hmac, sigv4
+	// (the credential is AKID:SECRET or AKID:SECRET:TOKEN) or azure (ID:SECRET, or a connection string).
 	Scheme  string `yaml:"scheme"`
 	Name    string `yaml:"name"`    // header, hmac: the header's name; header needs it, hmac defaults to X-Signature
 	Prefix  string `yaml:"prefix"`  // header: what stands before the credential, its space included

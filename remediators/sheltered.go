@@ -151,7 +151,10 @@ func (s *sheltered) List(ctx context.Context, kind string, place json.RawMessage
 // Preview implements [ledger.Remediator].
 func (s *sheltered) Preview(e *ledger.Entry, seen ledger.Look) (req ledger.Request, err error) {
 	defer s.caught(ledger.CallDenied, &err)
-	return s.inner.Preview(e, seen)
+	if req, err = s.inner.Preview(e, seen); err == nil && req.Credential.Variable != "" {
+		req.More = s.client.MoreSlots()
+	}
+	return req, err
 }
 
 // Undo implements [ledger.Remediator].
