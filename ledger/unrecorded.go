@@ -125,18 +125,23 @@ func (l *Ledger) enumerate(ctx context.Context, r UnrecordedRequest, system stri
 	lister, _ := rem.(Lister)
 	seen := map[string]bool{}
 	for _, p := range places {
+		where := p.kind
+		if lister != nil {
+			where += "\x00" + string(lister.Place(p.kind, p.place))
+		}
+		if seen[where] {
+			continue // of a thousand entries in one place its list is read once
+		}
+		seen[where] = true
 		list, err := listOne(ctx, lister, p)
 		e := Enumeration{System: system, Kind: p.kind, Place: list.Place, Held: len(list.Items), Part: list.Part, Why: list.Why}
 		if err != nil {
 			e.Why = lookDetail(err)
 		}
-		if id := p.kind + "\x00" + string(e.Place) + "\x00" + e.Why; !seen[id] {
-			seen[id] = true
-			out.take(&e, list.Items, r.All, func(resource json.RawMessage) bool {
-				key, ok := keyAt(rem, system, p.kind, resource)
-				return ok && known[key]
-			})
-		}
+		out.take(&e, list.Items, r.All, func(resource json.RawMessage) bool {
+			key, ok := keyAt(rem, system, p.kind, resource)
+			return ok && known[key]
+		})
 	}
 	return nil
 }
