@@ -252,9 +252,12 @@ func msgOf(err error) string {
 
 // draft is the entry of a canary's call, as far as it is known before the call.
 func (run *rehearsing) draft(kind string, a Action, c *Canary) Draft {
-	d := Draft{System: run.out.System, Kind: kind, Action: a, State: EntryIntended, Resource: c.Resource}
+	d := Draft{System: run.out.System, Kind: kind, Action: a, State: EntryIntended, Resource: c.Resource, Before: c.Before}
 	if a == ActionCreate {
 		d.Before = Absent
+		if c.MadeAs != nil {
+			d.Kind, d.Resource = c.MadeAs.Kind, c.MadeAs.Resource
+		}
 	}
 	return d
 }
@@ -332,7 +335,10 @@ func (run *rehearsing) make(ctx context.Context, c *canary, out *Rehearsed) {
 	if made == nil {
 		return
 	}
-	out.create, out.Resource = made.ID, made.Where()
+	out.create = made.ID
+	if c.MadeAs == nil {
+		out.Resource = made.Where()
+	}
 	read := out.step(StepRead)
 	switch {
 	case made.State != EntryApplied:
@@ -355,10 +361,10 @@ func (run *rehearsing) call(ctx context.Context, a Action, c *canary, out *Rehea
 		step.Result, step.Detail = RehearsalFailed, lookDetail(err)
 		return nil
 	}
-	d := Draft{
-		ID: NewID(), Perform: run.within, System: run.out.System, Kind: out.Kind, Action: a, Resource: out.Resource,
-		Tag: out.Name, Note: "rehearsal: " + string(a),
-	}
+	named := c.Canary
+	named.Resource = out.Resource
+	d := run.draft(out.Kind, a, &named)
+	d.ID, d.Perform, d.Tag, d.Note = NewID(), run.within, out.Name, "rehearsal: "+string(a)
 	made, err := run.ledger.Effect(ctx, run.out.WindowID, d, call)
 	if err != nil {
 		run.ledger.log.WarnContext(ctx, "rehearsal call refused", slog.String("system", run.out.System), slog.String("err", err.Error()))

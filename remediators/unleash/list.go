@@ -30,22 +30,34 @@ func projectOf(raw json.RawMessage) string {
 	return p.Project
 }
 
-// Place implements [ledger.Lister]: of toggles the project.
+// Place implements [ledger.Lister]: of feature flags and toggles the project.
 func (r *Remediator) Place(kind string, place json.RawMessage) json.RawMessage {
 	project := projectOf(place)
-	if kind != KindToggle || project == "" {
+	if kind == KindAddon || project == "" {
 		return json.RawMessage("{}")
 	}
 	return object(map[string]json.RawMessage{"project": text(project)})
 }
 
-// List implements [ledger.Lister].
+// List implements [ledger.Lister]: feature flags and toggles of one project or, without its name, of all.
 func (r *Remediator) List(ctx context.Context, kind string, place json.RawMessage) (ledger.Listing, error) {
 	out := ledger.Listing{Place: r.Place(kind, place)}
 	if kind == KindAddon {
 		return r.rollAddons(ctx, out)
 	}
-	return r.rollToggles(ctx, projectOf(place), out)
+	query := url.Values{"limit": {strconv.Itoa(searchPage)}}
+	if project := projectOf(place); project != "" {
+		query.Set("project", "IS:"+project)
+	}
+	flags, whole, err := r.all(ctx, api+"/search/features", "features", query)
+	if out.Part = !whole; err != nil {
+		return out, err
+	}
+	if kind == KindFlag {
+		out.Items = flagsOf(flags)
+		return out, nil
+	}
+	return r.rollToggles(ctx, query, flags, out)
 }
 
 // rollAddons lists the addons. Unleash says when one was made, not when it was changed.
@@ -68,24 +80,15 @@ func (r *Remediator) rollAddons(ctx context.Context, out ledger.Listing) (ledger
 	return out, nil
 }
 
-// rollToggles lists every feature flag in every environment: of one project or, without its name, of all. When one was
-// switched last stands in the event log.
-func (r *Remediator) rollToggles(ctx context.Context, project string, out ledger.Listing) (ledger.Listing, error) {
-	query := url.Values{"limit": {strconv.Itoa(searchPage)}}
-	if project != "" {
-		query.Set("project", "IS:"+project)
-	}
-	flags, whole, err := r.all(ctx, api+"/search/features", "features", query)
-	if err != nil {
-		return out, err
-	}
+// rollToggles lists every feature flag in every environment. When one was switched last stands in the event log.
+func (r *Remediator) rollToggles(ctx context.Context, query url.Values, flags []json.RawMessage, out ledger.Listing) (ledger.Listing, error) {
 	query.Set("limit", strconv.Itoa(eventPage))
 	query.Set("type", switching)
 	events, told, err := r.all(ctx, api+"/search/events", "events", query)
 	if err != nil && !forbidden(err) {
 		return out, err
 	}
-	out.Part = !whole || !told
+	out.Part = out.Part || !told
 	last := lastSwitched(events)
 	for _, raw := range flags {
 		out.Items = append(out.Items, togglesOf(raw, last)...)
