@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"sideledger/ledger"
+	"sideledger/remediators/remediatortest"
 )
 
 // What nobody recorded at a real Alertmanager: the silences that are there and not expired.
 func TestUnrecorded(t *testing.T) {
+	remediatortest.Proves(t, Kind, "listed")
 	b := start(t)
 	text := doc("", t.Name()+" recorded", "shop", time.Hour)
 	recorded := b.post(text)

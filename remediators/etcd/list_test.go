@@ -7,10 +7,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sideledger/ledger"
+	"sideledger/remediators/remediatortest"
 )
 
 // What nobody recorded beside a recorded key of a real etcd, over more than one page.
 func TestUnrecorded(t *testing.T) {
+	remediatortest.Proves(t, Kind, "listed")
 	b := start(t)
 	b.put(b.key("dir/recorded"), "v", "")
 	b.put(b.key("elsewhere"), "v", "")

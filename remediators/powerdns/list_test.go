@@ -4,10 +4,12 @@ import (
 	"testing"
 
 	"sideledger/ledger"
+	"sideledger/remediators/remediatortest"
 )
 
 // What nobody recorded in a zone of a real PowerDNS, with what is disabled; another zone is not looked at.
 func TestUnrecorded(t *testing.T) {
+	remediatortest.Proves(t, Kind, "listed")
 	b := start(t, false)
 	recorded, foreign, disabled := b.name("recorded", "A"), b.name("foreign", "TXT"), b.name("disabled", "A")
 	b.put(recorded, set(60, "192.0.2.1"))

@@ -7,6 +7,7 @@ import (
 
 	"sideledger/ledger"
 	"sideledger/remediators"
+	"sideledger/remediators/remediatortest"
 	"sideledger/remediators/windowtest"
 )
 
@@ -23,6 +24,7 @@ func (b *bench) through() *windowtest.Window {
 
 // A zone of a real PowerDNS is rehearsed, by its API and by updates; nothing is left.
 func TestRehearsal(t *testing.T) {
+	remediatortest.Proves(t, Kind, "rehearsed")
 	both(t, func(t *testing.T, guarded bool) {
 		b := start(t, guarded)
 		w := b.through()
@@ -44,6 +46,7 @@ func TestRehearsal(t *testing.T) {
 
 // A real PowerDNS says what it makes of a key.
 func TestCredential(t *testing.T) {
+	remediatortest.Proves(t, Kind, "credential")
 	for secret, want := range map[string]ledger.CredentialState{apiKey: ledger.CredentialAccepted, "nobody's": ledger.CredentialRefused} {
 		s := setup.At(server.URL(t))
 		s.Secret = secret

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sideledger/ledger"
+	"sideledger/remediators/remediatortest"
 	"sideledger/remediators/windowtest"
 )
 
@@ -40,6 +41,7 @@ func (b *bench) through() *windowtest.Window {
 
 // What the calls do is known, so that each is taken back by a rollback of all.
 func TestEffects(t *testing.T) {
+	remediatortest.Proves(t, KindFlag, "create undone", "update undone", "delete undone")
 	b := start(t)
 	w := b.through()
 	made := strings.Replace(b.path(), b.feature, b.feature+"-made", 1)
@@ -98,6 +100,7 @@ func TestEffectsUnknown(t *testing.T) {
 
 // Somebody else's word on a feature flag is left alone, also when it is the archive.
 func TestFlagDrift(t *testing.T) {
+	remediatortest.Proves(t, KindFlag, "drift")
 	b := start(t)
 	changed := b.Record(ledger.Draft{
 		System: "flags", Kind: KindFlag, Action: ledger.ActionUpdate, State: ledger.EntryApplied, Resource: b.flag(),
@@ -120,6 +123,7 @@ func TestFlagDrift(t *testing.T) {
 
 // Each answer of the undo of a create is lost once: from the state between it goes on.
 func TestFlagAnswerLost(t *testing.T) {
+	remediatortest.Proves(t, KindFlag, "lost")
 	for n := range 2 {
 		b := start(t)
 		e := b.Record(ledger.Draft{
@@ -137,6 +141,7 @@ func TestFlagAnswerLost(t *testing.T) {
 
 // A flag that was deleted for good is gone, with its project as the proof, and does not come back.
 func TestFlagGone(t *testing.T) {
+	remediatortest.Proves(t, KindFlag, "gone")
 	b := start(t)
 	gone := b.Record(ledger.Draft{
 		System: "flags", Kind: KindFlag, Action: ledger.ActionCreate, State: ledger.EntryApplied, Resource: b.flag(),

@@ -3,13 +3,18 @@ package unleash
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 
 	"sideledger/ledger"
+	"sideledger/remediators/remediatortest"
 )
 
 // What nobody recorded at a real Unleash: toggles over more than one page, old ones that were switched since, addons.
 func TestUnrecorded(t *testing.T) {
+	for _, kind := range []string{KindAddon, KindFlag, KindToggle} {
+		remediatortest.Proves(t, kind, "listed")
+	}
 	b := start(t)
 	b.captured("", b.on)
 	recorded := b.addon(addonDoc(b.feature, hookURL, "s"))
@@ -50,6 +55,10 @@ func TestUnrecorded(t *testing.T) {
 	list, err := rem.(ledger.Lister).List(t.Context(), KindToggle, nil) // of all projects
 	if err != nil {
 		t.Fatal(err)
+	}
+	flags, err := rem.(ledger.Lister).List(t.Context(), KindFlag, b.flag())
+	if err != nil || flags.Part || !slices.ContainsFunc(flags.Items, func(l ledger.Listed) bool { return string(l.Resource) == string(b.flag()) && !l.Created.IsZero() }) {
+		t.Errorf("flags: %d, %v", len(flags.Items), err)
 	}
 	for _, l := range list.Items {
 		if string(l.Resource) == at(b.feature) && (l.Changed.Before(l.Created) || l.Created.IsZero()) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"sideledger/ledger"
+	"sideledger/remediators/remediatortest"
 )
 
 // effects are the calls of scripts that the tests' system takes.
@@ -13,6 +14,9 @@ var effects = []string{"POST /api/admin/*", "PUT /api/admin/*", "PATCH /api/admi
 // A real Unleash is rehearsed: a feature flag, its switch and an addon are made, changed and taken back, and nothing is
 // left, not in the archive either.
 func TestRehearsal(t *testing.T) {
+	for _, kind := range []string{KindAddon, KindFlag, KindToggle} {
+		remediatortest.Proves(t, kind, "rehearsed")
+	}
 	b := start(t)
 	s := setup.At(b.proxy.URL)
 	s.Config.Effects = effects
@@ -54,6 +58,9 @@ func TestRehearsalRefused(t *testing.T) {
 
 // A real Unleash says what it makes of a token.
 func TestCredential(t *testing.T) {
+	for _, kind := range []string{KindAddon, KindFlag, KindToggle} {
+		remediatortest.Proves(t, kind, "credential")
+	}
 	b := start(t)
 	for secret, want := range map[string]ledger.CredentialState{token: ledger.CredentialAccepted, "*:*.nobody's": ledger.CredentialRefused} {
 		rem := with(secret).At(b.url).Bind(t)
