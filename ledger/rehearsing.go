@@ -116,6 +116,10 @@ func (l *Ledger) placesOf(ctx context.Context, r RehearsalRequest, rem Remediato
 	if len(r.Kinds) > 0 {
 		kinds = r.Kinds
 	}
+	sys, _, err := l.systems.Find(r.System)
+	if err != nil {
+		return nil, err
+	}
 	var out []placedKind
 	if r.WindowID != uuid.Nil {
 		if _, err := l.store.FindWindow(ctx, r.WindowID); err != nil {
@@ -123,8 +127,7 @@ func (l *Ledger) placesOf(ctx context.Context, r RehearsalRequest, rem Remediato
 		}
 		err := l.eachEntry(ctx, EntryQuery{WindowID: r.WindowID, Select: Selection{Only: []Term{{System: r.System}}}}, func(e *Entry) {
 			if slices.Contains(kinds, e.Kind) && !e.Restore {
-				place, _ := mergeResource(e.Where(), r.Place)
-				out = append(out, placedKind{e.Kind, place})
+				out = append(out, placedKind{e.Kind, joinPlaces(sys.Place, e.Where(), r.Place)})
 			}
 		})
 		if err != nil || len(out) > 0 {
@@ -132,9 +135,24 @@ func (l *Ledger) placesOf(ctx context.Context, r RehearsalRequest, rem Remediato
 		}
 	}
 	for _, k := range kinds {
-		out = append(out, placedKind{k, r.Place})
+		out = append(out, placedKind{k, joinPlaces(sys.Place, nil, r.Place)})
 	}
 	return out, nil
+}
+
+// joinPlaces puts together what says where: the configuration, the resource of an entry, and who asks, whose word goes
+// before the others'. Empty: nobody.
+func joinPlaces(list ...json.RawMessage) (out json.RawMessage) {
+	for _, p := range list {
+		if len(out) == 0 {
+			out = p
+			continue
+		}
+		if both, err := mergeResource(out, p); err == nil {
+			out = both
+		}
+	}
+	return out
 }
 
 // eachEntry calls fn for every entry of a query, in its order.

@@ -38,6 +38,19 @@ func TestRehearsal(t *testing.T) {
 		if guarded && (b.wire.sent.Load() != 2 || len(b.proxy.Changes()) != 2) {
 			t.Errorf("%d updates, %v", b.wire.sent.Load(), b.proxy.Changes())
 		}
+		placed := setup.At(b.proxy.URL)
+		placed.Secret, placed.Config.Effects = apiKey, []string{"PATCH " + serverPath + "/zones/*"}
+		placed.Config.Rehearse.Place = map[string]any{"zone": b.zone}
+		again := placed.Open(t)
+		if r := again.Rehearse(ledger.RehearsalRequest{System: "dns"}); !r.Proven() {
+			t.Errorf("at the configured place: %+v", r)
+		}
+		if u, err := again.Ledger.Unrecorded(t.Context(), ledger.UnrecordedRequest{WindowID: again.ID, System: "dns"}); err != nil || len(u.Items) != 2 {
+			t.Errorf("at the configured place: %+v, %v", u, err)
+		}
+		if r := again.Rehearse(ledger.RehearsalRequest{System: "dns", Place: json.RawMessage(`{"zone":"nobody.test."}`)}); r.Proven() {
+			t.Error("who asks for another place goes before the configuration")
+		}
 		if r := w.Rehearse(ledger.RehearsalRequest{System: "dns"}); len(r.Left) != 1 || !strings.Contains(r.Left[0].Why, "zone") {
 			t.Errorf("without a place: %+v", r)
 		}
