@@ -16,7 +16,8 @@ import (
 )
 
 // What tests proved at real servers is kept in a file of their package, from which the table in docs/remediators is
-// generated. PROOFS=write in the environment of a run of all the package's tests writes it anew.
+// generated. PROOFS=write in the environment of a run of all the package's tests writes it anew; PROOFS=add adds what some
+// of them prove.
 const (
 	proofsFile  = "testdata/proved.txt"
 	proofsWrite = "PROOFS"
@@ -61,17 +62,27 @@ func keepProofs() error {
 	proofs.mu.Lock()
 	defer proofs.mu.Unlock()
 	lines := slices.Sorted(maps.Keys(proofs.seen))
-	if os.Getenv(proofsWrite) == "write" && !partial() {
-		if err := os.MkdirAll(filepath.Dir(proofsFile), 0o750); err != nil {
-			return err
-		}
-		return os.WriteFile(proofsFile, []byte(strings.Join(lines, "\n")+"\n"), 0o600)
-	}
 	raw, err := os.ReadFile(proofsFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return compareProofs(strings.Split(strings.TrimSpace(string(raw)), "\n"), lines, partial())
+	kept := strings.FieldsFunc(string(raw), func(r rune) bool { return r == '\n' })
+	switch how := os.Getenv(proofsWrite); {
+	case how == "add":
+		return writeProofs(append(lines, kept...))
+	case how == "write" && !partial():
+		return writeProofs(lines)
+	default:
+		return compareProofs(kept, lines, partial())
+	}
+}
+
+func writeProofs(lines []string) error {
+	slices.Sort(lines)
+	if err := os.MkdirAll(filepath.Dir(proofsFile), 0o750); err != nil {
+		return err
+	}
+	return os.WriteFile(proofsFile, []byte(strings.Join(slices.Compact(lines), "\n")+"\n"), 0o600)
 }
 
 // compareProofs says how the file and the tests differ.
@@ -82,7 +93,7 @@ func compareProofs(kept, seen []string, some bool) error {
 		}
 	}
 	for _, l := range kept {
-		if l != "" && !some && !slices.Contains(seen, l) {
+		if !some && !slices.Contains(seen, l) {
 			return fmt.Errorf("%s: it has %q, which no test proved", proofsFile, l)
 		}
 	}
