@@ -37,15 +37,15 @@ func broke(format string, args ...any) error { return &breakdown{fmt.Sprintf(for
 // A process is one running plugin. It serves one call at a time.
 type process struct {
 	protocol int // that it speaks; 0 before its greeting
-	pid    int
-	in     *os.File // of the server's ends
-	out    *os.File
-	lines  *bufio.Reader
-	stderr *tail
-	limit  time.Duration // for each line
-	ended  chan struct{}
-	last   int64 // id of the newest call
-	asked  bool  // it was told something that it has to say something to, and has not yet
+	pid      int
+	in       *os.File // of the server's ends
+	out      *os.File
+	lines    *bufio.Reader
+	stderr   *tail
+	limit    time.Duration // for each line
+	ended    chan struct{}
+	last     int64 // id of the newest call
+	asked    bool  // it was told something that it has to say something to, and has not yet
 }
 
 // start runs the pinned executable. An error of another kind than breakdown means that it must not be run.
