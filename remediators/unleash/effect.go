@@ -53,16 +53,25 @@ var actionOf = map[string]ledger.Action{
 
 // effectOf reads a call; nil: it is none that can be taken back here.
 func effectOf(method string, path []string, body []byte) *effect {
-	change, changes := actionOf[method]
 	switch {
-	case len(path) == 1 && path[0] == "addons" && method == http.MethodPost:
-		return &effect{KindAddon, ledger.ActionCreate, json.RawMessage("{}"), map[string]string{"id": "/id"}}
-	case len(path) == 2 && path[0] == "addons" && changes && method != http.MethodPatch:
-		if id, err := strconv.ParseInt(path[1], 10, 64); err == nil && id > 0 {
-			return &effect{KindAddon, change, addonName(id), nil}
-		}
+	case path[0] == "addons":
+		return effectOnAddon(method, path[1:])
 	case len(path) >= 3 && path[0] == "projects" && path[2] == "features":
 		return effectOnFeature(method, place{Project: path[1]}, path[3:], body)
+	}
+	return nil
+}
+
+// effectOnAddon reads a call of the addons.
+func effectOnAddon(method string, path []string) *effect {
+	change, changes := actionOf[method]
+	switch {
+	case len(path) == 0 && method == http.MethodPost:
+		return &effect{KindAddon, ledger.ActionCreate, json.RawMessage("{}"), map[string]string{"id": "/id"}}
+	case len(path) == 1 && changes && method != http.MethodPatch:
+		if id, err := strconv.ParseInt(path[0], 10, 64); err == nil && id > 0 {
+			return &effect{KindAddon, change, addonName(id), nil}
+		}
 	}
 	return nil
 }
