@@ -26,6 +26,7 @@ type SystemConfig struct {
 	Rate         RateConfig               `yaml:"rate"`
 	Guard        GuardConfig              `yaml:"guard"`
 	Whoami       *WhoamiConfig            `yaml:"whoami"`    // how it is asked about the credential; absent: as its profile says, if it does
+	Rehearse     RehearseConfig           `yaml:"rehearse"`  // where a rehearsal makes its canaries
 	Disabled     bool                     `yaml:"disabled"`  // entries stay, nothing is sent
 	Commands     map[string]CommandConfig `yaml:"commands"`  // command only: what may be run, by name
 	DNSUpdate    DNSUpdateConfig          `yaml:"dnsupdate"` // powerdns only: where its name server takes updates
@@ -176,6 +177,6 @@ func (c RetryConfig) attempts() int {
 func (c SystemConfig) system(name string) ledger.System {
 	return ledger.System{
 		Name: name, Remediator: c.Remediator, Profile: c.Profile, URL: strings.TrimRight(c.URL, "/"),
-		Effects: slices.Clone(c.Effects), Disabled: c.Disabled, Attempts: c.Retry.attempts(), Backoff: c.Retry.backoff(), Guard: c.Guard.guard(),
+		Effects: slices.Clone(c.Effects), Place: c.Rehearse.place(), Disabled: c.Disabled, Attempts: c.Retry.attempts(), Backoff: c.Retry.backoff(), Guard: c.Guard.guard(),
 	}
 }

@@ -148,6 +148,21 @@ func (s *sheltered) List(ctx context.Context, kind string, place json.RawMessage
 	return l.List(ctx, kind, place)
 }
 
+// Place implements [ledger.Lister], for remediators that do.
+func (s *sheltered) Place(kind string, place json.RawMessage) (out json.RawMessage) {
+	l, ok := s.inner.(ledger.Lister)
+	if !ok {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.say(v)
+			out = place
+		}
+	}()
+	return l.Place(kind, place)
+}
+
 // Preview implements [ledger.Remediator].
 func (s *sheltered) Preview(e *ledger.Entry, seen ledger.Look) (req ledger.Request, err error) {
 	defer s.caught(ledger.CallDenied, &err)

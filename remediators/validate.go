@@ -56,6 +56,7 @@ func (c SystemConfig) Validate(name string) error {
 	c.validatePlugin(add)
 	c.Guard.validate(add)
 	c.Whoami.Validate(add)
+	c.Rehearse.validate(add)
 	c.validateDNSUpdate(add)
 	return errors.Join(bad...)
 }

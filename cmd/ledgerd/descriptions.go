@@ -33,6 +33,7 @@ func descriptions() map[string]ledger.Description {
 			Kinds: []ledger.KindDescription{
 				{Kind: "unleash.toggle", Says: "A feature flag in one environment.", Actions: []ledger.Action{update}, Reversible: ledger.ReversibleExact},
 				{Kind: "unleash.addon", Says: "An addon: a webhook and the like.", Actions: all, Reversible: ledger.ReversibleExact},
+				{Kind: "unleash.flag", Says: "A feature flag, but for its switches.", Actions: all, Reversible: ledger.ReversibleExact},
 			},
 		},
 		"powerdns": {
