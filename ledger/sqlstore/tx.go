@@ -361,7 +361,6 @@ var (
 
 	updateRollback = "UPDATE rollbacks SET " + set(rollbackTable.columns[2:]) + " WHERE id = ? AND window_id = ? AND epoch = ?"
 
-	oneWindow      = "SELECT " + strings.Join(windowTable.columns, ", ") + " FROM windows WHERE id = ?"
 	selectRollback = "SELECT " + strings.Join(rollbackTable.columns, ", ") + " FROM rollbacks WHERE id = ?"
 
 	saveAttempt = "INSERT INTO attempts (" + strings.Join(attemptTable.columns, ", ") + ") VALUES (?" +

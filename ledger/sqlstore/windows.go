@@ -12,7 +12,7 @@ import (
 // FindWindow implements [ledger.Reader].
 func (s *Store) FindWindow(ctx context.Context, id uuid.UUID) (*ledger.Window, error) {
 	var rows []windowRow
-	if err := s.find(ctx, &rows, oneWindow, id); err != nil {
+	if err := s.find(ctx, &rows, selectWindow, id); err != nil {
 		return nil, s.dialect.problem("find window", id.String(), err)
 	}
 	if len(rows) == 0 {
