@@ -36,9 +36,9 @@ type description struct {
 
 // describe returns the document, loaded once: that takes longer than all else at a start. An error is a mistake in the
 // document.
-var describe = sync.OnceValues(load)
+var describe = sync.OnceValues(loadDocument)
 
-func load() (*description, error) {
+func loadDocument() (*description, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(document)
 	if err != nil {
 		return nil, fmt.Errorf("load openapi.yaml: %w", err)
