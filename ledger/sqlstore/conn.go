@@ -114,9 +114,9 @@ func (c *conn) find(ctx context.Context, dest any, query string, args ...any) er
 	}
 	var found *sql.Rows
 	if st != nil {
-		found, err = st.QueryContext(ctx, args...)
+		found, err = st.QueryContext(ctx, args...) //nolint:rowserrcheck // ScanRows does
 	} else {
-		found, err = c.raw.QueryContext(ctx, c.dialect.bindFunc(query), args...)
+		found, err = c.raw.QueryContext(ctx, c.dialect.bindFunc(query), args...) //nolint:rowserrcheck // ScanRows does
 	}
 	if err != nil {
 		return err
