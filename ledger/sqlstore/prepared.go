@@ -8,7 +8,7 @@ import (
 // find reads the rows of a query that is asked often into dest, a slice of them. On SQLite the query is prepared once for
 // each connection of the pool, since a third of the time goes into that. Its text must be a constant: all are kept.
 func (s *Store) find(ctx context.Context, dest any, query string, args ...any) error {
-	found, err := s.query(ctx, query, args) //nolint:sqlclosecheck,rowserrcheck // ScanRows does both
+	found, err := s.query(ctx, query, args) //nolint:rowserrcheck // ScanRows does
 	if err != nil {
 		return err
 	}
