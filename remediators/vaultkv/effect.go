@@ -96,7 +96,7 @@ func (r *Remediator) Rehearse(_, name string, place json.RawMessage) ledger.Cana
 	if !ok {
 		return ledger.Canary{Why: `nobody says where: it needs mount, and path for a secret beside it: {"mount": "/secret", "path": "/shop/db"}`}
 	}
-	at.Path = at.Path[:max(strings.LastIndex(at.Path, "/"), 0)] + "/" + name
+	at.Path += "/" + name
 	return ledger.Canary{Resource: at.resource(), CallFunc: func(a ledger.Action, _ json.RawMessage) (ledger.EffectCall, error) {
 		body := `{"data":{"rehearsal":"made"}}`
 		if a == ledger.ActionUpdate {

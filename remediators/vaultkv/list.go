@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"sideledger/ledger"
 	"sideledger/remediators"
@@ -12,22 +13,22 @@ import (
 // listMost is how many secrets of one list are looked at.
 const listMost = 200
 
-// Place implements [ledger.Lister]: a mount, and a path in it or none.
+// Place implements [ledger.Lister]: a mount, and a path in it that ends with a slash.
 func (r *Remediator) Place(_ string, place json.RawMessage) json.RawMessage {
 	at, ok := placeOf(place)
 	if !ok {
 		return json.RawMessage("{}")
 	}
-	raw, _ := json.Marshal(at) // strings always encode
-	return raw
+	at.Path += "/"
+	return at.resource()
 }
 
-// List implements [ledger.Lister]: the secrets right below a path of a mount, without those that are deleted. What lies
+// List implements [ledger.Lister]: the secrets right below a path of a mount, beside the one that the place names, without those that are deleted. What lies
 // deeper is listed by its own path.
 func (r *Remediator) List(ctx context.Context, kind string, place json.RawMessage) (ledger.Listing, error) {
 	at, ok := placeOf(place)
 	if !ok {
-		return ledger.Listing{Why: `nobody says where: it needs mount, and path for what is below one: {"mount": "/secret", "path": "/shop"}`}, nil
+		return ledger.Listing{Why: `nobody says where: it needs mount, and path for what is beside a secret, or below a path that ends with a slash: {"mount": "/secret", "path": "/shop/"}`}, nil
 	}
 	out := ledger.Listing{Place: r.Place(kind, place)}
 	reply, err := r.client.Do(ctx, remediators.Call{Method: http.MethodGet, Path: at.at("metadata") + "/", Query: "list=true"})
@@ -69,11 +70,13 @@ func (r *Remediator) listed(ctx context.Context, at secret, out *ledger.Listing)
 	return nil
 }
 
-// placeOf reads where secrets are: a mount, and a path in it or none.
+// placeOf reads where secrets are: a mount, and the part of a path up to its last slash, which may be none. So a secret names
+// the place that it is in.
 func placeOf(place json.RawMessage) (at secret, ok bool) {
 	if json.Unmarshal(place, &at) != nil || !(secret{at.Mount, "/x"}).whole() {
 		return at, false
 	}
+	at.Path = at.Path[:max(strings.LastIndex(at.Path, "/"), 0)]
 	return at, at.Path == "" || at.whole()
 }
 

@@ -295,7 +295,8 @@ func TestList(t *testing.T) {
 		t.Fatal("it lists nothing")
 	}
 	for place, want := range map[string]string{
-		`{}`: "needs mount", `{"mount":"/secret","path":"/shop"}`: "1 false", `{"mount":"/secret"}`: "0 true", `{"mount":"/secret","path":"/none"}`: "0 false",
+		`{}`: "needs mount", `{"mount":"/secret","path":"/shop/"}`: "1 false", `{"mount":"/secret","path":"/shop/gone"}`: "1 false",
+		`{"mount":"/secret"}`: "0 true", `{"mount":"/secret","path":"/none/x"}`: "0 false",
 	} {
 		got, err := lister.List(t.Context(), Kind, json.RawMessage(place))
 		if said := fmt.Sprint(len(got.Items), got.Part, got.Why); err != nil || !strings.Contains(said, want) {
