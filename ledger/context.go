@@ -12,6 +12,7 @@ const (
 	actorKey contextKey = iota
 	onceKey
 	expectKey
+	traceKey
 )
 
 // WithActor says who asks. Without it the actor is the server itself.
