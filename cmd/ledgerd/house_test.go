@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"sideledger/api"
 	"sideledger/api/client"
 	"sideledger/api/wire"
 	"sideledger/ledger"
@@ -153,7 +152,7 @@ func (h *house) tryServe(withoutMirror bool) error {
 	if err != nil {
 		h.Fatal(err)
 	}
-	a, err := api.New(api.Config{Ledger: p.ledger, Log: p.log, Clock: time.Now, ReadyFunc: p.store.Ping, Vigil: p.vigil})
+	a, err := p.newAPI()
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -186,6 +186,7 @@ func (r *Runner) claimAndWalk(ctx context.Context, id uuid.UUID, wake chan struc
 	if err != nil {
 		return err
 	}
+	ctx = ledger.WithLogAttrs(ctx, slog.String("window_id", lease.Rollback.WindowID.String()), slog.String("rollback_id", id.String()))
 	ctx, done := r.Observer.Claimed(ctx, lease)
 	err = r.hold(ctx, lease, wake)
 	done(err)
@@ -194,7 +195,7 @@ func (r *Runner) claimAndWalk(ctx context.Context, id uuid.UUID, wake chan struc
 
 // hold walks a run that was claimed, while its lease lasts.
 func (r *Runner) hold(ctx context.Context, lease *ledger.Lease, wake chan struct{}) error {
-	r.Log.InfoContext(ctx, "rollback claimed", slog.String("rollback_id", lease.Rollback.ID.String()), slog.Int64("epoch", lease.Epoch))
+	r.Log.InfoContext(ctx, "rollback claimed", slog.Int64("epoch", lease.Epoch))
 	held, drop := context.WithCancelCause(ctx)
 	defer drop(nil)
 	renewed := *lease

@@ -91,3 +91,6 @@ func (s *Store) Queued() int {
 	}
 	return len(s.group.queue)
 }
+
+// Full reports whether the disk is full: nothing new is taken, as [Store.Ping] says.
+func (s *Store) Full() bool { return s.reserve.refusal("", "", ledger.UseNew) != nil }
