@@ -60,9 +60,10 @@ lint: $(LINT) ## golangci-lint alone
 format: $(LINT) ## write the code in its one format
 	$(LINT) fmt ./...
 
-generate: ## write what is generated from the code (docs/states.md, the pages of profiles)
+generate: ## write what is generated from the code (docs/states.md, docs/metrics.md, the pages of profiles)
 	go test ./ledger -run TestStatesPage -count 1 -update
 	go test ./remediators/httpapi -run TestPages -count 1 -update
+	go test ./cmd/ledgerd -run TestMetricsAreNamedAsOthers -count 1 -update
 
 tools: $(LINT) $(VULNCHECK) ## install golangci-lint and govulncheck into .cache/bin (takes minutes)
 

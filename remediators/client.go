@@ -97,7 +97,7 @@ func newClient(lane *Lane, base *url.URL, c SystemConfig, env clientEnv) *Client
 	cl := &Client{
 		lane: lane, base: base, credential: c.Credential, auth: c.Auth, getenv: env.getenv, allowPrivate: c.AllowPrivate,
 		untraced: c.Untraced,
-		kept: newTransport(c.AllowPrivate, env.dial), fresh: newTransport(c.AllowPrivate, env.dial),
+		kept:     newTransport(c.AllowPrivate, env.dial), fresh: newTransport(c.AllowPrivate, env.dial),
 	}
 	_, _ = rand.Read(cl.salt[:]) // it never fails
 	cl.warn(c.deniedHost(base.Hostname()))

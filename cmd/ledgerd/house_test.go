@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,6 +33,8 @@ type house struct {
 	web    *httptest.Server
 	heads  *keptHeads
 	token  string
+	traces *traces   // where spans go; nil: nowhere
+	stderr io.Writer // where the log goes, if the configuration has `log`; nil: nowhere
 	keeper keeper
 
 	parts  *parts
@@ -132,7 +135,7 @@ func (h *house) serve() {
 
 func (h *house) tryServe(withoutMirror bool) error {
 	h.Helper()
-	e := &env{getenv: os.Getenv, stdout: io.Discard, stderr: io.Discard, log: slog.New(slog.DiscardHandler)}
+	e := &env{getenv: os.Getenv, stdout: io.Discard, stderr: cmp.Or[io.Writer](h.stderr, io.Discard), log: slog.New(slog.DiscardHandler)}
 	c, err := (&configFlags{file: h.config()}).load()
 	if err != nil {
 		return err
@@ -151,6 +154,9 @@ func (h *house) tryServe(withoutMirror bool) error {
 	secret, _, err := p.ledger.CreateToken(ctx, ledger.Token{Role: ledger.RoleAdmin})
 	if err != nil {
 		h.Fatal(err)
+	}
+	if h.traces != nil {
+		p.traces = h.traces
 	}
 	a, err := p.newAPI()
 	if err != nil {

@@ -50,8 +50,8 @@ func newMeters() *meters {
 		registry: prometheus.NewRegistry(),
 		attempts: counters("attempts_total", "Undos that were tried, by system and by what came of the call.", "system", "result"),
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: metricPrefix + "call_duration_seconds",
-			Help: "Time that a remediator took: a look, or an undo with the look after it; waiting for a turn at a paced system included.",
+			Name:    metricPrefix + "call_duration_seconds",
+			Help:    "Time that a remediator took: a look, or an undo with the look after it; waiting for a turn at a paced system included.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120},
 		}, []string{"system", "call"}),
 		settled:    counters("entries_settled_total", "Entries that a rollback settled, by system and by the state that they came to.", "system", "state"),

@@ -29,6 +29,7 @@ type serveOptions struct {
 	configFlags
 	paused        bool
 	withoutMirror bool
+	notifier      *notifier // of systemd
 }
 
 func newServe(e *env) *cobra.Command {
@@ -65,6 +66,7 @@ func runServe(ctx context.Context, e *env, o *serveOptions) error {
 			return err
 		}
 		p.traces = traces
+		o.notifier = newNotifier(e)
 		defer traces.stop()
 		return p.serve(ctx, o)
 	})
@@ -92,6 +94,7 @@ func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 	}()
 	go p.vigil.sign(ctx)
 	go p.chores(ctx, o)
+	go o.notifier.run(ctx)
 	p.log.InfoContext(ctx, "serving", slog.String("address", listener.Addr().String()), slog.String("version", versionText()))
 	select {
 	case <-ctx.Done():
