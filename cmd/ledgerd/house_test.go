@@ -32,6 +32,7 @@ type house struct {
 	third  *counting
 	web    *httptest.Server
 	heads  *keptHeads
+	url    string
 	token  string
 	traces *traces   // where spans go; nil: nowhere
 	stderr io.Writer // where the log goes, if the configuration has `log`; nil: nowhere
@@ -179,7 +180,7 @@ func (h *house) tryServe(withoutMirror bool) error {
 		})
 	}
 	h.Cleanup(h.stop)
-	h.parts, h.token = p, secret
+	h.parts, h.token, h.url = p, secret, srv.URL
 	if h.client, err = client.New(client.Config{URL: srv.URL, Token: secret, Tries: 1, Heads: h.heads}); err != nil {
 		h.Fatal(err)
 	}
