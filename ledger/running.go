@@ -36,11 +36,11 @@ func (l *Ledger) Claim(ctx context.Context, id uuid.UUID, holder string, force b
 		if err != nil {
 			return nil, err
 		}
-		held := r.LeaseUntil.After(u.now) && r.Holder != holder && r.Holder != ""
+		held := r.LeaseUntil.After(u.now) && r.heldByOther(holder)
 		if r.State.Over() || r.State == RollbackPaused && !r.Cancelling || held && !force {
 			return nil, Conflict(u.op, id.String(), "the rollback is %s", r.State)
 		}
-		old, taken := r.Epoch, r.Holder != "" && r.Holder != holder
+		old, taken := r.Epoch, r.heldByOther(holder)
 		r.Epoch, r.Holder, r.LeaseUntil = old+1, holder, u.now.Add(LeaseTime)
 		r.State, r.Waiting = RollbackRunning, nil
 		if r.StartedAt.IsZero() {
@@ -52,6 +52,9 @@ func (l *Ledger) Claim(ctx context.Context, id uuid.UUID, holder string, force b
 		return &Lease{Rollback: *r, Epoch: r.Epoch, Taken: taken, head: u.Window().Head.Number}, nil
 	})
 }
+
+// heldByOther reports whether somebody else has not given the lease back; it may have run out.
+func (r *Rollback) heldByOther(holder string) bool { return r.Holder != holder && r.Holder != "" }
 
 // RenewLease prolongs the lease. ErrFenced: it is lost.
 func (l *Ledger) RenewLease(ctx context.Context, lease *Lease) error {
