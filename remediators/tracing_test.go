@@ -29,16 +29,16 @@ func TestTraceparentGoesOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got http.Header
 			c.AllowPrivate, c.URL = true, serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Clone() })
-			send := func(c SystemConfig, ctx context.Context) http.Header { //nolint:revive // the context is what varies
+			send := func(ctx context.Context, c SystemConfig) http.Header {
 				_, client := newRegistry(t, c, at, io.Discard)
 				if _, err := client.Do(ctx, Call{Method: http.MethodPut, Path: "/x", Body: []byte("{}")}); err != nil {
 					t.Fatal(err)
 				}
 				return got
 			}
-			traced, plain := send(c, ctx), send(c, t.Context())
+			traced, plain := send(ctx, c), send(t.Context(), c)
 			c.Untraced = true
-			untold := send(c, ctx)
+			untold := send(ctx, c)
 			if traced.Get("traceparent") != parent || traced.Get("tracestate") != "" || plain.Get("traceparent") != "" || untold.Get("traceparent") != "" {
 				t.Errorf("traced %q, without a trace %q, untraced %q", traced.Get("traceparent"), plain.Get("traceparent"), untold.Get("traceparent"))
 			}
