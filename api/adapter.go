@@ -233,7 +233,9 @@ func (a *API) around(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
 		a.warn(h)
+		ended := a.begin(c, id)
 		defer func() {
+			ended()
 			a.metrics.answered(c, time.Since(began))
 			a.log.DebugContext(c.Request().Context(), "answered", slog.String("request_id", id), slog.String("route", routeName(c)),
 				slog.Int("status", c.Response().Status), slog.Int64("duration_ms", time.Since(began).Milliseconds()))

@@ -18,6 +18,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"sideledger/ledger"
 )
@@ -47,6 +49,8 @@ type Config struct {
 	BehindProxy bool
 	// Metrics gets the API's collectors and is what /metrics shows; nil: a registry of its own.
 	Metrics *prometheus.Registry
+	// Traces makes the spans of requests; nil: none are recorded. The trace that a caller names is kept and passed on all the same.
+	Traces trace.TracerProvider
 	// WriteTimeout is how long a client may take for an answer, or for one piece of a stream; 0: 30 s.
 	WriteTimeout time.Duration
 	// ResolveWait is how long resolve waits for its entry to be acted on; 0: 3 s.
@@ -69,6 +73,9 @@ func (c *Config) validate() error {
 	}
 	if c.Metrics == nil {
 		c.Metrics = prometheus.NewRegistry()
+	}
+	if c.Traces == nil {
+		c.Traces = noop.NewTracerProvider()
 	}
 	c.WriteTimeout = orElse(c.WriteTimeout, writeTimeout)
 	c.ResolveWait = orElse(c.ResolveWait, 3*time.Second)
@@ -93,6 +100,7 @@ type API struct {
 	spec     *description
 	docs     page
 	metrics  *metrics
+	tracer   trace.Tracer
 	guard    *guard
 	progress *progress
 	stop     chan struct{} // closed when streams have to end
@@ -110,7 +118,7 @@ func New(c Config) (*API, error) {
 	}
 	a := &API{
 		Config: c, ledger: c.Ledger, log: c.Log, spec: spec, echo: echo.New(),
-		guard: newGuard(c.Clock), progress: newProgress(), stop: make(chan struct{}),
+		tracer: c.Traces.Tracer("sideledger/api"), guard: newGuard(c.Clock), progress: newProgress(), stop: make(chan struct{}),
 	}
 	if a.docs, err = renderDocs(spec.doc); err != nil {
 		return nil, err

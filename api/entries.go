@@ -267,7 +267,7 @@ func entryToWire(e *ledger.Entry) wire.Entry {
 		Late: e.Late, Warnings: list(e.Warnings), Attempts: attemptsToWire(e.Attempts), RecordedBy: e.RecordedBy,
 		RollbackID: maybeID(e.RollbackID), RecordedAt: e.RecordedAt, AppliedAt: maybeTime(e.AppliedAt), UndoneAt: maybeTime(e.UndoneAt),
 		Journal: headToWire(e.Journal), BeforeRestore: e.BeforeRestore, Restore: e.Restore,
-		Alias: aliasToWire(e.Alias),
+		Alias: aliasToWire(e.Alias), TraceID: e.Trace.ID(),
 	}
 	if e.State == ledger.EntryStuck {
 		out.NowDigest, out.Now, out.Next, out.Decision = e.NowDigest, e.Now.JSON, e.Next(), decisionToWire(e.Decision)

@@ -91,7 +91,7 @@ func rollbackToWire(r *ledger.RollbackView) wire.Rollback {
 		Counts: countsToWire(r.Counts), Only: termsToWire(r.Select.Only), Exclude: termsToWire(r.Select.Exclude), ToEntry: r.Select.After,
 		OnStuck: string(r.OnStuck), RequestedBy: r.RequestedBy, Reason: r.Reason, CreatedAt: r.CreatedAt,
 		StartedAt: maybeTime(r.StartedAt), FinishedAt: maybeTime(r.FinishedAt), SecondWords: []wire.SecondWord{}, Held: []wire.Held{},
-		RestoreSnapshot: r.RestoreSnapshot,
+		RestoreSnapshot: r.RestoreSnapshot, TraceID: r.Trace.ID(),
 	}
 	for _, w := range r.Words {
 		out.SecondWords = append(out.SecondWords, wire.SecondWord{

@@ -40,8 +40,9 @@ type draftJSON struct {
 	Secret     []string        `json:"secret,omitempty"`
 	Encrypted  []encryptedJSON `json:"encrypted,omitempty"`
 
-	BeforeRestore bool `json:"before_restore,omitempty"`
-	Restore       bool `json:"restore,omitempty"`
+	BeforeRestore bool  `json:"before_restore,omitempty"`
+	Restore       bool  `json:"restore,omitempty"`
+	Trace         Trace `json:"trace,omitempty"`
 }
 
 type encryptedJSON struct {
@@ -74,7 +75,7 @@ func EncodeDraft(d *Draft) (json.RawMessage, error) {
 		DependsOn: d.DependsOn, Owned: d.Owned, Masked: d.Masked, Volatile: d.Volatile, Unordered: d.Unordered,
 		Reversible: d.Reversible, Tag: d.Tag, Note: d.Note, Source: d.Source,
 		BeforeRestore: d.BeforeRestore, Restore: d.Restore,
-		Secret: d.Secret, Encrypted: encryptedToJSON(d.Encrypted),
+		Secret: d.Secret, Encrypted: encryptedToJSON(d.Encrypted), Trace: d.Trace,
 	})
 }
 
@@ -91,7 +92,7 @@ func DecodeDraft(raw []byte) (Draft, error) {
 		DependsOn: j.DependsOn, Owned: j.Owned, Masked: j.Masked, Volatile: j.Volatile, Unordered: j.Unordered,
 		Reversible: j.Reversible, Tag: j.Tag, Note: j.Note, Source: j.Source,
 		BeforeRestore: j.BeforeRestore, Restore: j.Restore,
-		Secret: j.Secret, Encrypted: encryptedOf(j.Encrypted),
+		Secret: j.Secret, Encrypted: encryptedOf(j.Encrypted), Trace: j.Trace,
 	}, nil
 }
 

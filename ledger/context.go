@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 )
 
@@ -12,6 +13,8 @@ const (
 	actorKey contextKey = iota
 	onceKey
 	expectKey
+	traceKey
+	logKey
 )
 
 // WithActor says who asks. Without it the actor is the server itself.
@@ -69,4 +72,16 @@ func checkExpected(ctx context.Context, op, id string, head Head) error {
 		return nil
 	}
 	return &Error{Code: CodeStale, Op: op, ID: id, Msg: "it has moved since; read it again and decide anew"}
+}
+
+// WithLogAttrs adds what every line that is logged under ctx has to carry: a request's id, a run's window. A handler
+// that knows of it puts it there; see [LogAttrs].
+func WithLogAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
+	return context.WithValue(ctx, logKey, append(slices.Clip(LogAttrs(ctx)), attrs...))
+}
+
+// LogAttrs returns what every line that is logged under ctx has to carry.
+func LogAttrs(ctx context.Context) []slog.Attr {
+	attrs, _ := ctx.Value(logKey).([]slog.Attr)
+	return attrs
 }

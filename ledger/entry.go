@@ -72,6 +72,7 @@ type Draft struct {
 	Tag           string
 	Note          string
 	Source        string // where in the script: "upgrade.sh:212"
+	Trace         Trace  // of the call that recorded it; no part of what was posted
 }
 
 // An Entry is one recorded side effect.

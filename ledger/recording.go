@@ -109,6 +109,7 @@ func (l *Ledger) checkDraft(ctx context.Context, d Draft, known *baptism) (check
 		return checkedDraft{}, err
 	}
 	c := checkedDraft{draft: d, posted: digest, warnings: g.Warnings, key: keyOf(&d, g)}
+	c.draft.Trace = TraceOf(ctx)
 	if d.Reversible == "" {
 		c.draft.Reversible = g.Reversible
 	}

@@ -181,6 +181,7 @@ type rollbackJSON struct {
 	Epoch       int64         `json:"epoch"`
 	Holder      string        `json:"holder,omitempty"`
 	Restore     bool          `json:"restore_snapshot,omitempty"`
+	Trace       Trace         `json:"trace,omitempty"`
 }
 
 type wordJSON struct {
@@ -204,7 +205,7 @@ func rollbackToJSON(r *Rollback) *rollbackJSON {
 		UpTo: r.Select.UpTo, Also: r.Select.Also,
 		OnStuck: r.OnStuck, RequestedBy: r.RequestedBy, Reason: r.Reason, Again: r.Again, Cancelling: r.Cancelling,
 		Complete: r.Complete, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
-		Epoch: r.Epoch, Holder: r.Holder, Restore: r.RestoreSnapshot,
+		Epoch: r.Epoch, Holder: r.Holder, Restore: r.RestoreSnapshot, Trace: r.Trace,
 	}
 	for _, w := range r.Words {
 		j.Words = append(j.Words, wordJSON(w))
@@ -230,7 +231,7 @@ func (j *rollbackJSON) into(r *Rollback) error {
 	r.RequestedBy, r.Reason, r.Again, r.Cancelling = j.RequestedBy, j.Reason, j.Again, j.Cancelling
 	r.Complete, r.CreatedAt, r.StartedAt, r.FinishedAt = j.Complete, j.CreatedAt, j.StartedAt, j.FinishedAt
 	r.Epoch, r.Holder, r.Waiting, r.RestoreSnapshot = j.Epoch, j.Holder, nil, j.Restore
-	r.Words = nil
+	r.Words, r.Trace = nil, j.Trace
 	for _, w := range j.Words {
 		r.Words = append(r.Words, Word(w))
 	}

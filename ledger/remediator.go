@@ -41,6 +41,7 @@ type SystemStatus struct {
 	// Credential is what was found out last about its credential; nil: nothing, or there is no way.
 	Credential *Credential
 	Parked     bool // it answered 401 or 403: no calls until the next rollback
+	Waiting    int  // calls that wait for their turn at its pace
 }
 
 // Systems finds the configured third parties and the remediator bound to each.

@@ -36,6 +36,8 @@ type Rollback struct {
 
 	RestoreSnapshot bool // it was asked to restore the window's snapshot; see [Window]
 
+	Trace Trace // of the call that started it
+
 	Epoch      int64     // of the lease; grows with every claim
 	Holder     string    // the runner that holds the lease
 	LeaseUntil time.Time // zero: nobody holds it

@@ -19,6 +19,7 @@ const (
 type Lease struct {
 	Rollback Rollback // as of the last write
 	Epoch    int64
+	Taken    bool  // it was another runner's, who had not given it back
 	head     int64 // journal head after the runner's last write: anything beyond it is somebody else's
 }
 
@@ -35,11 +36,11 @@ func (l *Ledger) Claim(ctx context.Context, id uuid.UUID, holder string, force b
 		if err != nil {
 			return nil, err
 		}
-		held := r.LeaseUntil.After(u.now) && r.Holder != holder && r.Holder != ""
+		held := r.LeaseUntil.After(u.now) && r.heldByOther(holder)
 		if r.State.Over() || r.State == RollbackPaused && !r.Cancelling || held && !force {
 			return nil, Conflict(u.op, id.String(), "the rollback is %s", r.State)
 		}
-		old := r.Epoch
+		old, taken := r.Epoch, r.heldByOther(holder)
 		r.Epoch, r.Holder, r.LeaseUntil = old+1, holder, u.now.Add(LeaseTime)
 		r.State, r.Waiting = RollbackRunning, nil
 		if r.StartedAt.IsZero() {
@@ -48,9 +49,12 @@ func (l *Ledger) Claim(ctx context.Context, id uuid.UUID, holder string, force b
 		if err := u.saveRollback("rollback.running", r, old, ""); err != nil {
 			return nil, err
 		}
-		return &Lease{Rollback: *r, Epoch: r.Epoch, head: u.Window().Head.Number}, nil
+		return &Lease{Rollback: *r, Epoch: r.Epoch, Taken: taken, head: u.Window().Head.Number}, nil
 	})
 }
+
+// heldByOther reports whether somebody else has not given the lease back; it may have run out.
+func (r *Rollback) heldByOther(holder string) bool { return r.Holder != holder && r.Holder != "" }
 
 // RenewLease prolongs the lease. ErrFenced: it is lost.
 func (l *Ledger) RenewLease(ctx context.Context, lease *Lease) error {

@@ -34,6 +34,9 @@ type Settlement struct {
 	Alias   json.RawMessage // the name under which the undo brought the resource back; empty: its own
 }
 
+// Result names what became of the call, as the attempt keeps it.
+func (s Sent) Result() string { return describe(s).Result }
+
 // Settle decides what one attempt brought. It is pure. Nothing is guessed: an undo that was sent and
 // not answered is settled by the look alone, and sent again only if it is repeatable.
 func Settle(e *Entry, s Sent) Settlement {

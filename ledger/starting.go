@@ -228,7 +228,7 @@ func (u *unit) joinRollback(r *Rollback, sel Selection, asked RollbackRequest) (
 // newRollback inserts a run and, unless it is partial, fences the window.
 func (u *unit) newRollback(r *Rollback) (*Rollback, error) {
 	w := u.Window()
-	r.ID, r.WindowID, r.State, r.RequestedBy, r.CreatedAt = NewID(), w.ID, RollbackQueued, u.actor.TokenID, u.now
+	r.ID, r.WindowID, r.State, r.RequestedBy, r.CreatedAt, r.Trace = NewID(), w.ID, RollbackQueued, u.actor.TokenID, u.now, u.trace
 	if r.Partial() && r.Select.UpTo == 0 {
 		r.Select.UpTo = w.LastSeq
 	}

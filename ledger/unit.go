@@ -15,6 +15,7 @@ type unit struct {
 	Tx
 	now   time.Time
 	actor Actor
+	trace Trace
 	op    string
 }
 
@@ -32,7 +33,7 @@ func update[T any](ctx context.Context, l *Ledger, op string, windowID uuid.UUID
 
 func perform[T any](ctx context.Context, l *Ledger, op string, tx Tx, fn func(*unit) (T, error)) (T, error) {
 	var none T
-	u := &unit{Tx: tx, now: l.clock.Now(), actor: ActorOf(ctx), op: op}
+	u := &unit{Tx: tx, now: l.clock.Now(), actor: ActorOf(ctx), trace: TraceOf(ctx), op: op}
 	once := onceOf(ctx)
 	if once != nil {
 		if err := u.checkReplay(once); err != nil {

@@ -43,6 +43,7 @@ type Client struct {
 	effects    []pattern         // calls of scripts that are made; empty: none
 	// allowPrivate is for warnings; what is dialled is decided by the transports' guard.
 	allowPrivate bool
+	untraced     bool     // it gets no traceparent
 	salt         [32]byte // of credentialMark
 	getenv       func(string) string
 	kept         *http.Transport // connections are used again
@@ -97,7 +98,8 @@ type clientEnv struct {
 func newClient(lane *Lane, base *url.URL, c SystemConfig, env clientEnv) *Client {
 	cl := &Client{
 		lane: lane, base: base, credential: c.Credential, auth: c.Auth, more: maps.Clone(c.Credentials), getenv: env.getenv, allowPrivate: c.AllowPrivate,
-		kept: newTransport(c.AllowPrivate, env.dial), fresh: newTransport(c.AllowPrivate, env.dial),
+		untraced: c.Untraced,
+		kept:     newTransport(c.AllowPrivate, env.dial), fresh: newTransport(c.AllowPrivate, env.dial),
 	}
 	_, _ = rand.Read(cl.salt[:]) // it never fails
 	cl.warn(c.deniedHost(base.Hostname()))
@@ -208,12 +210,15 @@ func (c *Client) Exchange(ctx context.Context, call Call) (Reply, error) {
 			return Reply{}, err
 		}
 	}
-	reply, connected, err := c.send(ctx, call)
+	under, end := c.startSpan(ctx, call)
+	reply, connected, err := c.send(under, call)
 	if err != nil {
 		var failure *ledger.CallError
 		failure, result = explain(ctx, err, connected)
+		end(Reply{}, failure)
 		return Reply{}, failure
 	}
+	end(reply, nil)
 	result = ResultAnswered
 	if errors.Is(reply.BodyErr, errBodySlow) && ctx.Err() == nil {
 		result = ResultSilent // an answer that never ends is none, as far as the breaker is concerned
@@ -287,6 +292,7 @@ func (c *Client) finish(_ *resty.Client, req *http.Request) error {
 	if err := c.authorize(req, call.Body, c.lane.clock.Now()); err != nil {
 		return &credentialError{err}
 	}
+	c.addTrace(req)
 	return nil
 }
 

@@ -28,6 +28,7 @@ type SystemConfig struct {
 	Whoami       *WhoamiConfig            `yaml:"whoami"`    // how it is asked about the credential; absent: as its profile says, if it does
 	Rehearse     RehearseConfig           `yaml:"rehearse"`  // where a rehearsal makes its canaries
 	Disabled     bool                     `yaml:"disabled"`  // entries stay, nothing is sent
+	Untraced     bool                     `yaml:"untraced"`  // it is not told the trace that a call is made for
 	Commands     map[string]CommandConfig `yaml:"commands"`  // command only: what may be run, by name
 	DNSUpdate    DNSUpdateConfig          `yaml:"dnsupdate"` // powerdns only: where its name server takes updates
 	Plugin       *PluginConfig            `yaml:"plugin"`    // plugin only: the executable that serves it

@@ -48,6 +48,7 @@ type Lane struct {
 	silent    int           // calls without an answer, in a row
 	openUntil time.Time     // zero: closed
 	probing   bool          // one call is finding out whether it is back
+	waiting   int           // calls that wait for their turn
 }
 
 func newLane(name string, clock ledger.Clock, log *slog.Logger, c SystemConfig) *Lane {
@@ -85,14 +86,35 @@ func (l *Lane) Enter(ctx context.Context, changing bool) (leave func(Result), er
 	l.mu.Lock()
 	err = l.refuse()
 	slots, limiter := l.slots, l.limiter
+	if err == nil {
+		l.waiting++
+	}
 	l.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
+	free, err := l.wait(ctx, slots, limiter, changing)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting--
+	if err != nil {
+		return nil, err
+	}
+	if err := l.refuse(); err != nil { // it may have changed while we waited
+		free()
+		return nil, err
+	}
+	probe := !l.openUntil.IsZero()
+	l.probing = probe
+	return func(r Result) { free(); l.leave(ctx, r, probe) }, nil
+}
+
+// wait waits for a slot and a turn; free gives the slot back.
+func (l *Lane) wait(ctx context.Context, slots chan struct{}, limiter *rate.Limiter, changing bool) (free func(), err error) {
 	if err := waitSlot(ctx, slots, changing); err != nil {
 		return nil, err
 	}
-	free := func() {
+	free = func() {
 		if slots != nil {
 			<-slots
 		}
@@ -101,15 +123,7 @@ func (l *Lane) Enter(ctx context.Context, changing bool) (leave func(Result), er
 		free()
 		return nil, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.refuse(); err != nil { // it may have changed while we waited
-		free()
-		return nil, err
-	}
-	probe := !l.openUntil.IsZero()
-	l.probing = probe
-	return func(r Result) { free(); l.leave(ctx, r, probe) }, nil
+	return free, nil
 }
 
 // refuse says why the system may not be called now; nil: it may. Called under mu.
@@ -219,7 +233,7 @@ func (l *Lane) park(parked bool) {
 func (l *Lane) status(sys ledger.System) ledger.SystemStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	st := ledger.SystemStatus{System: sys, Breaker: "closed", OpenUntil: l.openUntil, Parked: l.parked}
+	st := ledger.SystemStatus{System: sys, Breaker: "closed", OpenUntil: l.openUntil, Parked: l.parked, Waiting: l.waiting}
 	if !l.openUntil.IsZero() {
 		st.Breaker = "open"
 	}

@@ -46,7 +46,9 @@ type Config struct {
 	// PauseFunc waits between tries and returns early with the context's error; nil: a timer.
 	PauseFunc func(ctx context.Context, d time.Duration) error
 	UserAgent string // empty: "sideledger"
-	Heads     Heads  // nil: none are kept
+	// Traceparent is the span that the calls are made under (W3C Trace Context); empty: none.
+	Traceparent string
+	Heads       Heads // nil: none are kept
 	// WarnFunc is told what the server warns of (Ledger-Warning), with every answer; nil: nobody is.
 	WarnFunc func(text string)
 }
@@ -96,6 +98,9 @@ func New(c Config) (*Client, error) {
 		SetRetryCount(0).
 		SetRedirectPolicy(resty.NoRedirectPolicy()).
 		SetHeader("User-Agent", agent)
+	if c.Traceparent != "" {
+		cl.rest.SetHeader("traceparent", c.Traceparent)
+	}
 	if c.Token != "" {
 		cl.rest.SetHeader("Authorization", "Bearer "+c.Token)
 	}

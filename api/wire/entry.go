@@ -83,6 +83,7 @@ type Entry struct {
 	Warnings      []string        `json:"warnings"`
 	Attempts      []Attempt       `json:"attempts"`
 	RecordedBy    string          `json:"recorded_by"` // token id
+	TraceID       string          `json:"trace_id"`    // of the call that recorded it, 32 hex digits; empty: it named none
 	RollbackID    *string         `json:"rollback_id"` // the last run that claimed it; null: none
 	RecordedAt    time.Time       `json:"recorded_at"`
 	AppliedAt     *time.Time      `json:"applied_at"` // null: not reported as applied

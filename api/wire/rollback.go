@@ -66,6 +66,8 @@ type Rollback struct {
 	Held []Held `json:"held"`
 	// RestoreSnapshot: it was asked to restore the window's snapshot.
 	RestoreSnapshot bool `json:"restore_snapshot"`
+	// TraceID is of the call that started it, 32 hex digits; empty: it named none.
+	TraceID string `json:"trace_id"`
 }
 
 // A Held is an entry that has to wait for a newer one, which is open.

@@ -33,8 +33,9 @@ type Config struct {
 	Mirror  MirrorConfigs                       `yaml:"mirror"`  // get every journal record before it is answered; none: none
 	// OutsideSnapshot: no snapshot that a window names is restored over this ledger. Without a mirror a window that
 	// names a snapshot is refused unless this is said.
-	OutsideSnapshot bool   `yaml:"outside_snapshot"`
-	NoteKey         string `yaml:"note_key"` // file of the key that heads are signed with; default: beside the database
+	OutsideSnapshot bool      `yaml:"outside_snapshot"`
+	NoteKey         string    `yaml:"note_key"` // file of the key that heads are signed with; default: beside the database
+	Log             LogConfig `yaml:"log"`      // what is logged, and how
 	// Retention is how long finished windows keep their entries after the last thing that happened in them, such as 400d; none: for ever.
 	Retention string `yaml:"retention"`
 
@@ -140,7 +141,7 @@ func (c *Config) validate() error {
 	if _, err = c.retention(); err != nil {
 		return err
 	}
-	return errors.Join(c.Secrets.validate(), c.Mirror.validate())
+	return errors.Join(c.Secrets.validate(), c.Mirror.validate(), c.Log.validate())
 }
 
 // retention reads Retention; 0: for ever.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"sideledger/api"
 	"sideledger/api/client"
 	"sideledger/api/wire"
 	"sideledger/ledger"
@@ -34,7 +34,10 @@ type house struct {
 	third  *counting
 	web    *httptest.Server
 	heads  *keptHeads
+	url    string
 	token  string
+	traces *traces   // where spans go; nil: nowhere
+	stderr io.Writer // where the log goes, if the configuration has `log`; nil: nowhere
 	keeper keeper
 
 	parts  *parts
@@ -136,7 +139,7 @@ func (h *house) serve() {
 
 func (h *house) tryServe(withoutMirror bool) error {
 	h.Helper()
-	e := &env{getenv: os.Getenv, stdout: io.Discard, stderr: io.Discard, log: slog.New(slog.DiscardHandler)}
+	e := &env{getenv: os.Getenv, stdout: io.Discard, stderr: cmp.Or[io.Writer](h.stderr, io.Discard), log: slog.New(slog.DiscardHandler)}
 	c, err := (&configFlags{file: h.config()}).load()
 	if err != nil {
 		return err
@@ -156,7 +159,10 @@ func (h *house) tryServe(withoutMirror bool) error {
 	if err != nil {
 		h.Fatal(err)
 	}
-	a, err := api.New(api.Config{Ledger: p.ledger, Log: p.log, Clock: time.Now, ReadyFunc: p.store.Ping, Vigil: p.vigil})
+	if h.traces != nil {
+		p.traces = h.traces
+	}
+	a, err := p.newAPI()
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -177,7 +183,7 @@ func (h *house) tryServe(withoutMirror bool) error {
 		})
 	}
 	h.Cleanup(h.stop)
-	h.parts, h.token = p, secret
+	h.parts, h.token, h.url = p, secret, srv.URL
 	if h.client, err = client.New(client.Config{URL: srv.URL, Token: secret, Tries: 1, Heads: h.heads}); err != nil {
 		h.Fatal(err)
 	}

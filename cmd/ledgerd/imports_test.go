@@ -61,7 +61,7 @@ var importTable = []importRule{
 	{"api/console", []string{"ledger", "ledger/journal", "api/wire"}, []string{"*", "github.com/labstack/echo/v4"}},
 	{"api/client", []string{"api/wire"}, []string{"*", "github.com/go-resty/resty/v2"}},
 	{"cmd/rollback", []string{"api/client", "api/wire", "ledger/journal"}, []string{"*"}},
-	{"cmd/ledgerd", []string{"*"}, []string{"*"}},
+	{"cmd/ledgerd", []string{"*"}, []string{"*", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters"}},
 	{"docs/examples/plugins/go", nil, nil}, // what an author of a plugin needs: the standard library
 	{"migrations", nil, []string{"github.com/uptrace/bun"}},
 }
@@ -69,7 +69,8 @@ var importTable = []importRule{
 // homes are the modules that live in few folders: "*" in a rule does not reach them.
 var homes = []string{
 	"github.com/uptrace/bun", "github.com/labstack/echo", "github.com/go-resty/resty", "github.com/riverqueue/river",
-	"modernc.org/sqlite", "github.com/jackc/pgx", "github.com/tink-crypto/tink-go",
+	"modernc.org/sqlite", "github.com/jackc/pgx", "github.com/tink-crypto/tink-go", "go.opentelemetry.io/otel/sdk",
+	"go.opentelemetry.io/otel/exporters",
 }
 
 // testOnly are the modules that tests alone import.
@@ -153,6 +154,11 @@ func TestImportTable(t *testing.T) {
 		{"cmd/rollback", "sideledger/ledger", false, false},
 		{"cmd/rollback", "sideledger/ledger/journal", false, true},
 		{"cmd/ledgerd", "sideledger/remediators/manual", false, true},
+		{"cmd/ledgerd", "go.opentelemetry.io/otel/sdk/trace", false, true},
+		{"api", "go.opentelemetry.io/otel/sdk/trace", false, false},
+		{"api", "go.opentelemetry.io/otel/trace", false, true},
+		{"remediators", "go.opentelemetry.io/otel/trace", false, true},
+		{"ledger/runner", "go.opentelemetry.io/otel/trace", false, false},
 		{"cmd/ledgerd", "github.com/uptrace/bun", false, false},
 		{"ledger/preflight/scan", "sideledger/ledger", false, true},
 		{"api", "github.com/stretchr/testify/assert", true, false},

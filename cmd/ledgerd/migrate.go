@@ -22,7 +22,7 @@ func runMigrate(cmd *cobra.Command, e *env, f *configFlags) error {
 	if err != nil {
 		return err
 	}
-	store, err := openStore(cmd.Context(), c, e.log, false)
+	store, err := openStore(cmd.Context(), c, e.log, opening{})
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func runRewrap(ctx context.Context, e *env, o *rewrapOptions) error {
 	if err != nil {
 		return err
 	}
-	store, err := openStore(ctx, c, e.log, true)
+	store, err := openStore(ctx, c, e.log, opening{recovering: true})
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (e exitError) Error() string { return fmt.Sprintf("exit status %d", e.code)
 
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	e := &env{getenv: getenv, stdout: stdout, stderr: stderr, log: slog.New(slog.NewJSONHandler(stderr, nil))}
+	e := &env{getenv: getenv, stdout: stdout, stderr: stderr, log: LogConfig{}.logger(stderr)}
 	hush(e.log)
 	root := newRoot(e)
 	root.SetArgs(args)

@@ -29,6 +29,7 @@ type serveOptions struct {
 	configFlags
 	paused        bool
 	withoutMirror bool
+	notifier      *notifier // of systemd
 }
 
 func newServe(e *env) *cobra.Command {
@@ -60,6 +61,13 @@ func runServe(ctx context.Context, e *env, o *serveOptions) error {
 		if err := firstToken(ctx, e, p); err != nil {
 			return err
 		}
+		traces, err := newTraces(ctx, e)
+		if err != nil {
+			return err
+		}
+		p.traces = traces
+		o.notifier = newNotifier(e)
+		defer traces.stop()
 		return p.serve(ctx, o)
 	})
 }
@@ -68,10 +76,7 @@ func runServe(ctx context.Context, e *env, o *serveOptions) error {
 func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	a, err := api.New(api.Config{
-		Ledger: p.ledger, Log: p.log, Clock: time.Now, Version: versionText(), BehindProxy: p.config.BehindProxy,
-		ReadyFunc: p.store.Ping, Vigil: p.vigil,
-	})
+	a, err := p.newAPI()
 	if err != nil {
 		return err
 	}
@@ -89,6 +94,7 @@ func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 	}()
 	go p.vigil.sign(ctx)
 	go p.chores(ctx, o)
+	go o.notifier.run(ctx)
 	p.log.InfoContext(ctx, "serving", slog.String("address", listener.Addr().String()), slog.String("version", versionText()))
 	select {
 	case <-ctx.Done():
@@ -103,6 +109,18 @@ func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 		return nil
 	}
 	return err
+}
+
+// newAPI returns the API with its metrics and spans.
+func (p *parts) newAPI() (*api.API, error) {
+	if err := p.meters.registry.Register(&gauges{parts: p, clock: time.Now}); err != nil {
+		return nil, err
+	}
+	p.meters.expect(p.registry.List())
+	return api.New(api.Config{
+		Ledger: p.ledger, Log: p.log, Clock: time.Now, Version: versionText(), BehindProxy: p.config.BehindProxy,
+		ReadyFunc: p.store.Ping, Vigil: p.vigil, Metrics: p.meters.registry, Traces: p.traces.provider,
+	})
 }
 
 // runRollbacks runs rollbacks until ctx ends or the ledger enters safe mode.
@@ -173,6 +191,7 @@ func (p *parts) reload(ctx context.Context, o *serveOptions) {
 		p.log.ErrorContext(ctx, "the configuration was not taken over", slog.Any("err", err))
 		return
 	}
+	p.meters.expect(p.registry.List())
 	p.log.InfoContext(ctx, "systems read again", slog.Int("systems", len(c.Systems)))
 }
 

@@ -43,6 +43,7 @@ type vigil struct {
 	incarnation int64
 	signer      *heads.Signer
 	side        *sideJournal
+	signedFunc  func(time.Time) // is told when all heads are signed and in every mirror
 	warning     string
 	log         *slog.Logger
 
@@ -52,7 +53,7 @@ type vigil struct {
 
 // newVigil returns the vigil of a ledger, with no mirrors yet, and finds out who the ledger is.
 func (p *parts) newVigil(ctx context.Context) (*vigil, error) {
-	v := &vigil{store: p.store, log: p.log, side: newSideJournal(p.config.sideJournal()), danger: make(chan struct{})}
+	v := &vigil{store: p.store, log: p.log, signedFunc: p.meters.signed, side: newSideJournal(p.config.sideJournal()), danger: make(chan struct{})}
 	return v, v.identify(ctx, p.config.noteKey())
 }
 
@@ -97,6 +98,14 @@ func (v *vigil) newSigner() *heads.Signer {
 }
 
 func (v *vigil) close() error { return v.mirrors.close() }
+
+// mirrored returns how many mirrors there are.
+func (v *vigil) mirrored() int {
+	if v == nil {
+		return 0
+	}
+	return len(v.mirrors)
+}
 
 // identify reads who the ledger is, or makes it somebody. A ledger whose key is not there was moved, or restored without
 // it.
@@ -366,7 +375,11 @@ func (v *vigil) sign(ctx context.Context) {
 			return
 		}
 		start := time.Now()
-		if _, err := v.signer.Sign(ctx); err != nil && ctx.Err() == nil {
+		_, err := v.signer.Sign(ctx)
+		switch {
+		case err == nil:
+			v.signedFunc(time.Now())
+		case ctx.Err() == nil:
 			v.log.WarnContext(ctx, "heads were not signed", slog.Any("err", err))
 		}
 		next.Reset(max(signEvery, signShare*time.Since(start)))

@@ -54,12 +54,16 @@ type parts struct {
 	ledger   *ledger.Ledger
 	keyring  *secrets.Keyring // nil: secret fields stay closed
 	vigil    *vigil           // nil: nothing is recorded by this command
+	meters   *meters
+	traces   *traces
 	log      *slog.Logger
 }
 
-// openStore opens the database and brings its schema up to date. recovering: changes are made in safe mode too.
-func openStore(ctx context.Context, c Config, log *slog.Logger, recovering bool) (*sqlstore.Store, error) {
-	store, err := sqlstore.Open(ctx, sqlstore.Config{URL: c.Database, Clock: time.Now, Log: log, Reserve: c.reserve, Recovering: recovering})
+// openStore opens the database and brings its schema up to date.
+func openStore(ctx context.Context, c Config, log *slog.Logger, how opening) (*sqlstore.Store, error) {
+	store, err := sqlstore.Open(ctx, sqlstore.Config{
+		URL: c.Database, Clock: time.Now, Log: log, Reserve: c.reserve, Recovering: how.recovering, CommittedFunc: how.committedFunc,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +80,8 @@ func openStore(ctx context.Context, c Config, log *slog.Logger, recovering bool)
 type opening struct {
 	recovering bool // changes are made in safe mode too
 	closed     bool // its secret fields stay closed: their key need not be here
+	// committedFunc is told of each commit; nil: nobody is.
+	committedFunc func(took time.Duration, err error)
 }
 
 // open wires the parts over a migrated database. Close them when done.
@@ -84,6 +90,9 @@ func open(ctx context.Context, e *env, c Config) (*parts, error) {
 }
 
 func openParts(ctx context.Context, e *env, c Config, how opening) (*parts, error) {
+	if c.Log != (LogConfig{}) {
+		e.log = c.Log.logger(e.stderr)
+	}
 	registry, warnings, err := remediators.NewRegistry(remediators.Options{
 		Systems: c.Systems, Factories: factories(), Clock: time.Now, Log: e.log, Getenv: e.getenv,
 		Descriptions: descriptions(),
@@ -94,11 +103,13 @@ func openParts(ctx context.Context, e *env, c Config, how opening) (*parts, erro
 	for _, w := range warnings {
 		e.log.WarnContext(ctx, "configuration", slog.String("system", w.System), slog.String("warning", w.String()))
 	}
-	store, err := openStore(ctx, c, e.log, how.recovering)
+	counted := newMeters()
+	how.committedFunc = counted.committed
+	store, err := openStore(ctx, c, e.log, how)
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), log: e.log}
+	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), meters: counted, traces: untraced(), log: e.log}
 	var cipher ledger.Cipher
 	if !how.closed {
 		if p.keyring, err = openKeyring(ctx, e, &c, store); err != nil {
@@ -155,7 +166,7 @@ const callGrace = 10 * time.Second
 // newRunner returns the runner of rollbacks. sole: no other process runs on this ledger.
 func (p *parts) newRunner(sole, paused bool) *runner.Runner {
 	return runner.New(runner.Config{
-		Ledger: p.ledger, Waker: p.waker, Clock: time.Now, Log: p.log, Grace: callGrace, Sole: sole, Paused: paused,
+		Ledger: p.ledger, Waker: p.waker, Clock: time.Now, Log: p.log, Grace: callGrace, Sole: sole, Paused: paused, Observer: p.traces.observer(p.meters),
 		JitterFunc: func(d time.Duration) time.Duration {
 			if d <= 0 {
 				return 0

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -59,11 +60,22 @@ func (a *app) server() (*client.Client, error) {
 	}
 	return client.New(client.Config{
 		URL: base, Token: token, UserAgent: "sideledger-rollback/" + versionOf(), Heads: a.keptHeads(base), WarnFunc: a.warnOnce(),
+		Traceparent: a.traceparent(),
 		Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 			TLSHandshakeTimeout: 2 * dialTimeout, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,
 		},
 	})
+}
+
+var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// traceparent returns the span that the script runs under, as OpenTelemetry hands it to processes; "" if there is none.
+func (a *app) traceparent() string {
+	if t := a.getenv("TRACEPARENT"); traceparent.MatchString(t) {
+		return t
+	}
+	return ""
 }
 
 // token reads the token from the environment, or from the file that it names; "" if there is none.

@@ -36,6 +36,7 @@ const environmentTopic = `Variables:
                        takes them in later.
   ROLLBACK_TOKEN       the token. It is never a flag, and record -- COMMAND does not pass it on.
   ROLLBACK_TOKEN_FILE  a file that holds the token, where ROLLBACK_TOKEN is not set.
+  TRACEPARENT          the span that the script runs under (W3C Trace Context): entries and rollbacks keep its trace.
   ROLLBACK_WINDOW      the window of commands that record or look. It is never enough to undo one.
   ROLLBACK_SOURCE      what ` + "`rollback curl`" + ` says as an entry's source; the shim says the script's name.
   XDG_STATE_HOME       the spool is kept below it, in rollback/spool, and in rollback/heads what a ledger has answered: by it a

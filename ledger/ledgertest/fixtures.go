@@ -31,6 +31,7 @@ func NewEntry(windowID uuid.UUID, system string) ledger.Entry {
 			Before: ledger.Image{JSON: json.RawMessage(`{"enabled":false}`)},
 			After:  ledger.Image{JSON: json.RawMessage(`{"enabled":true}`)},
 			State:  ledger.EntryApplied, Perform: time.Minute, OnRollback: ledger.OnRollbackUndo, Reversible: ledger.ReversibleExact,
+			Trace: span,
 		},
 		WindowID: windowID, State: ledger.EntryApplied, ResourceKey: ledger.ResourceKey(system, resource), RecordedBy: "token",
 		RecordedAt: start, AppliedAt: start,
@@ -41,9 +42,12 @@ func NewEntry(windowID uuid.UUID, system string) ledger.Entry {
 func NewRollback(windowID uuid.UUID) ledger.Rollback {
 	return ledger.Rollback{
 		ID: ledger.NewID(), WindowID: windowID, State: ledger.RollbackQueued, OnStuck: ledger.OnStuckContinue,
-		RequestedBy: "token", CreatedAt: start,
+		RequestedBy: "token", CreatedAt: start, Trace: span,
 	}
 }
+
+// span is what the fixtures were recorded under.
+const span = ledger.Trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 
 // Append chains a record of this kind to the window's journal.
 func Append(tx ledger.Tx, kind string, entryID, rollbackID uuid.UUID) (ledger.Head, error) {

@@ -237,12 +237,14 @@ func (w *walk) send(ctx context.Context, c *work, j ledger.Judgement) error {
 func (w *walk) undo(ctx context.Context, c *work, sent ledger.Sent) error {
 	a := c.entry.Attempts[len(c.entry.Attempts)-1]
 	call, done := withGrace(ctx, w.runner.Grace)
+	call, observed := w.runner.Observer.Called(call, c.entry, CallUndo)
 	f := flight{land: func() { w.settle(c, a, sent) }}
 	flown, err := w.fly(ctx, c.sys.Name, f, func() {
 		defer done()
 		sent.Answer, sent.Err = c.rem.Undo(call, c.eff, c.seen)
 		c.eff = c.eff.At(sent.Answer.Alias)
 		sent.Seen, sent.LookErr = w.lookAfter(call, c, sent)
+		observed(sent.Result())
 	})
 	if flown {
 		w.awaitFlight(c.entry)

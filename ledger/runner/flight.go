@@ -145,13 +145,17 @@ func (w *walk) look(ctx context.Context, c *work) (seen ledger.Look, flown bool,
 		return s.seen, false, s.err
 	}
 	call, cancel := context.WithCancel(ctx)
+	call, done := w.runner.Observer.Called(call, c.entry, CallLook)
 	s := sighting{version: c.entry.Journal.Number, key: c.entry.ResourceKey}
 	f := flight{cancel: cancel, land: func() {
 		cancel()
 		s.at = w.runner.Clock.Now()
 		w.sightings[c.entry.ID] = s
 	}}
-	flown, err = w.fly(ctx, c.sys.Name, f, func() { s.seen, s.err = c.rem.Look(call, c.eff) })
+	flown, err = w.fly(ctx, c.sys.Name, f, func() {
+		s.seen, s.err = c.rem.Look(call, c.eff)
+		done(lookResult(s.err))
+	})
 	if flown || err != nil {
 		return ledger.Look{}, flown, err
 	}

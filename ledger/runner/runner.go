@@ -19,7 +19,7 @@ const (
 	rewrite    = 200 * time.Millisecond // between two tries of a write whose outcome is not known
 )
 
-// Config is what a Runner needs. Every field but Grace, Sole and Paused is required.
+// Config is what a Runner needs. Every field but Grace, Sole, Observer and Paused is required.
 type Config struct {
 	Ledger *ledger.Ledger
 	Waker  *Waker
@@ -31,6 +31,8 @@ type Config struct {
 	Grace time.Duration
 	// Sole says that no other process runs on this ledger: leases of dead ones are taken over at once.
 	Sole bool
+	// Observer is told of what is done, for metrics and traces; nil: nobody is.
+	Observer Observer
 	// Paused pauses, at the start, every run that is not over: an operator resumes each.
 	Paused bool
 }
@@ -47,6 +49,9 @@ type Runner struct {
 
 // New returns a Runner; it does nothing before Run or RunOne.
 func New(c Config) *Runner {
+	if c.Observer == nil {
+		c.Observer = unobserved{}
+	}
 	return &Runner{
 		Config: c, holder: ledger.NewID().String(), active: map[uuid.UUID]chan struct{}{}, deletions: deletions{sent: map[string][]time.Time{}},
 	}
@@ -181,7 +186,16 @@ func (r *Runner) claimAndWalk(ctx context.Context, id uuid.UUID, wake chan struc
 	if err != nil {
 		return err
 	}
-	r.Log.InfoContext(ctx, "rollback claimed", slog.String("rollback_id", id.String()), slog.Int64("epoch", lease.Epoch))
+	ctx = ledger.WithLogAttrs(ctx, slog.String("window_id", lease.Rollback.WindowID.String()), slog.String("rollback_id", id.String()))
+	ctx, done := r.Observer.Claimed(ctx, lease)
+	err = r.hold(ctx, lease, wake)
+	done(err)
+	return err
+}
+
+// hold walks a run that was claimed, while its lease lasts.
+func (r *Runner) hold(ctx context.Context, lease *ledger.Lease, wake chan struct{}) error {
+	r.Log.InfoContext(ctx, "rollback claimed", slog.Int64("epoch", lease.Epoch))
 	held, drop := context.WithCancelCause(ctx)
 	defer drop(nil)
 	renewed := *lease

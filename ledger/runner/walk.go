@@ -338,6 +338,7 @@ func (w *walk) told(ctx context.Context, list []ledger.Entry) {
 		if e.ID == uuid.Nil || e.State == ledger.EntryUndoing {
 			continue
 		}
+		w.runner.Observer.Settled(ctx, e)
 		w.runner.Log.InfoContext(ctx, "entry settled", slog.String("entry_id", e.ID.String()), slog.Int("seq", e.Seq),
 			slog.String("system", e.System), slog.String("state", string(e.State)), slog.String("outcome", string(e.Outcome)))
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -26,6 +27,9 @@ type Config struct {
 	// GrownFunc is called after a commit, once for each window whose journal grew in it. It may be nil,
 	// must not block, and must not call the store.
 	GrownFunc func(windowID uuid.UUID)
+	// CommittedFunc is told how long a commit took, until it was durable or failed, mirrors apart. It may be nil and must
+	// not block.
+	CommittedFunc func(took time.Duration, err error)
 	// Queue is how many updates may wait for the SQLite writer before the next one is turned away with
 	// CodeUnavailable; 0: 4096. PostgreSQL does not queue.
 	Queue int

@@ -169,7 +169,11 @@ func (s *Store) rollback(ctx context.Context, c *conn) bool {
 func (s *Store) commit(ctx context.Context, c *conn, b *batch) result {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
 	defer cancel()
+	began := time.Now()
 	err := s.commitFunc(ctx, c)
+	if s.cfg.CommittedFunc != nil {
+		s.cfg.CommittedFunc(time.Since(began), err)
+	}
 	if err == nil {
 		return result{grown: b.grown()}
 	}
