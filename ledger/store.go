@@ -135,6 +135,9 @@ type Scanner interface {
 	Rivals(ctx context.Context, windowID uuid.UUID, keys []Key) ([]Rival, error)
 	// Renamed is [RivalTx.Renamed] for the window, without a fence.
 	Renamed(ctx context.Context, windowID uuid.UUID) ([]Entry, error)
+	// AttemptTimes returns how long attempts took that are over and were sent: of the newest entries that have some, at
+	// most limit, in no order.
+	AttemptTimes(ctx context.Context, limit int) ([]AttemptTime, error)
 	// SystemsInUse returns the names of systems that open entries of unfinished windows need.
 	SystemsInUse(ctx context.Context) ([]string, error)
 }
