@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -150,7 +149,7 @@ func (l *Ledger) StartRollback(ctx context.Context, windowID uuid.UUID, r Rollba
 		return nil, Invalid("/on_stuck", "want continue, system or halt")
 	}
 	if r.Parallel < 0 || r.Parallel > MaxParallel {
-		return nil, Invalid("/parallel", fmt.Sprintf("want 1 to %d", MaxParallel))
+		return nil, Invalid("/parallel", "want 1 to %d", MaxParallel)
 	}
 	sel, err := l.Select(ctx, windowID, r.SelectRequest)
 	if err != nil {

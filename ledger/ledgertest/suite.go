@@ -41,6 +41,7 @@ func TestStore(t *testing.T, open func(t *testing.T) ledger.Store) {
 		{"Renamed", testRenamed},
 		{"RivalsAtOnce", testRivalsAtOnce},
 		{"SystemsInUse", testSystemsInUse},
+		{"AttemptTimes", testAttemptTimes},
 		{"Rollbacks", testRollbacks},
 		{"OneUnfinishedRollback", testOneUnfinished},
 		{"FencedRollback", testFenced},
