@@ -129,7 +129,7 @@ func (p *parts) listen(srv *http.Server, l net.Listener) error {
 	return srv.Serve(l)
 }
 
-// chores reads the systems again on SIGHUP and removes first answers that are out of date.
+// chores reads the systems again on SIGHUP and removes first answers and finished windows that are past their time.
 func (p *parts) chores(ctx context.Context, o *serveOptions) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -150,6 +150,9 @@ func (p *parts) chores(ctx context.Context, o *serveOptions) {
 			}
 			if _, err := p.store.PruneReplies(ctx); err != nil {
 				p.log.WarnContext(ctx, "old answers could not be removed", slog.Any("err", err))
+			}
+			if err := p.retain(ctx); err != nil {
+				p.log.WarnContext(ctx, "finished windows past their time could not be removed", slog.Any("err", err))
 			}
 		}
 	}
