@@ -122,6 +122,14 @@ type Reader interface {
 	// CountEntries counts the window's entries that sel picks.
 	CountEntries(ctx context.Context, windowID uuid.UUID, sel Selection) (Counts, error)
 	Scanner
+	Measurer
+}
+
+// A Measurer tells what was measured.
+type Measurer interface {
+	// AttemptTimes returns how long attempts took that are over and were sent: of the newest entries that have some, at
+	// most limit, in no order.
+	AttemptTimes(ctx context.Context, limit int) ([]AttemptTime, error)
 }
 
 // A Scanner has the reads that walk over many rows.
@@ -138,9 +146,9 @@ type Scanner interface {
 	Rivals(ctx context.Context, windowID uuid.UUID, keys []Key) ([]Rival, error)
 	// Renamed is [RivalTx.Renamed] for the window, without a fence.
 	Renamed(ctx context.Context, windowID uuid.UUID) ([]Entry, error)
-	// AttemptTimes returns how long attempts took that are over and were sent: of the newest entries that have some, at
-	// most limit, in no order.
-	AttemptTimes(ctx context.Context, limit int) ([]AttemptTime, error)
+	// Named returns what the system's entries in all windows name that are not void: their resource keys, each once and
+	// in no order, and those entries that have an Alias, without attempts.
+	Named(ctx context.Context, system string) (keys []Key, renamed []Entry, err error)
 	// SystemsInUse returns the names of systems that open entries of unfinished windows need.
 	SystemsInUse(ctx context.Context) ([]string, error)
 }

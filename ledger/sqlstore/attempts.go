@@ -13,7 +13,7 @@ const selectAttemptTimes = `SELECT e.system, a.started_at, a.ended_at
 	JOIN entries AS e ON e.id = a.entry_id
 	WHERE a.ended_at > 0 AND a.result NOT IN (?, ?, ?)`
 
-// AttemptTimes implements [ledger.Scanner].
+// AttemptTimes implements [ledger.Measurer].
 func (s *Store) AttemptTimes(ctx context.Context, limit int) ([]ledger.AttemptTime, error) {
 	var rows []struct {
 		System    string `bun:"system"`
