@@ -14,24 +14,40 @@ import (
 // listPages is how many pages of 300 record sets are read.
 const listPages = 50
 
-// List implements [ledger.Lister]: the record sets of a zone. Route 53 does not say when they were made.
-func (r *Remediator) List(ctx context.Context, _ string, place json.RawMessage) (ledger.Listing, error) {
+// zoneOf reads the zone that a place says; empty: it says none.
+func zoneOf(place json.RawMessage) string {
 	var at struct {
 		Zone string `json:"zone"`
 	}
 	if json.Unmarshal(place, &at) != nil || !zoneID.MatchString(strings.TrimPrefix(at.Zone, "/hostedzone/")) {
+		return ""
+	}
+	return strings.TrimPrefix(at.Zone, "/hostedzone/")
+}
+
+// Place implements [ledger.Lister]: the zone.
+func (r *Remediator) Place(_ string, place json.RawMessage) json.RawMessage {
+	if zone := zoneOf(place); zone != "" {
+		return encode(map[string]string{"zone": zone})
+	}
+	return json.RawMessage("{}")
+}
+
+// List implements [ledger.Lister]: the record sets of a zone. Route 53 does not say when they were made.
+func (r *Remediator) List(ctx context.Context, kind string, place json.RawMessage) (ledger.Listing, error) {
+	zone := zoneOf(place)
+	if zone == "" {
 		return ledger.Listing{Why: "nobody says where: it needs zone"}, nil
 	}
-	at.Zone = strings.TrimPrefix(at.Zone, "/hostedzone/")
-	out := ledger.Listing{Place: encode(at)}
+	out := ledger.Listing{Place: r.Place(kind, place)}
 	query := "maxitems=300"
 	for range listPages {
-		p, err := r.page(ctx, name{Zone: at.Zone}.path(), query)
+		p, err := r.page(ctx, name{Zone: zone}.path(), query)
 		if err != nil || p == nil {
 			return out, err
 		}
 		for _, s := range p.Sets {
-			n := name{Zone: at.Zone, Owner: plain(s.Name), Type: s.Type, Set: s.SetIdentifier}
+			n := name{Zone: zone, Owner: plain(s.Name), Type: s.Type, Set: s.SetIdentifier}
 			out.Items = append(out.Items, ledger.Listed{Resource: n.resource(), Shows: s.image().JSON})
 		}
 		if !p.Truncated {

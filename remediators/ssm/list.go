@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"strings"
 	"time"
 
 	"sideledger/ledger"
@@ -12,13 +13,28 @@ import (
 // listPages is how many pages of 50 parameters are read.
 const listPages = 50
 
-// List implements [ledger.Lister]. A place with a name that ends with '/' lists what is below it.
-func (r *Remediator) List(ctx context.Context, _ string, place json.RawMessage) (ledger.Listing, error) {
-	out := ledger.Listing{Place: json.RawMessage("{}")}
+// folderOf reads the name of a place that ends with '/'; empty: it says none.
+func folderOf(place json.RawMessage) string {
+	if at, err := parseTarget(place); err == nil && strings.HasSuffix(at.Name, "/") {
+		return at.Name
+	}
+	return ""
+}
+
+// Place implements [ledger.Lister]: a name that ends with '/'.
+func (r *Remediator) Place(_ string, place json.RawMessage) json.RawMessage {
+	if folder := folderOf(place); folder != "" {
+		return named(folder)
+	}
+	return json.RawMessage("{}")
+}
+
+// List implements [ledger.Lister]: all parameters, or what is below the place.
+func (r *Remediator) List(ctx context.Context, kind string, place json.RawMessage) (ledger.Listing, error) {
+	out := ledger.Listing{Place: r.Place(kind, place)}
 	ask := map[string]any{"MaxResults": 50}
-	if at, err := parseTarget(place); err == nil && at.Name[len(at.Name)-1] == '/' {
-		out.Place = named(at.Name)
-		ask["ParameterFilters"] = []any{map[string]any{"Key": "Name", "Option": "BeginsWith", "Values": []string{at.Name}}}
+	if folder := folderOf(place); folder != "" {
+		ask["ParameterFilters"] = []any{map[string]any{"Key": "Name", "Option": "BeginsWith", "Values": []string{folder}}}
 	}
 	for range listPages {
 		var page struct {

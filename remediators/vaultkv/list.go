@@ -12,15 +12,24 @@ import (
 // listMost is how many secrets of one list are looked at.
 const listMost = 200
 
+// Place implements [ledger.Lister]: a mount, and a path in it or none.
+func (r *Remediator) Place(_ string, place json.RawMessage) json.RawMessage {
+	at, ok := placeOf(place)
+	if !ok {
+		return json.RawMessage("{}")
+	}
+	raw, _ := json.Marshal(at) // strings always encode
+	return raw
+}
+
 // List implements [ledger.Lister]: the secrets right below a path of a mount, without those that are deleted. What lies
 // deeper is listed by its own path.
-func (r *Remediator) List(ctx context.Context, _ string, place json.RawMessage) (ledger.Listing, error) {
+func (r *Remediator) List(ctx context.Context, kind string, place json.RawMessage) (ledger.Listing, error) {
 	at, ok := placeOf(place)
 	if !ok {
 		return ledger.Listing{Why: `nobody says where: it needs mount, and path for what is below one: {"mount": "/secret", "path": "/shop"}`}, nil
 	}
-	where, _ := json.Marshal(at) // strings always encode
-	out := ledger.Listing{Place: where}
+	out := ledger.Listing{Place: r.Place(kind, place)}
 	reply, err := r.client.Do(ctx, remediators.Call{Method: http.MethodGet, Path: at.at("metadata") + "/", Query: "list=true"})
 	if err != nil || reply.Status == http.StatusNotFound {
 		return out, err
