@@ -206,7 +206,7 @@ func TestProblemsEverywhere(t *testing.T) {
 		"term":             {req{method: "GET", path: entries + "?only=" + secret}, 422, "invalid", "only"},
 		"unknown system":   {req{method: "POST", path: entries, body: `{"system":"` + secret + `","kind":"k","action":"create","resource":{},"before":null}`}, 422, "invalid", "/system"},
 		"duration":         {req{method: "POST", path: entries, body: `{"system":"shelf","kind":"k","action":"create","resource":{},"before":null,"perform_within":"0s"}`}, 422, "invalid", "/perform_within"},
-		"parallel":         {req{method: "POST", path: "/v1/windows/" + w.ID + "/rollbacks", body: `{"parallel":2}`}, 422, "invalid", "/parallel"},
+		"parallel":         {req{method: "POST", path: "/v1/windows/" + w.ID + "/rollbacks", body: `{"parallel":65}`}, 422, "invalid", "/parallel"},
 		"key":              {req{method: "POST", path: "/v1/windows", body: `{"name":"x"}`, header: map[string]string{"Idempotency-Key": strings.Repeat("k", 256)}}, 422, "invalid", "Idempotency-Key"},
 		"stale ETags":      {req{method: "POST", path: "/v1/windows/" + w.ID + "/seal", header: map[string]string{"If-Match": `"7", "8"`}}, 412, "stale", ""},
 		"no token":         {req{method: "GET", path: "/v1/windows", token: "-"}, 401, "unauthenticated", ""},

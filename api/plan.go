@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"sideledger/api/wire"
 	"sideledger/ledger"
@@ -40,7 +41,13 @@ func (a *API) planWindow(ctx context.Context, in *call, w *pieces) error {
 		Counts      map[string]int `json:"counts"`
 		ComputedAt  string         `json:"computed_at"`
 		Fingerprint string         `json:"fingerprint"`
-	}{Counts: map[string]int{}, ComputedAt: sum.ComputedAt.UTC().Format("2006-01-02T15:04:05.999999Z07:00"), Fingerprint: sum.Fingerprint}
+
+		CriticalPath wire.CriticalPath `json:"critical_path"`
+		Estimate     wire.Estimate     `json:"estimate"`
+	}{
+		Counts: map[string]int{}, ComputedAt: sum.ComputedAt.UTC().Format("2006-01-02T15:04:05.999999Z07:00"), Fingerprint: sum.Fingerprint,
+		CriticalPath: pathToWire(sum.Critical), Estimate: estimateToWire(sum.Estimate),
+	}
 	for verdict, n := range sum.Counts {
 		end.Counts[string(verdict)] = n
 	}
@@ -53,6 +60,22 @@ func (a *API) planWindow(ctx context.Context, in *call, w *pieces) error {
 		return err
 	}
 	return w.flush()
+}
+
+func pathToWire(p ledger.CriticalPath) wire.CriticalPath {
+	out := wire.CriticalPath{Entries: p.Entries, Systems: []wire.PathPart{}}
+	for _, s := range p.Systems {
+		out.Systems = append(out.Systems, wire.PathPart{System: s.System, Entries: s.Entries})
+	}
+	return out
+}
+
+func estimateToWire(e ledger.Estimate) wire.Estimate {
+	out := wire.Estimate{Measured: e.Measured, Unmeasured: append([]string{}, e.Unmeasured...)}
+	if e.Measured > 0 {
+		out.OneByOne, out.AtBest = e.OneByOne.Round(time.Millisecond).String(), e.AtBest.Round(time.Millisecond).String()
+	}
+	return out
 }
 
 func stepToWire(s ledger.Step) wire.PlanStep {

@@ -11,7 +11,7 @@ import (
 func (a *API) startRollback(ctx context.Context, in *call, b *wire.RollbackRequest) (*ledger.RollbackView, error) {
 	r, err := a.ledger.StartRollback(ctx, in.id, ledger.RollbackRequest{
 		SelectRequest: ledger.SelectRequest{Only: b.Only, Exclude: b.Exclude, ToEntry: string(b.ToEntry), ToTag: b.ToTag},
-		Reason:        b.Reason, Plan: b.Plan, OnStuck: ledger.OnStuck(b.OnStuck),
+		Reason:        b.Reason, Plan: b.Plan, OnStuck: ledger.OnStuck(b.OnStuck), Parallel: b.Parallel,
 		RestoreSnapshot: b.RestoreSnapshot,
 	})
 	if err == nil {
@@ -89,7 +89,7 @@ func rollbackToWire(r *ledger.RollbackView) wire.Rollback {
 	out := wire.Rollback{
 		ID: r.ID.String(), WindowID: r.WindowID.String(), State: string(r.State), Complete: r.Complete, Partial: r.Partial(),
 		Counts: countsToWire(r.Counts), Only: termsToWire(r.Select.Only), Exclude: termsToWire(r.Select.Exclude), ToEntry: r.Select.After,
-		OnStuck: string(r.OnStuck), RequestedBy: r.RequestedBy, Reason: r.Reason, CreatedAt: r.CreatedAt,
+		OnStuck: string(r.OnStuck), Parallel: max(1, r.Parallel), RequestedBy: r.RequestedBy, Reason: r.Reason, CreatedAt: r.CreatedAt,
 		StartedAt: maybeTime(r.StartedAt), FinishedAt: maybeTime(r.FinishedAt), SecondWords: []wire.SecondWord{}, Held: []wire.Held{},
 		RestoreSnapshot: r.RestoreSnapshot, TraceID: r.Trace.ID(),
 	}

@@ -34,6 +34,8 @@ type PlanSummary struct {
 	ComputedAt  time.Time
 	Fingerprint string
 	Counts      map[Verdict]int
+	Critical    CriticalPath
+	Estimate    Estimate
 }
 
 const (
@@ -102,7 +104,7 @@ func (p *planner) steps(ctx context.Context, page []Entry, yield func(Step) erro
 		if !p.sel.Has(&page[i]) {
 			continue
 		}
-		p.count(step)
+		p.count(step, looks[i].took)
 		if err := yield(step); err != nil {
 			return err
 		}
@@ -124,6 +126,7 @@ type planner struct {
 	overlaps map[uuid.UUID]*Overlap // of the page
 	counts   map[Verdict]int
 	sum      hash.Hash
+	paths    *paths
 
 	restore restoring
 }
@@ -142,7 +145,10 @@ func (l *Ledger) newPlanner(ctx context.Context, windowID uuid.UUID, sel Selecti
 		counts: map[Verdict]int{}, sum: sha256.New(),
 	}
 	p.sum.Write(w.Head.Hash[:])
-	p.run, err = l.runUnderWay(ctx, w)
+	if p.run, err = l.runUnderWay(ctx, w); err != nil {
+		return p, err
+	}
+	p.paths, err = l.newPaths(ctx)
 	return p, err
 }
 
@@ -153,6 +159,7 @@ type sight struct {
 	home func(Look) bool
 	seen Look
 	err  error
+	took time.Duration // the look
 }
 
 // look looks at the entries of a page that need it, some at a time.
@@ -201,8 +208,9 @@ func (l *Ledger) see(ctx context.Context, e *Entry, names aliases, run uuid.UUID
 		return sight{err: err}
 	}
 	eff = eff.asOf(run)
+	began := l.clock.Now()
 	seen, err := rem.Look(ctx, eff)
-	return sight{rem: rem, eff: eff, home: home, seen: seen, err: err}
+	return sight{rem: rem, eff: eff, home: home, seen: seen, err: err, took: l.clock.Now().Sub(began)}
 }
 
 func (p *planner) step(e *Entry, s sight) Step {
@@ -344,8 +352,11 @@ func put(doc any, path []string, v any, set bool) any {
 	return m
 }
 
-func (p *planner) count(s Step) {
+func (p *planner) count(s Step, look time.Duration) {
 	p.counts[s.Verdict]++
+	if s.Verdict == VerdictUndo {
+		p.paths.add(s.Entry, look)
+	}
 	p.sum.Write(s.Entry.ID[:])
 	p.sum.Write([]byte(s.Verdict))
 }
@@ -358,7 +369,7 @@ func (p *planner) summary(of planOf) PlanSummary {
 		mark += restoreMark
 	}
 	return PlanSummary{
-		WindowID: p.window.ID, ComputedAt: p.now, Counts: p.counts,
+		WindowID: p.window.ID, ComputedAt: p.now, Counts: p.counts, Critical: p.paths.critical(), Estimate: p.paths.estimate(),
 		Fingerprint: mark + hex.EncodeToString(p.sum.Sum(nil)[:16]),
 	}
 }

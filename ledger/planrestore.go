@@ -70,7 +70,7 @@ func (p *planner) planRestore(ctx context.Context, yield func(Step) error) error
 	if !p.sel.Has(e) {
 		return nil
 	}
-	p.count(step)
+	p.count(step, looks[0].took)
 	return yield(step)
 }
 

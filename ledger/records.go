@@ -169,6 +169,7 @@ type rollbackJSON struct {
 	UpTo        int           `json:"up_to,omitempty"`
 	Also        []uuid.UUID   `json:"also,omitempty"`
 	OnStuck     OnStuck       `json:"on_stuck"`
+	Parallel    int           `json:"parallel,omitempty"` // left out: 1
 	RequestedBy string        `json:"requested_by"`
 	Reason      string        `json:"reason,omitempty"`
 	Again       bool          `json:"again,omitempty"`
@@ -207,6 +208,9 @@ func rollbackToJSON(r *Rollback) *rollbackJSON {
 		Complete: r.Complete, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
 		Epoch: r.Epoch, Holder: r.Holder, Restore: r.RestoreSnapshot, Trace: r.Trace,
 	}
+	if r.Parallel > 1 {
+		j.Parallel = r.Parallel
+	}
 	for _, w := range r.Words {
 		j.Words = append(j.Words, wordJSON(w))
 	}
@@ -226,7 +230,7 @@ func (j *rollbackJSON) into(r *Rollback) error {
 	if err != nil {
 		return err
 	}
-	r.State, r.OnStuck = j.State, j.OnStuck
+	r.State, r.OnStuck, r.Parallel = j.State, j.OnStuck, max(1, j.Parallel)
 	r.Select = Selection{Only: only, Exclude: exclude, After: j.After, UpTo: j.UpTo, Also: j.Also}
 	r.RequestedBy, r.Reason, r.Again, r.Cancelling = j.RequestedBy, j.Reason, j.Again, j.Cancelling
 	r.Complete, r.CreatedAt, r.StartedAt, r.FinishedAt = j.Complete, j.CreatedAt, j.StartedAt, j.FinishedAt

@@ -146,7 +146,7 @@ func (u *unit) goOn(e *Entry, r Resolution) (*Rollback, error) {
 	}
 	next := &Rollback{OnStuck: OnStuckContinue, Reason: r.Reason}
 	if last != nil {
-		next.OnStuck = last.OnStuck
+		next.OnStuck, next.Parallel = last.OnStuck, last.Parallel
 	}
 	switch {
 	case last != nil && !last.State.Over() && (last.Select.Has(e) || e.Closed()):

@@ -16,6 +16,9 @@ const (
 	OnStuckHalt     OnStuck = "halt"     // everything
 )
 
+// MaxParallel bounds [Rollback.Parallel].
+const MaxParallel = 64
+
 // A Rollback is one run over a window, last entry first.
 type Rollback struct {
 	ID          uuid.UUID
@@ -24,6 +27,7 @@ type Rollback struct {
 	Waiting     *Waiting // while waiting; nil otherwise
 	Select      Selection
 	OnStuck     OnStuck
+	Parallel    int // at how many systems at once it may undo; each one newest first. 1: strictly newest first over all
 	RequestedBy string
 	Reason      string
 	Again       bool // entries that an earlier run left stuck are looked at again

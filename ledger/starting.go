@@ -39,6 +39,9 @@ type RollbackRequest struct {
 	Reason  string
 	Plan    string // fingerprint of a plan that must still hold; empty: whatever is there
 	OnStuck OnStuck
+	// Parallel is at how many systems at once the run may undo, at most [MaxParallel]; 0: 1. A run that is joined keeps
+	// its own.
+	Parallel int
 	// RestoreSnapshot asks for the restore of the window's snapshot in the same run: after the entries marked
 	// before_restore, before the rest.
 	RestoreSnapshot bool
@@ -149,6 +152,9 @@ func (l *Ledger) StartRollback(ctx context.Context, windowID uuid.UUID, r Rollba
 	default:
 		return nil, Invalid("/on_stuck", "want continue, system or halt")
 	}
+	if r.Parallel < 0 || r.Parallel > MaxParallel {
+		return nil, Invalid("/parallel", "want 1 to %d", MaxParallel)
+	}
 	sel, err := l.Select(ctx, windowID, r.SelectRequest)
 	if err != nil {
 		return nil, err
@@ -206,7 +212,7 @@ func (u *unit) startRollback(ctx context.Context, sel Selection, r RollbackReque
 	if err := u.insertRestore(r); err != nil {
 		return nil, err
 	}
-	return u.newRollback(&Rollback{Select: sel, OnStuck: r.OnStuck, Reason: r.Reason, Again: true, RestoreSnapshot: r.RestoreSnapshot})
+	return u.newRollback(&Rollback{Select: sel, OnStuck: r.OnStuck, Parallel: r.Parallel, Reason: r.Reason, Again: true, RestoreSnapshot: r.RestoreSnapshot})
 }
 
 // lastRollback returns the window's running or last rollback, or nil.
@@ -229,6 +235,7 @@ func (u *unit) joinRollback(r *Rollback, sel Selection, asked RollbackRequest) (
 func (u *unit) newRollback(r *Rollback) (*Rollback, error) {
 	w := u.Window()
 	r.ID, r.WindowID, r.State, r.RequestedBy, r.CreatedAt, r.Trace = NewID(), w.ID, RollbackQueued, u.actor.TokenID, u.now, u.trace
+	r.Parallel = max(1, r.Parallel)
 	if r.Partial() && r.Select.UpTo == 0 {
 		r.Select.UpTo = w.LastSeq
 	}

@@ -122,6 +122,14 @@ type Reader interface {
 	// CountEntries counts the window's entries that sel picks.
 	CountEntries(ctx context.Context, windowID uuid.UUID, sel Selection) (Counts, error)
 	Scanner
+	Measurer
+}
+
+// A Measurer tells what was measured.
+type Measurer interface {
+	// AttemptTimes returns how long attempts took that are over and were sent: of the newest entries that have some, at
+	// most limit, in no order.
+	AttemptTimes(ctx context.Context, limit int) ([]AttemptTime, error)
 }
 
 // A Scanner has the reads that walk over many rows.

@@ -84,6 +84,10 @@ func decodePlan(dec *json.Decoder, each func(wire.PlanStep) error) (*wire.Plan, 
 			err = broken(dec.Decode(&p.ComputedAt))
 		case "counts":
 			err = broken(dec.Decode(&p.Counts))
+		case "critical_path":
+			err = broken(dec.Decode(&p.CriticalPath))
+		case "estimate":
+			err = broken(dec.Decode(&p.Estimate))
 		case "fingerprint":
 			err = broken(dec.Decode(&p.Fingerprint))
 		default:

@@ -12,6 +12,29 @@ type Plan struct {
 	Steps       []PlanStep     `json:"steps"`
 	Counts      map[string]int `json:"counts"` // by verdict
 	Fingerprint string         `json:"fingerprint"`
+
+	CriticalPath CriticalPath `json:"critical_path"`
+	Estimate     Estimate     `json:"estimate"`
+}
+
+// A CriticalPath is the longest chain of undos that have to wait for each other: of one system, or by depends_on.
+type CriticalPath struct {
+	Entries int        `json:"entries"`
+	Systems []PathPart `json:"systems"` // in the order in which the path comes to them
+}
+
+// A PathPart says how many entries of a path are of one system.
+type PathPart struct {
+	System  string `json:"system"`
+	Entries int    `json:"entries"`
+}
+
+// An Estimate says how long the undos of a plan take, by how long looks and attempts took. It has no waiting in it.
+type Estimate struct {
+	OneByOne   string   `json:"one_by_one"` // duration; empty: nothing was measured
+	AtBest     string   `json:"at_best"`    // the critical path alone; likewise
+	Measured   int      `json:"measured"`   // attempts that it rests on
+	Unmeasured []string `json:"unmeasured"` // systems without one: the mean of the others stands for them
 }
 
 // A PlanStep is one entry of a plan.

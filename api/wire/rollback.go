@@ -16,7 +16,7 @@ type RollbackRequest struct {
 	ToEntry  EntryRef `json:"to_entry,omitzero"` // that entry stays
 	ToTag    string   `json:"to_tag,omitzero"`
 	OnStuck  string   `json:"on_stuck,omitzero"` // continue (default), system, halt
-	Parallel int      `json:"parallel,omitzero"` // more than 1 is refused (422)
+	Parallel int      `json:"parallel,omitzero"` // at how many systems at once, at most 64; 0: 1
 	// RestoreSnapshot restores the window's snapshot in the same run: after what is marked before_restore, before the rest.
 	RestoreSnapshot bool `json:"restore_snapshot,omitzero"`
 }
@@ -56,6 +56,7 @@ type Rollback struct {
 	Exclude     []string     `json:"exclude"`
 	ToEntry     int          `json:"to_entry"` // number of the entry that stays; 0: none
 	OnStuck     string       `json:"on_stuck"`
+	Parallel    int          `json:"parallel"` // at how many systems at once it may undo
 	RequestedBy string       `json:"requested_by"`
 	Reason      string       `json:"reason"`
 	CreatedAt   time.Time    `json:"created_at"`

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -85,8 +86,14 @@ func rollBack(b *testing.B, url string, third *slowThird, n int) time.Duration {
 	s.batches.run(b, 1, n/100)
 	settle(b, s)
 	third.calls.Store(0)
+	return timeRun(b, s, 1)
+}
+
+// timeRun rolls the window back and returns how long that took.
+func timeRun(b *testing.B, s *benchServer, parallel int) time.Duration {
+	b.Helper()
 	began := time.Now()
-	run, err := s.ledger.StartRollback(b.Context(), s.window, ledger.RollbackRequest{})
+	run, err := s.ledger.StartRollback(b.Context(), s.window, ledger.RollbackRequest{Parallel: parallel})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -97,6 +104,56 @@ func rollBack(b *testing.B, url string, third *slowThird, n int) time.Duration {
 		b.Fatalf("%+v, %v", done, err)
 	}
 	return took
+}
+
+// BenchmarkRollbackSideBySide rolls 1,000 entries over 16 systems of 20 ms back, all systems at once, and reports how
+// long that took against a plain loop of the calls of the longest system, which is the critical path. The entries lie
+// in turns, or one system after the other.
+func BenchmarkRollbackSideBySide(b *testing.B) {
+	const n, systems = 1000, 16
+	for name, systemOf := range map[string]func(i int) int{
+		"in turns":         func(i int) int { return i % systems },
+		"system by system": func(i int) int { return i * systems / n },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				third := &slowThird{state: map[string][]byte{}, latency: 20 * time.Millisecond}
+				web := httptest.NewServer(third)
+				critical := plainLoop(b, web.URL, (n+systems-1)/systems)
+				s, end := newSideBySide(b, web.URL, systems)
+				drafts := make([]ledger.Draft, n)
+				for i := range drafts {
+					at := "/r/" + strconv.Itoa(i)
+					third.state[at] = []byte(`{"v":"new"}`)
+					drafts[i] = simDraft(fmt.Sprintf("sys%d", systemOf(i)), at, "old", "new")
+				}
+				if _, err := s.ledger.Record(b.Context(), s.window, drafts); err != nil {
+					b.Fatal(err)
+				}
+				took := timeRun(b, s, systems)
+				b.ReportMetric(took.Seconds()/critical.Seconds(), "x-critical-path")
+				b.ReportMetric(ms(took), "ms")
+				end()
+				web.Close()
+			}
+		})
+	}
+}
+
+// newSideBySide returns a ledger with several systems at one address.
+func newSideBySide(b *testing.B, url string, systems int) (s *benchServer, end func()) {
+	b.Helper()
+	config := map[string]remediators.SystemConfig{}
+	for i := range systems {
+		config[fmt.Sprintf("sys%d", i)] = remediators.SystemConfig{Remediator: "http", URL: url, AllowPrivate: true}
+	}
+	registry, _, err := remediators.NewRegistry(remediators.Options{
+		Systems: config, Factories: factories(), Clock: time.Now, Log: slog.New(slog.DiscardHandler), Getenv: os.Getenv,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return newBenchServer(b, registry), registry.Close
 }
 
 // settle reports every intent of the window as applied.

@@ -199,11 +199,12 @@ func (m *machine) hand() {
 }
 
 // trouble draws what goes wrong with the calls that the next operation leads to. Where what is stuck halts a run, a lost
-// answer would change what is undone before that.
+// answer would change what is undone before that. Where undos are under way side by side nobody can tell which of them
+// the runner dies of: the simulation has that.
 func (m *machine) trouble(onStuck string) {
 	halts := onStuck == "halt" || slices.ContainsFunc(m.model.windows, func(w *modelWindow) bool { return w.run != nil && w.run.onStuck == "halt" })
 	switch n := rapid.IntRange(0, 7).Draw(m.T, "trouble"); {
-	case n > 4 && m.model.alive:
+	case n > 4 && m.model.alive && !m.beside:
 		m.model.dies = map[int]string{6: "before", 7: "after"}[n]
 		m.whims.set(func(w *whims) { w.dies = m.model.dies })
 	case n > 2 && !halts:
@@ -224,6 +225,11 @@ func (m *machine) rollback() {
 		p.toEntry = rapid.IntRange(1, len(w.entries)+1).Draw(m.T, "to_entry")
 	}
 	onStuck := rapid.SampledFrom([]string{"continue", "system", "halt"}).Draw(m.T, "on_stuck")
+	m.parallel = 1
+	if onStuck != "halt" { // what is under way beside the entry that halts it goes on
+		m.parallel = rapid.SampledFrom([]int{1, 1, 2, 3}).Draw(m.T, "parallel")
+		m.beside = m.beside || m.parallel > 1
+	}
 	m.trouble(onStuck)
 	m.start(w, p, onStuck)
 }
@@ -236,7 +242,7 @@ func (m *machine) start(w *modelWindow, p pick, onStuck string) {
 		}
 		return out
 	}
-	body := wire.RollbackRequest{Only: text(p.only), Exclude: text(p.exclude), OnStuck: onStuck}
+	body := wire.RollbackRequest{Only: text(p.only), Exclude: text(p.exclude), OnStuck: onStuck, Parallel: m.parallel}
 	if p.toEntry > 0 {
 		body.ToEntry = wire.EntryRef(strconv.Itoa(p.toEntry))
 	}

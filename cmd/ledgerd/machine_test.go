@@ -84,6 +84,8 @@ type machine struct {
 	values   int             // made so far: no two effects leave the same behind
 	touched  map[string]bool // resources that were changed behind the ledger's back, or are meant to stay as they are
 	whims    whims
+	parallel int    // of the rollback that is asked for
+	beside   bool   // some rollback has undone at several systems at once
 	stop     func() // ends the runner's life
 }
 

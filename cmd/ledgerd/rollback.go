@@ -16,6 +16,7 @@ type rollbackOptions struct {
 	reason string
 
 	restore    bool
+	parallel   int
 	withoutKey bool
 }
 
@@ -34,6 +35,7 @@ Exit status: 0 nothing is left open, 1 error, 3 a person is needed, 5 some undo 
 	cmd.Flags().StringVar(&o.window, "window", "", "the window to roll back")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why; stands in the journal")
 	cmd.Flags().BoolVar(&o.withoutKey, "without-secrets-key", false, "run although the key of secret fields is not here: entries with such fields end blocked")
+	cmd.Flags().IntVar(&o.parallel, "parallel", 1, "undo at up to this many systems at once (64 at most): each newest first, depends_on is kept over all")
 	cmd.Flags().BoolVar(&o.restore, "restore-snapshot", false, "restore the window's snapshot in the same run")
 	return cmd
 }
@@ -54,7 +56,7 @@ func runRollback(ctx context.Context, e *env, o *rollbackOptions) error {
 // rollBack runs one rollback to its end.
 func (p *parts) rollBack(ctx context.Context, e *env, window uuid.UUID, o *rollbackOptions) error {
 	ctx = ledger.WithActor(ctx, ledger.Actor{TokenID: "local", Role: ledger.RoleAdmin})
-	started, err := p.ledger.StartRollback(ctx, window, ledger.RollbackRequest{Reason: o.reason, RestoreSnapshot: o.restore})
+	started, err := p.ledger.StartRollback(ctx, window, ledger.RollbackRequest{Reason: o.reason, RestoreSnapshot: o.restore, Parallel: o.parallel})
 	if err != nil {
 		return err
 	}

@@ -28,17 +28,19 @@ type simParty struct {
 	before   map[string]string // what a lying read still shows
 	changes  map[string]int
 	order    []string
-	ends     time.Time // of all trouble
+	when     map[string]int64 // place of the last change of each path among those of all third parties
+	ends     time.Time        // of all trouble
 	away     [2]time.Time
 	bad      int // in a hundred calls, until the trouble ends
 
-	whimFunc func(method string) string // what goes wrong with a call instead; nil: chance decides. The lock is held
+	orderFunc func() int64               // the next place; nil: nobody asks
+	whimFunc  func(method string) string // what goes wrong with a call instead; nil: chance decides. The lock is held
 }
 
 func newSimParty(seed uint64, name string) *simParty {
 	p := &simParty{
 		name: name, listener: newPipeListener(), rnd: rand.New(rand.NewPCG(seed, 2)),
-		state: map[string]string{}, before: map[string]string{}, changes: map[string]int{},
+		state: map[string]string{}, before: map[string]string{}, changes: map[string]int{}, when: map[string]int64{},
 	}
 	p.server = &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
 	go func() { _ = p.server.Serve(p.listener) }()
@@ -136,6 +138,16 @@ func (p *simParty) change(at, doc string) {
 	p.state[at] = doc
 	p.changes[at]++
 	p.order = append(p.order, at)
+	if p.orderFunc != nil {
+		p.when[at] = p.orderFunc()
+	}
+}
+
+// changed returns the place of the last change of a path among those of all third parties; 0: it was not changed.
+func (p *simParty) changed(at string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.when[at]
 }
 
 // fault picks what goes wrong with a call; empty: nothing.
@@ -155,7 +167,7 @@ func (p *simParty) fault(method string) string {
 }
 
 // checkOrder holds the changes at this third party to the order of the window: newest first, but for facts
-// that arrived late and effects that turned up after they were judged.
+// that arrived late, effects that turned up after they were judged, and what waited for an entry of another system.
 func (p *simParty) checkOrder(t *testing.T, entries []ledger.Entry) {
 	t.Helper()
 	p.mu.Lock()
@@ -163,7 +175,8 @@ func (p *simParty) checkOrder(t *testing.T, entries []ledger.Entry) {
 	last := len(entries) + 1
 	for _, at := range p.order {
 		i := slices.IndexFunc(entries, func(e ledger.Entry) bool { return e.System == p.name && simPath(&e) == at })
-		if entries[i].Late {
+		named := func(e ledger.Entry) bool { return slices.Contains(e.DependsOn, entries[i].ID) }
+		if entries[i].Late || slices.ContainsFunc(entries, named) {
 			continue
 		}
 		if entries[i].Seq >= last {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,6 +80,8 @@ type sim struct {
 	window   uuid.UUID
 	want     map[uuid.UUID]string // what has to become of an entry, by id
 	late     []ledger.Draft
+	recorded []uuid.UUID // for depends_on
+	order    atomic.Int64
 }
 
 func newSim(t *testing.T, seed uint64, file string) *sim {
@@ -93,6 +96,7 @@ func newSim(t *testing.T, seed uint64, file string) *sim {
 	systems := map[string]remediators.SystemConfig{}
 	for i := range 1 + s.rnd.IntN(3) {
 		p := newSimParty(s.rnd.Uint64(), fmt.Sprintf("party%d", i))
+		p.orderFunc = func() int64 { return s.order.Add(1) }
 		s.parties = append(s.parties, p)
 		systems[p.name] = remediators.SystemConfig{Remediator: "http", URL: "http://" + p.name + ".test"}
 	}
@@ -120,7 +124,7 @@ func (s *sim) weekend() {
 	for _, p := range s.parties {
 		p.trouble(s.rnd)
 	}
-	run, err := s.ledger.StartRollback(s.Context(), s.window, ledger.RollbackRequest{Reason: "sim"})
+	run, err := s.ledger.StartRollback(s.Context(), s.window, ledger.RollbackRequest{Reason: "sim", Parallel: s.rnd.IntN(5)})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -218,6 +222,9 @@ func (s *sim) entry(i int) {
 		s.late = append(s.late, d)
 		return
 	}
+	if s.rnd.IntN(2) == 0 && len(s.recorded) > 0 && want != "stuck drifted" && want != "applied" {
+		d.DependsOn = []uuid.UUID{s.recorded[s.rnd.IntN(len(s.recorded))]}
+	}
 	s.mustRecord(s.Context(), d, want)
 }
 
@@ -227,6 +234,7 @@ func (s *sim) mustRecord(ctx context.Context, d ledger.Draft, want string) {
 		s.Fatal(err)
 	}
 	s.want[got[0].Entry.ID] = want
+	s.recorded = append(s.recorded, got[0].Entry.ID)
 }
 
 // postLate posts the late facts at random moments.
@@ -280,6 +288,7 @@ func (s *sim) check(id uuid.UUID) {
 	for _, p := range s.parties {
 		p.checkOrder(s.T, entries)
 	}
+	s.checkDepends(entries)
 	s.checkJournal(w, entries)
 }
 
@@ -304,6 +313,33 @@ func (s *sim) checkEntry(e *ledger.Entry) {
 	case got == "stuck drifted" && (now != "foreign" || changes != 0), e.State == ledger.EntryApplied && changes != 0:
 		s.Errorf("entry %d was to be left alone; the third party shows %s after %d changes", e.Seq, now, changes)
 	}
+}
+
+// checkDepends holds the changes at all third parties to depends_on: what depends on an entry was undone before it.
+func (s *sim) checkDepends(entries []ledger.Entry) {
+	undone := func(id uuid.UUID) (seq int, at int64) {
+		e := &entries[slices.IndexFunc(entries, func(e ledger.Entry) bool { return e.ID == id })]
+		for _, p := range s.parties {
+			if p.name == e.System {
+				return e.Seq, p.changed(simPath(e))
+			}
+		}
+		return e.Seq, 0
+	}
+	for i := range entries {
+		for _, id := range entries[i].DependsOn {
+			seq, first := undone(entries[i].ID)
+			older, second := undone(id)
+			if first > second && second > 0 && entries[i].Source != "final look" && !s.turnedUp(entries, &entries[i]) {
+				s.Errorf("entry %d was undone before entry %d, which depends on it", older, seq)
+			}
+		}
+	}
+}
+
+// turnedUp reports whether the effect of an entry was taken for one that had not happened, by a read that lied.
+func (s *sim) turnedUp(entries []ledger.Entry, e *ledger.Entry) bool {
+	return e.Late || slices.ContainsFunc(entries, func(o ledger.Entry) bool { return o.Source == "final look" && simPath(&o) == simPath(e) })
 }
 
 func simPath(e *ledger.Entry) string {

@@ -89,6 +89,7 @@ const rootExample = `  rollback --window 0193c1f2-…                       undo
   rollback --window 0193c1f2-… --dry-run             what would happen now
   rollback --window 0193c1f2-… --only system=flags   a part of it
   rollback --window 0193c1f2-… --restore-snapshot    with the snapshot, at its place
+  rollback --window 0193c1f2-… --parallel 8          at eight systems at once
   rollback plan --window ID --out plan.json && rollback --window ID --plan plan.json
   rollback record --system edge --kind caddy.route --action create --capture \
       --resource '{"id":"hook","server":"edge"}' -- ./register-hook`

@@ -101,6 +101,7 @@ func (t *textPlan) summary(p *wire.Plan) error {
 		text = strings.Join(parts, ", ")
 	}
 	t.page.printf("\n%s %s.\n", t.page.paint(tintBold, "Plan:"), text)
+	t.takes(p)
 	return wrapWrite(t.page.err)
 }
 

@@ -21,14 +21,15 @@ import (
 type rollbackOptions struct {
 	selection
 
-	window  string
-	reason  string
-	plan    string
-	onStuck string
-	dryRun  bool
-	yes     bool
-	detach  bool
-	timeout time.Duration
+	window   string
+	reason   string
+	plan     string
+	onStuck  string
+	parallel int
+	dryRun   bool
+	yes      bool
+	detach   bool
+	timeout  time.Duration
 }
 
 // AddFlags adds the flags to a command.
@@ -38,6 +39,7 @@ func (o *rollbackOptions) AddFlags(cmd *cobra.Command) {
 	f.StringVar(&o.reason, "reason", "", "why; stored and shown")
 	f.StringVar(&o.plan, "plan", "", "run exactly the plan that `rollback plan --out FILE` saved: refused if the window has moved since")
 	f.StringVar(&o.onStuck, "on-stuck", "", "what a stuck entry holds: `continue` (only what it depends on), system (the rest of that system) or halt")
+	f.IntVar(&o.parallel, "parallel", 1, "undo at up to `N` systems at once (64 at most): each newest first, --depends-on is kept over all")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and change nothing")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	f.BoolVar(&o.detach, "detach", false, "start it and do not follow")
@@ -78,6 +80,9 @@ func (o *rollbackOptions) check(cmd *cobra.Command) error {
 	case "", "continue", "system", "halt":
 	default:
 		return fmt.Errorf("--on-stuck takes continue, system or halt, not %q", o.onStuck)
+	}
+	if o.parallel < 1 || o.parallel > 64 {
+		return fmt.Errorf("--parallel takes 1 to 64, not %d", o.parallel)
 	}
 	if cmd.Flags().Changed("plan") && o.plan == "" {
 		return errors.New("--plan is empty")
@@ -184,7 +189,7 @@ func (o *rollbackOptions) load() (string, error) {
 func (a *app) undo(ctx context.Context, c *client.Client, o *rollbackOptions, fingerprint string) error {
 	rb, err := c.StartRollback(ctx, o.window, wire.RollbackRequest{
 		Reason: o.reason, Plan: fingerprint, Only: o.only, Exclude: o.exclude,
-		ToEntry: wire.EntryRef(o.toEntry), ToTag: o.toTag, OnStuck: o.onStuck,
+		ToEntry: wire.EntryRef(o.toEntry), ToTag: o.toTag, OnStuck: o.onStuck, Parallel: o.parallel,
 		RestoreSnapshot: o.restore,
 	}, 0)
 	var answer *client.Error

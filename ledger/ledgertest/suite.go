@@ -42,6 +42,7 @@ func TestStore(t *testing.T, open func(t *testing.T) ledger.Store) {
 		{"Named", testNamed},
 		{"RivalsAtOnce", testRivalsAtOnce},
 		{"SystemsInUse", testSystemsInUse},
+		{"AttemptTimes", testAttemptTimes},
 		{"Rollbacks", testRollbacks},
 		{"OneUnfinishedRollback", testOneUnfinished},
 		{"FencedRollback", testFenced},

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -255,4 +256,30 @@ func testSystemsInUse(t *testing.T, s ledger.Store) {
 	must(t, err)
 	slices.Sort(got)
 	same(t, got, []string{"back", "open", "stuck", "vm"})
+}
+
+func testAttemptTimes(t *testing.T, s ledger.Store) {
+	w := opened(t, s, "w")
+	var list []*ledger.Entry
+	for _, system := range []string{"old", "a", "b"} {
+		e := NewEntry(w.ID, system)
+		list = append(list, &e)
+	}
+	recorded(t, s, w.ID, list...)
+	attempt := func(e *ledger.Entry, n int, took time.Duration, result string) {
+		a := ledger.Attempt{N: n, StartedAt: start, Result: result}
+		if took > 0 {
+			a.EndedAt = start.Add(took)
+		}
+		update(t, s, w.ID, func(tx ledger.Tx) error { return tx.SaveAttempt(e.ID, a) })
+	}
+	attempt(list[0], 1, time.Hour, "accepted")
+	attempt(list[1], 1, 2*time.Second, "accepted")
+	attempt(list[1], 2, time.Minute, string(ledger.CallNotSent))
+	attempt(list[2], 1, 3*time.Second, string(ledger.CallAmbiguous))
+	attempt(list[2], 2, 0, "") // open
+	got, err := s.AttemptTimes(t.Context(), 4)
+	must(t, err)
+	slices.SortFunc(got, func(a, b ledger.AttemptTime) int { return int(a.Took - b.Took) })
+	same(t, got, []ledger.AttemptTime{{System: "a", Took: 2 * time.Second}, {System: "b", Took: 3 * time.Second}})
 }

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -214,22 +215,74 @@ func (w *walk) send(ctx context.Context, c *work, j ledger.Judgement) error {
 	if wait, err := w.guarded(ctx, c, req); wait || err != nil {
 		return err
 	}
-	attempt := &ledger.Attempt{N: len(c.entry.Attempts) + 1, Seen: j.Digest, Request: requestLine(req)}
-	opened, err := w.advance(ctx, ledger.Change{EntryID: c.entry.ID, Seen: c.entry.Journal.Number, Open: attempt})
+	w.opening = append(w.opening, opening{work: c, digest: j.Digest, request: req})
+	if w.parallel() {
+		return nil // with what the other systems have ready
+	}
+	return w.openAll(ctx)
+}
+
+// An opening is an undo that is ready to be sent, once its attempt is durable.
+type opening struct {
+	*work
+	digest  string // of what was seen
+	request ledger.Request
+}
+
+// openAll opens the attempts of what is ready, in one transaction, and sends their undos. Nothing is opened once
+// something has come between: the pass ends then, and the next one looks again.
+func (w *walk) openAll(ctx context.Context) error {
+	list := w.mayOpen()
+	if len(list) == 0 {
+		return nil
+	}
+	changes := make([]ledger.Change, len(list))
+	for i, o := range list {
+		attempt := &ledger.Attempt{N: len(o.entry.Attempts) + 1, Seen: o.digest, Request: requestLine(o.request)}
+		changes[i] = ledger.Change{EntryID: o.entry.ID, Seen: o.entry.Journal.Number, Open: attempt}
+	}
+	opened, err := w.advance(ctx, changes...)
 	if err != nil {
 		return err
 	}
-	if opened.ID != c.entry.ID {
-		w.again = true // a word came between, or the run was stopped
+	var bad []error
+	for i, o := range list {
+		if opened[i].ID != o.entry.ID {
+			w.again = true // a word came between, or the run was stopped
+			continue
+		}
+		bad = append(bad, w.launch(ctx, o, &opened[i]))
+	}
+	return errors.Join(bad...)
+}
+
+// mayOpen takes what is ready and still may be sent: what was written meanwhile may have told of something newer.
+func (w *walk) mayOpen() []opening {
+	list := w.opening
+	w.opening = nil
+	if w.again || w.stop {
 		return nil
 	}
-	if deletes(c.entry, req) {
+	return slices.DeleteFunc(list, func(o opening) bool {
+		held := w.holds.By(o.entry) != 0 || w.beyondHalt(o.entry)
+		if held {
+			w.staysOpen(o.entry)
+			w.lanes.remove(o.entry)
+		}
+		return held
+	})
+}
+
+// launch sends an undo whose attempt stands open.
+func (w *walk) launch(ctx context.Context, o opening, opened *ledger.Entry) error {
+	c := o.work
+	if deletes(c.entry, o.request) {
 		w.runner.deletions.add(c.sys.Name, w.runner.Clock.Now())
 	}
 	w.forget(c.entry.ResourceKey)
 	c.entry = opened
 	c.eff = merge(c.eff, opened)
-	return w.undo(ctx, c, ledger.Sent{Repeatable: req.Repeatable, Attempts: c.sys.Attempts})
+	return w.undo(ctx, c, ledger.Sent{Repeatable: o.request.Repeatable, Attempts: c.sys.Attempts})
 }
 
 // undo sends the undo of an entry whose attempt stands open, and looks again. What comes of it is taken in at
@@ -238,8 +291,8 @@ func (w *walk) undo(ctx context.Context, c *work, sent ledger.Sent) error {
 	a := c.entry.Attempts[len(c.entry.Attempts)-1]
 	call, done := withGrace(ctx, w.runner.Grace)
 	call, observed := w.runner.Observer.Called(call, c.entry, CallUndo)
-	f := flight{land: func() { w.settle(c, a, sent) }}
-	flown, err := w.fly(ctx, c.sys.Name, f, func() {
+	f := &flight{land: func() { w.settle(c, a, sent) }}
+	flown, err := w.fly(ctx, c, f, func() {
 		defer done()
 		sent.Answer, sent.Err = c.rem.Undo(call, c.eff, c.seen)
 		c.eff = c.eff.At(sent.Answer.Alias)

@@ -3,6 +3,7 @@ package runner_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -122,8 +123,15 @@ func (b *bench) updates(n int) []*ledger.Entry {
 	return b.record(list...)
 }
 
+// undoParallel lets every run of these tests undo at several systems at once: what holds for one call after the
+// other holds for calls beside each other.
+var undoParallel = flag.Int("undo.parallel", 0, "at how many systems at once runs undo that do not say it themselves")
+
 func (b *bench) start(r ledger.RollbackRequest) *ledger.RollbackView {
 	b.Helper()
+	if r.Parallel == 0 {
+		r.Parallel = *undoParallel
+	}
 	run, err := b.ledger.StartRollback(b.Context(), b.window, r)
 	if err != nil {
 		b.Fatal(err)

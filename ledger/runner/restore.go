@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"maps"
 
 	"sideledger/ledger"
 )
@@ -24,6 +25,9 @@ func (w *walk) beforeRest(ctx context.Context) (held bool, err error) {
 		ended, err := w.visitAll(ctx, list)
 		return !ended, err
 	})
+	if err == nil {
+		_, err = w.drain(ctx)
+	}
 	w.early = false
 	if err != nil {
 		return true, err
@@ -47,6 +51,9 @@ func (w *walk) restoreNow(ctx context.Context, restore *ledger.Entry) (held bool
 	if ended, err := w.visitAll(ctx, []ledger.Entry{*restore}); ended || err != nil {
 		return true, err
 	}
+	if ended, err := w.drain(ctx); ended || err != nil {
+		return true, err
+	}
 	if err := w.flush(ctx); err != nil {
 		return true, err
 	}
@@ -54,11 +61,18 @@ func (w *walk) restoreNow(ctx context.Context, restore *ledger.Entry) (held bool
 	return restore != nil, err
 }
 
-// visitAll visits entries in their order, and reports whether the pass ends there.
+// visitAll visits entries in their order, and reports whether the pass ends there. Where the run undoes at several
+// systems, some of them may still be under way; see drain.
 func (w *walk) visitAll(ctx context.Context, list []ledger.Entry) (ended bool, err error) {
-	if w.overlaps, err = w.ledger.Overlaps(ctx, w.lease.Rollback.WindowID, list); err != nil {
+	overlaps, err := w.ledger.Overlaps(ctx, w.lease.Rollback.WindowID, list)
+	if err != nil {
 		return true, err
 	}
+	if w.parallel() {
+		maps.Copy(w.overlaps, overlaps)
+		return w.feed(ctx, list)
+	}
+	w.overlaps = overlaps
 	for i := range list {
 		if err := w.visit(ctx, &list[i]); err != nil {
 			return true, err

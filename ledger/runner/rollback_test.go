@@ -115,7 +115,7 @@ func TestOnStuck(t *testing.T) {
 			if mode == ledger.OnStuckContinue {
 				want = 3 // /o, /r/3, /r/1
 			}
-			run := b.rollback(ledger.RollbackRequest{OnStuck: mode})
+			run := b.rollback(ledger.RollbackRequest{OnStuck: mode, Parallel: 1}) // beside each other: TestHaltStopsAllSystems
 			if run.Counts.Undone != want {
 				t.Errorf("%d undone, want %d: %+v", run.Counts.Undone, want, run.Counts)
 			}

@@ -28,6 +28,7 @@ type walk struct {
 
 	flights   map[string]*flight     // calls under way that the walk does not wait for, by system
 	sightings map[uuid.UUID]sighting // what such looks have brought, by entry
+	landed    chan struct{}          // a call is back
 
 	// of one pass:
 	holds     ledger.Holds
@@ -41,12 +42,16 @@ type walk struct {
 	unwritten map[ledger.Key]bool // resources of entries that they close
 	renamed   bool                // one of them says a new name
 	early     bool                // what goes before the restore of the snapshot is being visited
+	haltedAt  int                 // Seq of the newest entry that halted it; see halted
+	opening   []opening           // undos that are ready to be sent
+	lanes     lanes
 }
 
 func newWalk(r *Runner, lease *ledger.Lease, wake chan struct{}) *walk {
 	return &walk{
 		runner: r, ledger: r.Ledger, lease: lease, wake: wake, parked: map[string]time.Time{}, tries: map[string]int{},
 		judged: map[uuid.UUID]bool{}, shared: map[string]bool{}, flights: map[string]*flight{}, sightings: map[uuid.UUID]sighting{},
+		landed: make(chan struct{}, 1),
 	}
 }
 
@@ -73,8 +78,9 @@ func (w *walk) passes(ctx context.Context) error {
 func (w *walk) pass(ctx context.Context) error {
 	w.holds, w.busy, w.waiting = ledger.Holds{}, map[string]time.Time{}, nil
 	w.unwritten, w.renamed = map[ledger.Key]bool{}, false
-	w.halted, w.again = false, false
-	w.landBack()
+	w.halted, w.again, w.haltedAt = false, false, 0
+	w.opening, w.overlaps, w.lanes = nil, map[uuid.UUID]*ledger.Overlap{}, newLanes(w.runner.Clock.Now())
+	w.landBack(false)
 	if !w.stop {
 		if held, err := w.beforeRest(ctx); held || err != nil {
 			return err
@@ -91,6 +97,9 @@ func (w *walk) pass(ctx context.Context) error {
 			return err
 		}
 		if len(list) < page {
+			if ended, err := w.drain(ctx); ended || err != nil {
+				return err
+			}
 			return w.flush(ctx)
 		}
 		from = list[len(list)-1].Seq
@@ -130,6 +139,9 @@ func (w *walk) turn(ctx context.Context) (over bool, err error) {
 
 // rest says in the open what the run waits for, and sleeps.
 func (w *walk) rest(ctx context.Context) error {
+	for _, f := range w.flights {
+		w.leave(f)
+	}
 	adv, err := w.ledger.Wait(ctx, w.lease, w.waiting)
 	if err != nil || adv.Stop {
 		w.stop = adv.Stop
@@ -265,7 +277,7 @@ func (w *walk) staysStuck(e *ledger.Entry) {
 		w.holds.AddSystem(e)
 	case ledger.OnStuckHalt:
 		w.holds.Add(e)
-		w.halted = true
+		w.halted, w.haltedAt = true, max(w.haltedAt, e.Seq)
 	case ledger.OnStuckContinue:
 		w.holds.Add(e)
 	}
@@ -280,9 +292,9 @@ func (w *walk) flush(ctx context.Context) error {
 	return err
 }
 
-// advance writes the pending closings and more in one transaction. It survives cancellation: what a call
-// brought is not lost because the server stops.
-func (w *walk) advance(ctx context.Context, more ...ledger.Change) (*ledger.Entry, error) {
+// advance writes the pending closings and more in one transaction, and returns the entries of more. It survives
+// cancellation: what a call brought is not lost because the server stops.
+func (w *walk) advance(ctx context.Context, more ...ledger.Change) ([]ledger.Entry, error) {
 	changes := append(w.pending, more...)
 	adv, err := w.write(ctx, changes)
 	if errors.Is(err, ledger.ErrFenced) {
@@ -301,7 +313,7 @@ func (w *walk) advance(ctx context.Context, more ...ledger.Change) (*ledger.Entr
 		}
 	}
 	w.told(ctx, adv.Entries)
-	return &adv.Entries[len(adv.Entries)-1], nil
+	return adv.Entries[len(adv.Entries)-len(more):], nil
 }
 
 // write writes changes. While it is not known whether they were written it asks again, for as long as the lease

@@ -201,7 +201,7 @@ var (
 	}}
 	rollbackTable = table{"rollbacks", []string{
 		"id", "window_id", "state", "waiting", "selection", "on_stuck", "requested_by", "reason", "again", "cancelling", "complete", "created_at",
-		"started_at", "finished_at", "epoch", "holder", "lease_until", "words", "restore_snapshot", "trace",
+		"started_at", "finished_at", "epoch", "holder", "lease_until", "words", "restore_snapshot", "trace", "parallel",
 	}}
 	recordTable = table{"journal", []string{"window_id", "number", "kind", "entry_id", "rollback_id", "at", "body", "hash"}}
 	replyTable  = table{"replies", []string{"token_id", "method", "path", "key", "request_hash", "status", "header", "body", "at"}}

@@ -210,12 +210,13 @@ type rollbackRow struct {
 	Words       []byte    `bun:"words"`
 	Restore     bool      `bun:"restore_snapshot"`
 	Trace       string    `bun:"trace"`
+	Parallel    int64     `bun:"parallel"`
 }
 
 func (r *rollbackRow) args() []any {
 	return []any{
 		r.ID, r.WindowID, r.State, r.Waiting, r.Selection, r.OnStuck, r.RequestedBy, r.Reason, r.Again, r.Cancelling, r.Complete, r.CreatedAt,
-		r.StartedAt, r.FinishedAt, r.Epoch, r.Holder, r.LeaseUntil, r.Words, r.Restore, r.Trace,
+		r.StartedAt, r.FinishedAt, r.Epoch, r.Holder, r.LeaseUntil, r.Words, r.Restore, r.Trace, r.Parallel,
 	}
 }
 
@@ -263,7 +264,7 @@ func rollbackToRow(r *ledger.Rollback) (*rollbackRow, error) {
 		ID: r.ID, WindowID: r.WindowID, State: string(r.State), Selection: sel, OnStuck: string(r.OnStuck), RequestedBy: r.RequestedBy,
 		Reason: r.Reason, Again: r.Again, Cancelling: r.Cancelling, Complete: r.Complete, CreatedAt: micros(r.CreatedAt), StartedAt: micros(r.StartedAt),
 		FinishedAt: micros(r.FinishedAt), Epoch: r.Epoch, Holder: r.Holder, LeaseUntil: micros(r.LeaseUntil),
-		Restore: r.RestoreSnapshot, Trace: string(r.Trace),
+		Restore: r.RestoreSnapshot, Trace: string(r.Trace), Parallel: int64(r.Parallel),
 	}
 	if w := r.Waiting; w != nil {
 		if row.Waiting, err = document(waitingDoc{w.Why, micros(w.Until), w.On}, false); err != nil {
@@ -283,7 +284,7 @@ func (r *rollbackRow) rollback() (*ledger.Rollback, error) {
 		ID: r.ID, WindowID: r.WindowID, State: ledger.RollbackState(r.State), OnStuck: ledger.OnStuck(r.OnStuck),
 		RequestedBy: r.RequestedBy, Reason: r.Reason, Again: r.Again, Cancelling: r.Cancelling, Complete: r.Complete, CreatedAt: moment(r.CreatedAt), StartedAt: moment(r.StartedAt),
 		FinishedAt: moment(r.FinishedAt), Epoch: r.Epoch, Holder: r.Holder, LeaseUntil: moment(r.LeaseUntil),
-		RestoreSnapshot: r.Restore, Trace: ledger.Trace(r.Trace),
+		RestoreSnapshot: r.Restore, Trace: ledger.Trace(r.Trace), Parallel: int(r.Parallel),
 	}
 	var sel selectionDoc
 	if err := parse(r.Selection, &sel); err != nil {
