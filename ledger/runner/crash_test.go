@@ -252,7 +252,7 @@ func TestStaleRunnerWritesNothing(t *testing.T) {
 	b.third.OnUndo = func(_ int, _ string) (bool, error) {
 		if !taken {
 			taken = true
-			if _, err := b.ledger.Claim(t.Context(), run.ID, "another", true); err != nil {
+			if _, err := b.ledger.Claim(t.Context(), run.ID, ledger.Claimant{Holder: "another", Force: true}); err != nil {
 				t.Error(err)
 			}
 		}

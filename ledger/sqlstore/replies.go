@@ -13,12 +13,12 @@ import (
 
 // GetReply implements [ledger.Replies]. Every call with a key asks, so the query is prepared.
 func (s *Store) GetReply(ctx context.Context, key ledger.ReplyKey) (*ledger.Reply, error) {
-	st, err := s.prepared(ctx, &s.replyStmt, selectReply) //nolint:sqlclosecheck // it lives as long as the pool
+	row, err := s.row(ctx, &s.replyStmt, selectReply, key.TokenID, key.Method, key.Path, key.Key)
 	if err != nil {
 		return nil, s.dialect.problem("get reply", "", err)
 	}
 	var r replyRow
-	err = st.QueryRowContext(ctx, key.TokenID, key.Method, key.Path, key.Key).Scan(&r.RequestHash, &r.Status, &r.Header, &r.Body, &r.At)
+	err = row.Scan(&r.RequestHash, &r.Status, &r.Header, &r.Body, &r.At)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // no answer yet is no error
 	}

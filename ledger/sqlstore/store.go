@@ -58,14 +58,15 @@ type Store struct {
 	read    *bun.DB  // PostgreSQL: the same as write
 	file    string   // SQLite only
 	dsn     string   // SQLite only: of a write connection
+	pooled  bool     // PostgreSQL only: a pooler stands between
 	group   *group   // SQLite only
 	reserve *reserve // SQLite only; nil: none is kept
 	feed    *feed    // nil: no mirror
 	safe    atomic.Pointer[ledger.SafeMode]
 
 	stmtMu    sync.Mutex
-	tokenStmt *sql.Stmt // nil until the first FindToken
-	replyStmt *sql.Stmt // nil until the first GetReply
+	tokenStmt *sql.Stmt // SQLite only; nil until the first FindToken
+	replyStmt *sql.Stmt // SQLite only; nil until the first GetReply
 
 	// commitFunc commits the open transaction of c. Tests put failures in its place.
 	commitFunc func(ctx context.Context, c *conn) error

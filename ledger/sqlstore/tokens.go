@@ -26,13 +26,13 @@ func (s *Store) InsertToken(ctx context.Context, t ledger.Token) error {
 // FindToken implements [ledger.Tokens]. Nothing is cached: a token made or revoked by another process counts
 // at once. Every request asks, so the query is prepared.
 func (s *Store) FindToken(ctx context.Context, hash [32]byte) (*ledger.Token, error) {
-	st, err := s.prepared(ctx, &s.tokenStmt, //nolint:sqlclosecheck // it lives as long as the pool
-		"SELECT id, role, window_id, hash, created_at, expires_at, revoked_at FROM tokens WHERE hash = ?")
+	row, err := s.row(ctx, &s.tokenStmt,
+		"SELECT id, role, window_id, hash, created_at, expires_at, revoked_at FROM tokens WHERE hash = ?", hash[:])
 	if err != nil {
 		return nil, s.dialect.problem("find token", "", err)
 	}
 	var r tokenRow
-	err = st.QueryRowContext(ctx, hash[:]).Scan(&r.ID, &r.Role, &r.WindowID, &r.Hash, &r.CreatedAt, &r.ExpiresAt, &r.RevokedAt)
+	err = row.Scan(&r.ID, &r.Role, &r.WindowID, &r.Hash, &r.CreatedAt, &r.ExpiresAt, &r.RevokedAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // no such token is no error
 	}
@@ -41,6 +41,19 @@ func (s *Store) FindToken(ctx context.Context, hash [32]byte) (*ledger.Token, er
 	}
 	t, err := r.token()
 	return &t, err
+}
+
+// row asks for one row by the statement kept at a field of s. On PostgreSQL the driver keeps prepared statements itself,
+// unless a pooler stands between.
+func (s *Store) row(ctx context.Context, at **sql.Stmt, query string, args ...any) (*sql.Row, error) {
+	if s.file == "" {
+		return s.read.DB.QueryRowContext(ctx, s.dialect.bindFunc(query), args...), nil
+	}
+	st, err := s.prepared(ctx, at, query) //nolint:sqlclosecheck // it lives as long as the pool
+	if err != nil {
+		return nil, err
+	}
+	return st.QueryRowContext(ctx, args...), nil
 }
 
 // prepared returns the statement kept at a field of s; it is prepared when it is first asked for, as the
