@@ -17,6 +17,7 @@ import (
 
 	"sideledger/api"
 	"sideledger/ledger"
+	"sideledger/ledger/runner"
 )
 
 const (
@@ -57,7 +58,7 @@ func runServe(ctx context.Context, e *env, o *serveOptions) error {
 		if err := p.checkInUse(ctx); err != nil {
 			return err
 		}
-		if err := firstToken(ctx, e, p); err != nil {
+		if err := p.store.Alone(ctx, func() error { return firstToken(ctx, e, p) }); err != nil {
 			return err
 		}
 		return p.serve(ctx, o)
@@ -68,6 +69,11 @@ func runServe(ctx context.Context, e *env, o *serveOptions) error {
 func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	jobs, closeJobs, err := p.openJobs(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeJobs()
 	a, err := api.New(api.Config{
 		Ledger: p.ledger, Log: p.log, Clock: time.Now, Version: versionText(), BehindProxy: p.config.BehindProxy,
 		ReadyFunc: p.store.Ping, Vigil: p.vigil,
@@ -85,10 +91,9 @@ func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		p.runRollbacks(ctx, o.paused)
+		p.runRollbacks(ctx, jobs, o.paused)
 	}()
-	go p.vigil.sign(ctx)
-	go p.chores(ctx, o)
+	p.sideBySide(ctx, o)
 	p.log.InfoContext(ctx, "serving", slog.String("address", listener.Addr().String()), slog.String("version", versionText()))
 	select {
 	case <-ctx.Done():
@@ -106,7 +111,7 @@ func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 }
 
 // runRollbacks runs rollbacks until ctx ends or the ledger enters safe mode.
-func (p *parts) runRollbacks(ctx context.Context, paused bool) {
+func (p *parts) runRollbacks(ctx context.Context, jobs runner.Jobs, paused bool) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -117,7 +122,7 @@ func (p *parts) runRollbacks(ctx context.Context, paused bool) {
 		}
 	}()
 	if p.vigil.Safe() == nil {
-		p.newRunner(p.config.sqliteFile() != "", paused).Run(ctx)
+		p.newRunner(jobs, paused).Run(ctx)
 	}
 	<-ctx.Done()
 }
@@ -129,7 +134,16 @@ func (p *parts) listen(srv *http.Server, l net.Listener) error {
 	return srv.Serve(l)
 }
 
-// chores reads the systems again on SIGHUP and removes first answers that are out of date.
+// sideBySide starts what goes on beside the API and the runner, until ctx ends.
+func (p *parts) sideBySide(ctx context.Context, o *serveOptions) {
+	go p.vigil.sign(ctx)
+	go p.chores(ctx, o)
+	if p.config.replicated() {
+		go p.vigil.followSafe(ctx)
+	}
+}
+
+// chores reads the systems again on SIGHUP, and, where no job does it, removes first answers that are out of date.
 func (p *parts) chores(ctx context.Context, o *serveOptions) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -145,10 +159,10 @@ func (p *parts) chores(ctx context.Context, o *serveOptions) {
 			p.reload(ctx, o)
 			p.lookUp(ctx)
 		case <-prune.C:
-			if p.vigil.Safe() != nil {
-				continue // what is here is evidence
+			if p.config.replicated() {
+				continue // a job does it
 			}
-			if _, err := p.store.PruneReplies(ctx); err != nil {
+			if err := p.prune(ctx); err != nil {
 				p.log.WarnContext(ctx, "old answers could not be removed", slog.Any("err", err))
 			}
 		}

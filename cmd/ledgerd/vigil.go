@@ -43,6 +43,7 @@ type vigil struct {
 	incarnation int64
 	signer      *heads.Signer
 	side        *sideJournal
+	replica     string // names this process among those that serve the ledger
 	warning     string
 	log         *slog.Logger
 
@@ -52,8 +53,17 @@ type vigil struct {
 
 // newVigil returns the vigil of a ledger, with no mirrors yet, and finds out who the ledger is.
 func (p *parts) newVigil(ctx context.Context) (*vigil, error) {
-	v := &vigil{store: p.store, log: p.log, side: newSideJournal(p.config.sideJournal()), danger: make(chan struct{})}
-	return v, v.identify(ctx, p.config.noteKey())
+	v := &vigil{
+		store: p.store, log: p.log, side: newSideJournal(p.config.sideJournal()), danger: make(chan struct{}), replica: uuid.NewString(),
+	}
+	return v, p.store.Alone(ctx, func() error {
+		if p.config.replicated() && !p.recovering {
+			if err := v.checkReplicaKey(ctx, p.config.noteKey()); err != nil {
+				return err
+			}
+		}
+		return v.identify(ctx, p.config.noteKey())
+	})
 }
 
 // watch opens the mirrors and the key, compares what the ledger has with what it once had, and mirrors from here on what is
@@ -325,7 +335,7 @@ func (v *vigil) Signed(ctx context.Context) (note, key string, err error) {
 	if safe := v.Safe(); safe != nil || v.signer == nil {
 		return "", "", safe.Err("sign heads")
 	}
-	note, err = v.signer.Sign(ctx)
+	note, err = v.signNow(ctx)
 	return note, v.key.Verifier(), err
 }
 
@@ -342,11 +352,12 @@ const (
 	signShare = 10          // and at most one part in so many of the time: records want the mirrors too
 )
 
-// sign signs heads until ctx ends.
+// sign signs heads until ctx ends. Of several replicas one does.
 func (v *vigil) sign(ctx context.Context) {
 	if v.signer == nil {
 		return
 	}
+	defer v.dropDuty(ctx)
 	next := time.NewTimer(signEvery)
 	defer next.Stop()
 	for {
@@ -359,6 +370,10 @@ func (v *vigil) sign(ctx context.Context) {
 			return
 		}
 		start := time.Now()
+		if !v.hasDuty(ctx) {
+			next.Reset(signEvery)
+			continue
+		}
 		if _, err := v.signer.Sign(ctx); err != nil && ctx.Err() == nil {
 			v.log.WarnContext(ctx, "heads were not signed", slog.Any("err", err))
 		}

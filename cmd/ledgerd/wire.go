@@ -48,6 +48,8 @@ type parts struct {
 	ledger   *ledger.Ledger
 	keyring  *secrets.Keyring // nil: secret fields stay closed
 	vigil    *vigil           // nil: nothing is recorded by this command
+
+	recovering bool
 	log      *slog.Logger
 }
 
@@ -58,6 +60,9 @@ func openStore(ctx context.Context, c Config, log *slog.Logger, recovering bool)
 		return nil, err
 	}
 	if err = store.Migrate(ctx); err == nil {
+		err = migrateJobs(ctx, c, store, log)
+	}
+	if err == nil {
 		err = store.LoadSafe(ctx)
 	}
 	if err != nil {
@@ -92,7 +97,7 @@ func openParts(ctx context.Context, e *env, c Config, how opening) (*parts, erro
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), log: e.log}
+	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), log: e.log, recovering: how.recovering}
 	var cipher ledger.Cipher
 	if !how.closed {
 		if p.keyring, err = openKeyring(ctx, e, &c, store); err != nil {
@@ -146,10 +151,11 @@ func (p *parts) close() {
 // callGrace is how long an undo that was sent may still be answered when the server stops.
 const callGrace = 10 * time.Second
 
-// newRunner returns the runner of rollbacks. sole: no other process runs on this ledger.
-func (p *parts) newRunner(sole, paused bool) *runner.Runner {
+// newRunner returns the runner of rollbacks. jobs: what reaches other replicas; nil: nothing.
+func (p *parts) newRunner(jobs runner.Jobs, paused bool) *runner.Runner {
 	return runner.New(runner.Config{
-		Ledger: p.ledger, Waker: p.waker, Clock: time.Now, Log: p.log, Grace: callGrace, Sole: sole, Paused: paused,
+		Ledger: p.ledger, Waker: p.waker, Clock: time.Now, Log: p.log, Grace: callGrace, Sole: !p.config.replicated(), Paused: paused,
+		Jobs: jobs,
 		JitterFunc: func(d time.Duration) time.Duration {
 			if d <= 0 {
 				return 0

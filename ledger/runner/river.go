@@ -204,6 +204,12 @@ func (soon) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(river
 // faults passes on what an operator has to know of River, and none of its talk.
 type faults struct{ slog.Handler }
 
+// WithAttrs implements [slog.Handler].
+func (f faults) WithAttrs(a []slog.Attr) slog.Handler { return faults{f.Handler.WithAttrs(a)} }
+
+// WithGroup implements [slog.Handler].
+func (f faults) WithGroup(name string) slog.Handler { return faults{f.Handler.WithGroup(name)} }
+
 // Enabled implements [slog.Handler].
 func (f faults) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelWarn && f.Handler.Enabled(ctx, l)

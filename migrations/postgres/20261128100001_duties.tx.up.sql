@@ -1,4 +1,4 @@
--- Work that one replica does at a time, such as signing heads. An embedded ledger has one process and no such table.
+-- Work that one replica does at a time, such as signing heads.
 CREATE TABLE duties (
 	name   text PRIMARY KEY,
 	holder text NOT NULL,
