@@ -126,7 +126,19 @@ func (f *fleet) over(s *server, id string) *wire.Rollback {
 // same, the chains and the mirror are whole, and fifty triggers at all of them are one run.
 func TestReplicasShareAWindow(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, postgres.Database(t))
+	newFleet(t, postgres.Database(t)).shareAWindow()
+}
+
+// The same with a PgBouncer in transaction mode between.
+func TestReplicasBehindPgBouncer(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, postgres.Bouncer(t)(postgres.Database(t)))
+	f.shareAWindow()
+	f.dies(syscall.SIGKILL)
+}
+
+func (f *fleet) shareAWindow() {
+	f.Helper()
 	window := f.open("shared")
 	const clients, each = 8, 12
 	order := make([][]string, clients)
@@ -139,30 +151,30 @@ func TestReplicasShareAWindow(t *testing.T) {
 	for _, s := range f.list {
 		seqs = s.checkRecorded(window, map[string]bool{})
 		if len(seqs) != clients*each {
-			t.Fatalf("%d entries, want %d", len(seqs), clients*each)
+			f.Fatalf("%d entries, want %d", len(seqs), clients*each)
 		}
 	}
 	for _, paths := range order {
 		if !slices.IsSortedFunc(paths, func(a, b string) int { return seqs[a] - seqs[b] }) {
-			t.Errorf("the order of one client was not kept: %v", paths)
+			f.Errorf("the order of one client was not kept: %v", paths)
 		}
 	}
 	runs := f.trigger(window, 50)
 	if len(runs) != 1 {
-		t.Fatalf("%d runs", len(runs))
+		f.Fatalf("%d runs", len(runs))
 	}
 	for id := range runs {
 		f.over(f.list[2], id)
 	}
 	f.list[1].checkUndone(window, f.third.take(), seqs)
 	for _, s := range f.list {
-		if _, err := s.client.Head(t.Context()); err != nil { // each signs when it is asked
-			t.Errorf("head: %v", err)
+		if _, err := s.client.Head(f.Context()); err != nil { // each signs when it is asked
+			f.Errorf("head: %v", err)
 		}
 	}
 	f.list[0].run("verify")
 	if made, _ := filepath.Glob(filepath.Join(f.list[0].dir, "*.admin-token")); len(made) != 0 { // newServerAt made one before
-		t.Errorf("tokens were made that nobody asked for: %v", made)
+		f.Errorf("tokens were made that nobody asked for: %v", made)
 	}
 }
 
@@ -252,41 +264,46 @@ func TestReplicaDies(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
-			f := newFleet(t, postgres.Database(t))
-			window := f.open("taken over")
-			f.record(window, "c", 6)
-			reached, answer := make(chan struct{}), make(chan struct{})
-			f.third.holdPut(3, reached, answer)
-			run, err := f.list[0].client.StartRollback(t.Context(), window, wire.RollbackRequest{Reason: "r"}, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			<-reached
-			first := f.holder(run.ID)
-			died := time.Now()
-			if err := first.cmd.Process.Signal(sig); err != nil {
-				t.Fatal(err)
-			}
-			second := f.holder(run.ID, first)
-			took := time.Since(died)
-			t.Logf("%v: another replica has the run after %v", sig, took.Round(time.Millisecond))
-			if took > 3*ledger.LeaseTime { // 10 s are promised; a loaded machine has some more
-				t.Errorf("it took %v", took)
-			}
-			if r := f.over(second, run.ID); !r.Complete {
-				t.Errorf("%+v", r)
-			}
-			head := f.headOf(second, window)
-			close(answer)
-			if sig == syscall.SIGSTOP {
-				f.wakes(first, second, window, head)
-			}
-			if calls := f.third.take(); len(calls) != 6 {
-				t.Errorf("%d undos of 6 entries: %v", len(calls), calls)
-			}
-			second.run("verify")
+			newFleet(t, postgres.Database(t)).dies(sig)
 		})
 	}
+}
+
+// dies lets the replica die that runs a rollback.
+func (f *fleet) dies(sig syscall.Signal) {
+	f.Helper()
+	window := f.open("taken over")
+	f.record(window, "c", 6)
+	reached, answer := make(chan struct{}), make(chan struct{})
+	f.third.holdPut(3, reached, answer)
+	run, err := f.list[0].client.StartRollback(f.Context(), window, wire.RollbackRequest{Reason: "r"}, 0)
+	if err != nil {
+		f.Fatal(err)
+	}
+	<-reached
+	first := f.holder(run.ID)
+	died := time.Now()
+	if err := first.cmd.Process.Signal(sig); err != nil {
+		f.Fatal(err)
+	}
+	second := f.holder(run.ID, first)
+	took := time.Since(died)
+	f.Logf("%v: another replica has the run after %v", sig, took.Round(time.Millisecond))
+	if took > 3*ledger.LeaseTime { // 10 s are promised; a loaded machine has some more
+		f.Errorf("it took %v", took)
+	}
+	if r := f.over(second, run.ID); !r.Complete {
+		f.Errorf("%+v", r)
+	}
+	head := f.headOf(second, window)
+	close(answer)
+	if sig == syscall.SIGSTOP {
+		f.wakes(first, second, window, head)
+	}
+	if calls := f.third.take(); len(calls) != 6 {
+		f.Errorf("%d undos of 6 entries: %v", len(calls), calls)
+	}
+	second.run("verify")
 }
 
 // errEnough ends a stream.

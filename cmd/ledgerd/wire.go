@@ -50,7 +50,7 @@ type parts struct {
 	vigil    *vigil           // nil: nothing is recorded by this command
 
 	recovering bool
-	log      *slog.Logger
+	log        *slog.Logger
 }
 
 // openStore opens the database and brings its schema up to date. recovering: changes are made in safe mode too.

@@ -21,11 +21,11 @@ import (
 
 const (
 	riverQueue   = "ledger"
-	riverWorkers = 200             // jobs that stay with their runs at a replica; each only waits
-	riverConns   = 6               // of the pool; one listens
-	riverRetry   = time.Second     // before a job that failed comes again
-	riverTries   = 1000            // of a job that fails
-	riverKept    = time.Hour       // how long a job that has ended can be looked at
+	riverWorkers = 200              // jobs that stay with their runs at a replica; each only waits
+	riverConns   = 6                // of the pool; one listens
+	riverRetry   = time.Second      // before a job that failed comes again
+	riverTries   = 1000             // of a job that fails
+	riverKept    = time.Hour        // how long a job that has ended can be looked at
 	riverTimeout = 10 * time.Second // more than a slice
 	riverFetch   = 5 * time.Millisecond
 	riverPoll    = time.Second // how long a notification that was lost stays unnoticed, and without any how long each takes

@@ -9,13 +9,14 @@ import (
 	"github.com/google/uuid"
 
 	"sideledger/ledger"
+	"sideledger/ledger/ledgertest"
 )
 
 // twoReplicas are two processes' stores on one database.
 func twoReplicas(t *testing.T) (a, b *Store) {
 	t.Helper()
-	url := postgres.Database(t)
-	return openStore(t, Config{URL: url}), openStore(t, Config{URL: url})
+	url := migrated(t)
+	return openBare(t, Config{URL: url}), openBare(t, Config{URL: url})
 }
 
 func openWindowIn(t *testing.T, s *Store) uuid.UUID {
@@ -61,6 +62,24 @@ func TestWindowsDoNotWaitForEachOther(t *testing.T) {
 	if err := errors.Join(<-first, <-second); err != nil {
 		t.Error(err)
 	}
+}
+
+// The store does all of it with a PgBouncer in transaction mode between.
+func TestStoreBehindPgBouncer(t *testing.T) {
+	if postgresStore(t).Pooled() {
+		t.Error("a pooler was seen that is not there")
+	}
+	through := postgres.Bouncer(t)
+	if err := openBare(t, Config{URL: through(postgres.Database(t))}).Migrate(t.Context()); err != nil {
+		t.Error(err)
+	}
+	ledgertest.TestStore(t, func(t *testing.T) ledger.Store {
+		s := openBare(t, Config{URL: through(migrated(t))})
+		if !s.Pooled() {
+			t.Error("the pooler was not noticed")
+		}
+		return s
+	})
 }
 
 func TestDuty(t *testing.T) {
