@@ -256,10 +256,23 @@ func TestKilledAtRandom(t *testing.T) {
 	third := &counting{state: map[string]string{}}
 	web := httptest.NewServer(third)
 	t.Cleanup(web.Close)
-	s := newServer(t, buildServer(t), web.URL)
+	newServer(t, buildServer(t), web.URL).killedAtRandom(third, crashRounds())
+}
+
+// The same on PostgreSQL. The lease of a killed server stands for 6 s, so there are fewer rounds.
+func TestKilledAtRandomOnPostgres(t *testing.T) {
+	t.Parallel()
+	third := &counting{state: map[string]string{}}
+	web := httptest.NewServer(third)
+	t.Cleanup(web.Close)
+	newServerAt(t, buildServer(t), web.URL, site{t.TempDir(), postgres.Database(t)}, "").killedAtRandom(third, 4)
+}
+
+func (s *server) killedAtRandom(third *counting, rounds int) {
+	t := s.t
 	rnd := rand.New(rand.NewPCG(20261122, 3))
 	s.start()
-	for round := range crashRounds() {
+	for round := range rounds {
 		w, err := s.client.OpenWindow(t.Context(), wire.WindowDraft{Name: fmt.Sprintf("round %d", round)})
 		if err != nil {
 			t.Fatal(err)

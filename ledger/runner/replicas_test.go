@@ -2,7 +2,6 @@ package runner_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -18,28 +17,6 @@ import (
 	"sideledger/ledger/sqlstore"
 	"sideledger/ledger/sqlstore/sqlstoretest"
 )
-
-// postgres is one cluster for the tests of this package; TestMain stops it.
-var postgres ledgertest.Postgres
-
-func TestMain(m *testing.M) {
-	m.Run()
-	if err := postgres.Stop(); err != nil {
-		panic(err)
-	}
-}
-
-// migrated is the address of a new ledger on PostgreSQL.
-func migrated(t testing.TB) string {
-	return postgres.Copy(t, func(url string) error {
-		s, err := sqlstore.Open(context.Background(), sqlstore.Config{URL: url, Clock: time.Now, Log: quiet()})
-		if err != nil {
-			return err
-		}
-		c := runner.RiverConfig{URL: url, Log: quiet()}
-		return errors.Join(s.Migrate(context.Background()), runner.MigrateRiver(context.Background(), c), s.Close())
-	})
-}
 
 // A freeze stops a replica as SIGSTOP does: whoever comes by waits until it goes on.
 type freeze struct {
