@@ -85,8 +85,16 @@ func windowToWire(w *ledger.WindowView) wire.Window {
 		ID: w.ID.String(), Name: w.Name, Ticket: w.Ticket, Owner: w.Owner, OpensAt: maybeTime(w.OpensAt), EndsAt: maybeTime(w.EndsAt),
 		Buffer: maybeDuration(w.Buffer), Snapshot: w.Snapshot, Labels: labels, Restore: restoreToWire(w.Restore), State: string(w.State), Counts: countsToWire(w.Counts),
 		RollbackID: maybeID(w.RollbackID), Head: headToWire(w.Head), CreatedAt: w.CreatedAt, SealedAt: maybeTime(w.SealedAt),
+		Pruned:   prunedToWire(w.Pruned),
 		Warnings: w.Warnings,
 	}
+}
+
+func prunedToWire(p *ledger.Pruning) *wire.Pruned {
+	if p == nil {
+		return nil
+	}
+	return &wire.Pruned{At: p.At, Entries: p.LastSeq, Begins: p.Number}
 }
 
 func countsToWire(c ledger.Counts) wire.Counts {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -51,6 +52,8 @@ type Derived struct {
 	Names map[string]string // JSON pointers into the body
 	// LocationFunc takes them from the Location header; false: they are not in it. nil: they are not there.
 	LocationFunc func(location string) (json.RawMessage, bool)
+	// Success lists statuses, besides 2xx less 202, by which this call is answered once its effect is there.
+	Success []int
 }
 
 func (d Derived) any() bool { return len(d.Names) > 0 || d.LocationFunc != nil }
@@ -245,7 +248,7 @@ func (e *effecting) prepare(ctx context.Context, d *Draft) error {
 		return err
 	}
 	if len(e.call.Names) > 0 {
-		e.derived = Derived{Names: e.call.Names}
+		e.derived.Names, e.derived.LocationFunc = e.call.Names, nil
 	}
 	if err := lacking(d); err != nil {
 		return err
@@ -329,6 +332,9 @@ func (e *effecting) perform(ctx context.Context) *Effected {
 		out.Answer = &answer
 	}
 	v := judgeEffect(answer, err)
+	if err == nil && slices.Contains(e.derived.Success, answer.Status) {
+		v = effectLanded
+	}
 	if v == effectUnproven {
 		v = e.lookAgain(within, answer.Status)
 	}

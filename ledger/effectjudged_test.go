@@ -145,6 +145,23 @@ func TestEffectRefusedWithoutAName(t *testing.T) {
 	}
 }
 
+// What the profile says of an answer counts, whatever its status is good for elsewhere; what is asked for is the
+// after-image as long as the third party shows nothing of it.
+func TestEffectWithItsOwnSuccess(t *testing.T) {
+	for code, want := range map[int]string{302: "applied applied", 202: "applied applied", 303: "in_doubt intended", 403: "void void"} {
+		s, p := newDoer(t)
+		p.Set("/a", `1`)
+		p.derived = ledger.Derived{Success: []int{302, 202}}
+		p.deriveFn = func(d *ledger.Draft) {
+			d.Kind, d.Action, d.Resource, d.After = "test", ledger.ActionUpdate, json.RawMessage(`{"path":"/a"}`), ledger.Image{JSON: json.RawMessage(`2`)}
+		}
+		p.answer = func(ledger.EffectCall) (ledger.EffectAnswer, error) { return ledger.EffectAnswer{Status: code}, nil }
+		if e := s.wantEffect(s.mustDo(put("/a", `2`), ""), want); string(e.After.JSON) != `2` {
+			t.Errorf("%d: the after-image is %s", code, e.After.JSON)
+		}
+	}
+}
+
 // The id that came back completes the resource, and the after-image is read by it.
 func TestEffectNamesWhatItMade(t *testing.T) {
 	s, p := newDoer(t)

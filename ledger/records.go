@@ -25,6 +25,7 @@ type recordBody struct {
 	Attempt    *attemptJSON    `json:"attempt,omitempty"`
 	Rollback   *rollbackJSON   `json:"rollback,omitempty"`
 	Evidence   *attemptJSON    `json:"evidence,omitempty"` // of a runner that had lost its lease
+	Follows    string          `json:"follows,omitempty"`  // hash of the record before it, which was removed; see journal.KindPruned
 }
 
 type windowJSON struct {
@@ -42,11 +43,13 @@ type windowJSON struct {
 	CreatedAt  time.Time         `json:"created_at"`
 	SealedAt   time.Time         `json:"sealed_at,omitzero"`
 	Restore    json.RawMessage   `json:"restore,omitempty"` // a draft
+	Pruned     json.RawMessage   `json:"pruned,omitempty"`
 }
 
 func windowToJSON(w *Window) *windowJSON {
 	return &windowJSON{
-		Name: w.Name, Ticket: w.Ticket, Owner: w.Owner, OpensAt: w.OpensAt, EndsAt: w.EndsAt, Buffer: w.Buffer,
+		Pruned: EncodePruning(w.Pruned),
+		Name:   w.Name, Ticket: w.Ticket, Owner: w.Owner, OpensAt: w.OpensAt, EndsAt: w.EndsAt, Buffer: w.Buffer,
 		Snapshot: w.Snapshot, Labels: w.Labels, State: w.State, Resume: w.Resume, RollbackID: w.RollbackID,
 		CreatedAt: w.CreatedAt, SealedAt: w.SealedAt, Restore: encodeRestore(w.Restore),
 	}
@@ -59,6 +62,9 @@ func (j *windowJSON) into(w *Window) error {
 		Snapshot: j.Snapshot, Labels: j.Labels, Restore: restore,
 	}
 	w.State, w.Resume, w.RollbackID, w.CreatedAt, w.SealedAt = j.State, j.Resume, j.RollbackID, j.CreatedAt, j.SealedAt
+	if err == nil {
+		w.Pruned, err = DecodePruning(j.Pruned)
+	}
 	return err
 }
 

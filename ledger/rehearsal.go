@@ -19,6 +19,7 @@ type Rehearser interface {
 type Canary struct {
 	Why      string          // why there is none; empty: there is one
 	Resource json.RawMessage // what names it before it is made; the third party may choose the rest
+	Chosen   []string        // members of the resource that the third party chooses, besides id
 	// CallFunc says how it is made (create) or changed (update), once it has the name that resource says.
 	CallFunc func(a Action, resource json.RawMessage) (EffectCall, error)
 }

@@ -216,7 +216,7 @@ func (run *rehearsing) prepare(ctx context.Context, kind string, place json.RawM
 // hindrance says what in the configuration keeps a canary from being made or taken back; "": nothing.
 func (run *rehearsing) hindrance(kind string, c *Canary) string {
 	for _, a := range []Action{ActionCreate, ActionUpdate} {
-		call, err := c.CallFunc(a, anyName(c.Resource))
+		call, err := c.CallFunc(a, c.anyName())
 		if err != nil {
 			return "its " + string(a) + " cannot be put together: " + lookDetail(err)
 		}
@@ -235,12 +235,17 @@ func (run *rehearsing) hindrance(kind string, c *Canary) string {
 	return ""
 }
 
-// anyName gives a resource an id, so that the paths of its calls can be held to what may be sent.
-func anyName(resource json.RawMessage) json.RawMessage {
-	if merged, err := mergeResource(json.RawMessage(`{"id":"0"}`), resource); err == nil {
+// anyName gives a resource what the third party chooses, so that the paths of its calls can be held to what may be sent.
+func (c *Canary) anyName() json.RawMessage {
+	names := map[string]string{"id": "0"}
+	for _, name := range c.Chosen {
+		names[name] = "0"
+	}
+	raw, _ := json.Marshal(names) // texts always encode
+	if merged, err := mergeResource(raw, c.Resource); err == nil {
 		return merged
 	}
-	return resource
+	return c.Resource
 }
 
 func msgOf(err error) string {

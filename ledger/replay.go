@@ -13,7 +13,7 @@ import (
 // A Rebuilt is a window as its journal alone tells it.
 type Rebuilt struct {
 	Window    Window
-	Entries   []Entry // by Seq, from 1
+	Entries   []Entry // by Seq; from 1, or from behind Window.Pruned.LastSeq
 	Rollbacks []Rollback
 
 	byID map[uuid.UUID]int // place in Entries
@@ -39,7 +39,8 @@ func SecretEntry(r journal.Record) (uuid.UUID, error) {
 	return body.EntryID, nil
 }
 
-// Apply takes in the next record of the journal. Records come in order, from the first.
+// Apply takes in the next record of the journal. Records come in order, from the first, or from one that says that
+// everything before it was removed.
 func (b *Rebuilt) Apply(r journal.Record) error {
 	var body recordBody
 	if err := json.Unmarshal(r.Body, &body); err != nil {
@@ -50,6 +51,9 @@ func (b *Rebuilt) Apply(r journal.Record) error {
 		if err := body.Window.into(&b.Window); err != nil {
 			return fmt.Errorf("rebuild from record %d: %w", r.Number, err)
 		}
+	}
+	if body.Kind == journal.KindPruned {
+		b.Entries, b.byID, b.Rollbacks, b.Window.LastSeq = nil, nil, nil, b.Window.Pruned.LastSeq
 	}
 	if err := b.applyEntry(body); err != nil {
 		return fmt.Errorf("rebuild from record %d: %w", r.Number, err)
@@ -72,7 +76,7 @@ func (b *Rebuilt) applyEntry(body recordBody) error {
 		i = len(b.Entries)
 		b.byID[body.EntryID] = i
 		b.Entries = append(b.Entries, Entry{WindowID: body.WindowID})
-		b.Window.LastSeq = i + 1
+		b.Window.LastSeq = body.Entry.Seq
 	}
 	e := &b.Entries[i]
 	if len(body.Draft) > 0 {

@@ -211,14 +211,18 @@ func (u *unit) becomeApplied(e *Entry, c completion) error {
 	return u.lateWindow()
 }
 
-// confirmApplied: the first report wins; one that says something else is a conflict.
+// confirmApplied: the first report wins; one that says something else is a conflict. An entry that was claimed
+// while it was in doubt is reported for the first time.
 func (u *unit) confirmApplied(e *Entry, c completion) error {
+	first := e.AppliedAt.IsZero()
 	newAfter := c.after.Known() && !e.After.Known()
 	switch {
 	case c.after.Known() && e.After.Known() && !c.after.Equal(e.After):
 		return Conflict(u.op, e.ID.String(), "it was reported before with another after-image, which stands")
-	case !newAfter && len(c.resource) == 0 && len(c.alias) == 0:
+	case !first && !newAfter && len(c.resource) == 0 && len(c.alias) == 0:
 		return nil
+	case first:
+		e.AppliedAt, e.Late = u.now, u.Window().Fenced()
 	}
 	c.into(e)
 	e.takeAlias(c.alias, u.now)

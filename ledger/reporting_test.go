@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"sideledger/ledger"
 )
@@ -111,5 +112,25 @@ func TestVerifyEachByItsOwnScope(t *testing.T) {
 	}
 	if want := []string{"drifted", "same", "same"}; !slices.Equal(got, want) { // newest first: c, b, a
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// The report that was missing comes while the undo of the entry is on its way: it is kept, and the run ends as it would have.
+func TestAppliedWhileItsUndoIsSent(t *testing.T) {
+	s := newStand(t)
+	e := s.mustRecord(intent(update("/hooks", `{"v":1}`, `{"v":2}`)))
+	s.third.Set("/hooks", `{"v":2}`)
+	s.now = e.PerformBy.Add(time.Second) // nobody reported: the look decides
+	s.third.OnUndo = func(int, string) (bool, error) {
+		got, err := s.ledger.Applied(t.Context(), e.ID, ledger.Report{})
+		if err != nil || got.State != ledger.EntryUndoing || !got.AppliedAt.Equal(s.now) || !got.Late {
+			t.Errorf("while it is undone: %+v, %v", got, err)
+		}
+		return true, nil
+	}
+	run := s.roll()
+	got := s.entry(e.ID)
+	if run.State != ledger.RollbackFinished || got.State != ledger.EntryUndone || !got.AppliedAt.Equal(s.now) || len(got.Attempts) != 1 {
+		t.Errorf("run %s, entry %s, applied at %s, %d attempts", run.State, got.State, got.AppliedAt, len(got.Attempts))
 	}
 }

@@ -100,3 +100,12 @@ type Counts struct {
 
 // Open returns how many entries are not closed.
 func (c Counts) Open() int { return c.Stuck + c.Remaining }
+
+// plus adds two counts up.
+func (c Counts) plus(o Counts) Counts {
+	return Counts{
+		Undone: c.Undone + o.Undone, AlreadyUndone: c.AlreadyUndone + o.AlreadyUndone, Compensated: c.Compensated + o.Compensated,
+		Unverified: c.Unverified + o.Unverified, ByHand: c.ByHand + o.ByHand, Waived: c.Waived + o.Waived,
+		Retained: c.Retained + o.Retained, Void: c.Void + o.Void, Stuck: c.Stuck + o.Stuck, Remaining: c.Remaining + o.Remaining,
+	}
+}

@@ -15,7 +15,11 @@ type RollbackView struct {
 	Held   []Held // what keeps a finished run from entries that it left alone; only of a run that is read
 }
 
-func viewOf(r *Rollback, c Counts) *RollbackView {
+// viewOf counts with the entries of a run those that retention removed since.
+func viewOf(r *Rollback, p *Pruning, c Counts) *RollbackView {
+	if p != nil && r.Select.All() && r.CreatedAt.Before(p.At) {
+		c = c.plus(p.Counts)
+	}
 	v := &RollbackView{Rollback: *r, Counts: c}
 	v.Complete = r.State == RollbackFinished && c.Open() == 0
 	return v
@@ -158,7 +162,7 @@ func (l *Ledger) StartRollback(ctx context.Context, windowID uuid.UUID, r Rollba
 			return nil, err
 		}
 		c, err := u.Count(run.Select)
-		return viewOf(run, c), err
+		return viewOf(run, u.Window().Pruned, c), err
 	})
 	if err == nil && !out.State.Over() {
 		l.forgetParks(out.Rollback)
@@ -252,7 +256,11 @@ func (l *Ledger) Rollback(ctx context.Context, id uuid.UUID) (*RollbackView, err
 	if err != nil {
 		return nil, err
 	}
-	v := viewOf(r, c)
+	w, err := l.store.FindWindow(ctx, r.WindowID)
+	if err != nil {
+		return nil, err
+	}
+	v := viewOf(r, w.Pruned, c)
 	v.Held, err = l.held(ctx, v)
 	return v, err
 }
@@ -322,7 +330,7 @@ func (l *Ledger) turnRollback(ctx context.Context, op string, id uuid.UUID, fn f
 			return nil, err
 		}
 		c, err := u.Count(r.Select)
-		return viewOf(r, c), err
+		return viewOf(r, u.Window().Pruned, c), err
 	})
 	if err == nil {
 		l.waker.Wake(out.Rollback)

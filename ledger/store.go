@@ -16,6 +16,7 @@ type Store interface {
 	Reader
 	Tokens
 	Replies
+	Retention
 }
 
 // A Writer changes one window at a time, under its fence.
@@ -56,6 +57,8 @@ type FenceTx interface {
 	Touched(after int64, limit int) (ids []uuid.UUID, more bool, err error)
 	// Count counts the window's entries that sel picks.
 	Count(sel Selection) (Counts, error)
+	// SavePruning stores Window().Pruned, and removes the window's runs but the one that Window().RollbackID names.
+	SavePruning() error
 }
 
 // An EntryTx reads and changes the window's entries.
@@ -189,6 +192,16 @@ type Replies interface {
 	GetReply(ctx context.Context, key ReplyKey) (*Reply, error)
 	// KeepReply stores the answer of a key durably, unless the key has one: the first one stays.
 	KeepReply(ctx context.Context, key ReplyKey, r Reply) error
+}
+
+// Retention removes what is past its time.
+type Retention interface {
+	// Expired returns windows that are rolled back or kept, have no open entry and no unfinished rollback, whose newest record
+	// is older than before and not one of kind window.pruned; oldest first, with ids higher than after, at most limit.
+	Expired(ctx context.Context, before time.Time, after uuid.UUID, limit int) ([]Window, error)
+	// RemovePruned removes some rows that a window's Pruned says are removed: about limit of them. n 0: none are left. Lists and
+	// counts leave such rows out from the moment that they are pruned.
+	RemovePruned(ctx context.Context, limit int) (n int, err error)
 }
 
 // A ReplyKey names one answered request.

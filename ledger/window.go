@@ -34,6 +34,17 @@ type Window struct {
 	Head       Head        // of its journal
 	CreatedAt  time.Time
 	SealedAt   time.Time // zero: never sealed
+	Pruned     *Pruning  // what retention removed; nil: nothing
+}
+
+// A Pruning says what retention removed of a window: the entries up to LastSeq with their attempts, the runs but the last, and
+// the journal's records before Number. What the window takes in later stands behind it.
+type Pruning struct {
+	Number  int64    // of the record that says so, with which the journal begins
+	Follows [32]byte // hash of the record before it
+	LastSeq int      // of the entries that were removed, the newest; 0: none were
+	At      time.Time
+	Counts  Counts // of the entries that were removed
 }
 
 // TakesIntents reports whether a new intent may be recorded.

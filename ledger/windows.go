@@ -75,7 +75,7 @@ func (l *Ledger) Window(ctx context.Context, id uuid.UUID) (*WindowView, error) 
 		return nil, err
 	}
 	c, err := l.store.CountEntries(ctx, id, Selection{})
-	return &WindowView{Window: *w, Counts: c}, err
+	return viewOfWindow(w, c), err
 }
 
 // Windows lists windows with their counts, newest first; none is an empty list.
@@ -90,9 +90,17 @@ func (l *Ledger) Windows(ctx context.Context, q WindowQuery) ([]WindowView, erro
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, WindowView{Window: w, Counts: c})
+		out = append(out, *viewOfWindow(&w, c))
 	}
 	return out, nil
+}
+
+// viewOfWindow counts what was removed with what is here.
+func viewOfWindow(w *Window, c Counts) *WindowView {
+	if w.Pruned != nil {
+		c = c.plus(w.Pruned.Counts)
+	}
+	return &WindowView{Window: *w, Counts: c}
 }
 
 // Seal closes the window to new intents. It never refuses over unresolved ones. Sealing a sealed window
@@ -140,7 +148,7 @@ func (l *Ledger) turnWindow(ctx context.Context, op string, id uuid.UUID, reason
 			return nil, err
 		}
 		c, err := u.Count(Selection{})
-		return &WindowView{Window: *w, Counts: c}, err
+		return viewOfWindow(w, c), err
 	})
 }
 

@@ -53,7 +53,7 @@ func FindMasks(raw json.RawMessage, at string) (pointers []string) {
 func masksIn(v any, at string) (out []string) {
 	switch v := v.(type) {
 	case string:
-		if IsMask(v) {
+		if IsMask(v) || masksWithin(v) {
 			out = append(out, at)
 		}
 	case []any:
@@ -66,4 +66,15 @@ func masksIn(v any, at string) (out []string) {
 		}
 	}
 	return out
+}
+
+// masksWithin reports whether a text is a JSON document that has a mask in it: some third parties keep such documents as text,
+// and mask members of them (Airflow's variables).
+func masksWithin(s string) bool {
+	s = strings.TrimSpace(s)
+	if s == "" || s[0] != '{' && s[0] != '[' || deep([]byte(s)) {
+		return false
+	}
+	_, found := FindMask(json.RawMessage(s), "")
+	return found
 }

@@ -16,6 +16,7 @@ func TestMasks(t *testing.T) {
 	}
 	for doc, want := range map[string]string{
 		`{"a":[1,{"b/c":"***"}]}`: "/x/a/1/b~1c", `"***"`: "/x", `{"a":"b"}`: "", ``: "", `null`: "", `{"a":`: "",
+		`{"v":"{\"password\": \"***\"}"}`: "/x/v", `{"v":" [1, \"\", \"[redacted]\"]"}`: "/x/v", `{"v":"{ *** }"}`: "", `{"v":"[1]"}`: "",
 	} {
 		got, found := FindMask([]byte(doc), "/x")
 		if found != (want != "") || found && got != want {

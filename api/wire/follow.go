@@ -63,7 +63,8 @@ type SavedSelection struct {
 type JournalReport struct {
 	OK       bool   `json:"ok"`
 	WindowID string `json:"window_id"` // empty: the file has no head line
-	Records  int64  `json:"records"`   // that follow from each other, counted from the first
+	Begins   int64  `json:"begins"`    // number of the first record; more than 1: retention removed the earlier ones
+	Records  int64  `json:"records"`   // number of the last record up to which all follow from each other
 	Head     string `json:"head"`      // hash of the last good record, 64 hex digits
 	FirstBad int64  `json:"first_bad"` // from 1; 0: none
 	Problem  string `json:"problem"`   // empty when OK

@@ -33,8 +33,16 @@ type Window struct {
 	Head       Head              `json:"head"`
 	CreatedAt  time.Time         `json:"created_at"`
 	SealedAt   *time.Time        `json:"sealed_at"` // null: never sealed
+	Pruned     *Pruned           `json:"pruned"`    // null: retention removed nothing of it
 	// Warnings are said in the answer to the opening alone: credentials that are refused, or end before the window does.
 	Warnings []string `json:"warnings,omitzero"`
+}
+
+// Pruned says what retention removed of a window. Counts of the window go on to count it.
+type Pruned struct {
+	At      time.Time `json:"at"`
+	Entries int       `json:"entries"` // entries with a seq up to this one
+	Begins  int64     `json:"begins"`  // number of the record that the journal begins with now
 }
 
 // A WindowList is one page of windows, newest first.

@@ -8,7 +8,9 @@ import (
 	"math"
 	"net"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/pflag"
@@ -33,6 +35,8 @@ type Config struct {
 	// names a snapshot is refused unless this is said.
 	OutsideSnapshot bool   `yaml:"outside_snapshot"`
 	NoteKey         string `yaml:"note_key"` // file of the key that heads are signed with; default: beside the database
+	// Retention is how long finished windows keep their entries after the last thing that happened in them, such as 400d; none: for ever.
+	Retention string `yaml:"retention"`
 
 	reserve int64 // bytes; set by lockLedger, since one process alone may keep it
 }
@@ -48,6 +52,7 @@ const (
 	defaultDatabase = "sqlite:ledger.db"
 	defaultReserve  = "64MiB"
 	leastReserve    = 1 << 20
+	leastRetention  = 30 * 24 * time.Hour
 	manualSystem    = "manual" // the system of steps for people is there without being configured
 )
 
@@ -132,7 +137,32 @@ func (c *Config) validate() error {
 	if _, err = c.reserveBytes(); err != nil {
 		return err
 	}
+	if _, err = c.retention(); err != nil {
+		return err
+	}
 	return errors.Join(c.Secrets.validate(), c.Mirror.validate())
+}
+
+// retention reads Retention; 0: for ever.
+func (c *Config) retention() (time.Duration, error) {
+	if c.Retention == "" {
+		return 0, nil
+	}
+	d, err := parseAge(c.Retention)
+	if err != nil || d < leastRetention {
+		return 0, errors.New("retention: want a time of at least 30d, such as 400d; leave it out to keep everything")
+	}
+	return d, nil
+}
+
+// parseAge reads days, such as 400d, or a duration of Go.
+func parseAge(s string) (time.Duration, error) {
+	days, ok := strings.CutSuffix(s, "d")
+	if !ok {
+		return time.ParseDuration(s)
+	}
+	n, err := strconv.ParseUint(days, 10, 16)
+	return time.Duration(n) * 24 * time.Hour, err
 }
 
 // reserveBytes reads Reserve.

@@ -58,7 +58,10 @@ func migrateJobs(ctx context.Context, c Config, store *sqlstore.Store, log *slog
 
 // choreList is what is done now and then, by one replica at a time.
 func (p *parts) choreList() []runner.Chore {
-	return []runner.Chore{{Name: "prune_replies", Every: pruneEvery, DoFunc: p.prune}}
+	return []runner.Chore{
+		{Name: "prune_replies", Every: pruneEvery, DoFunc: p.prune},
+		{Name: "retain", Every: pruneEvery, DoFunc: p.retain},
+	}
 }
 
 // prune removes first answers that are out of date.

@@ -94,7 +94,7 @@ func newRoot(e *env) *cobra.Command {
 		SilenceErrors: true,
 		Version:       versionText(),
 	}
-	root.AddCommand(newServe(e), newMigrate(e), newCheckConfig(e), newBackup(e), newImport(e), newToken(e), newRollback(e), newRebuild(e), newRecover(e), newVerify(e), newVersion(e), newRewrap(e), newKeys(e), newPluginTest(e), newPluginLaunch(e))
+	root.AddCommand(newServe(e), newMigrate(e), newCheckConfig(e), newBackup(e), newImport(e), newToken(e), newRollback(e), newRebuild(e), newRecover(e), newVerify(e), newPrune(e), newVersion(e), newRewrap(e), newKeys(e), newPluginTest(e), newPluginLaunch(e))
 	return root
 }
 

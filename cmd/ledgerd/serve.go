@@ -143,7 +143,7 @@ func (p *parts) sideBySide(ctx context.Context, o *serveOptions) {
 	}
 }
 
-// chores reads the systems again on SIGHUP, and, where no job does it, removes first answers that are out of date.
+// chores reads the systems again on SIGHUP, and, where no jobs do it, does the chores.
 func (p *parts) chores(ctx context.Context, o *serveOptions) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -160,10 +160,12 @@ func (p *parts) chores(ctx context.Context, o *serveOptions) {
 			p.lookUp(ctx)
 		case <-prune.C:
 			if p.config.replicated() {
-				continue // a job does it
+				continue // jobs do it
 			}
-			if err := p.prune(ctx); err != nil {
-				p.log.WarnContext(ctx, "old answers could not be removed", slog.Any("err", err))
+			for _, c := range p.choreList() {
+				if err := c.DoFunc(ctx); err != nil {
+					p.log.WarnContext(ctx, "a chore failed", slog.String("kind", c.Name), slog.Any("err", err))
+				}
 			}
 		}
 	}

@@ -272,13 +272,14 @@ func (p *parts) verifyCopy(ctx context.Context, c *mirrorCopy, key string) ([]jo
 // compareWindow finds the first record of a window that is another one here than in the mirror, or is not here.
 func (p *parts) compareWindow(ctx context.Context, c *mirrorCopy, id string) (*journal.Damage, error) {
 	records := c.records[id]
-	here, err := p.store.Hashes(ctx, id)
+	first, here, err := p.store.Hashes(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	for i, r := range records {
-		switch {
-		case i >= len(here):
+	for _, r := range records {
+		switch i := r.Number - first; {
+		case i < 0: // it was removed here, in the open
+		case i >= int64(len(here)):
 			return &journal.Damage{WindowID: id, Number: r.Number, Problem: "it is in the mirror and not here"}, nil
 		case here[i] != r.Hash:
 			return &journal.Damage{WindowID: id, Number: r.Number, Problem: "it is another one in the mirror"}, nil

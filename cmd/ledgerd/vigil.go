@@ -264,6 +264,13 @@ func (v *vigil) look(ctx context.Context, h journal.Leaf, from string) (*ledger.
 	if m.Have = w.Head.Number; m.Have < m.Want {
 		return &m, nil
 	}
+	if p := w.Pruned; p != nil && h.Number < p.Number {
+		m.Fork = h.Number == p.Number-1 && h.Hash != hex.EncodeToString(p.Follows[:])
+		if m.Fork {
+			return &m, nil
+		}
+		return nil, nil //nolint:nilnil // it was here, and was removed in the open
+	}
 	hash, err := v.hashAt(ctx, id, h.Number)
 	if err != nil || hash == h.Hash {
 		return nil, err

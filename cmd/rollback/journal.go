@@ -71,8 +71,16 @@ func (a *app) runJournal(ctx context.Context, cmd *cobra.Command, o *journalOpti
 	if err != nil {
 		return err
 	}
-	a.say("%s: %d records, head %s", o.out, report.Records, hex.EncodeToString(report.Head[:]))
+	a.say("%s: %s, head %s", o.out, recordsOf(report), hex.EncodeToString(report.Head[:]))
 	return nil
+}
+
+// recordsOf says which records a journal has.
+func recordsOf(r journal.Report) string {
+	if r.Begins > 1 {
+		return fmt.Sprintf("records %d to %d (the earlier ones were removed by retention)", r.Begins, r.Records)
+	}
+	return fmt.Sprintf("%d records", r.Records)
 }
 
 // saveJournal writes the file whole and verified, or not at all.
@@ -149,12 +157,12 @@ func (a *app) runJournalVerify(name string) error {
 		return err
 	}
 	out := wire.JournalReport{
-		OK: report.OK, WindowID: report.WindowID, Records: report.Records, Head: hex.EncodeToString(report.Head[:]),
+		OK: report.OK, WindowID: report.WindowID, Begins: report.Begins, Records: report.Records, Head: hex.EncodeToString(report.Head[:]),
 		FirstBad: report.FirstBad, Problem: report.Problem,
 	}
 	err = a.show(view{value: out, names: []string{out.WindowID}, text: func(p *page) {
 		if out.OK {
-			p.printf("%s  window %s, %d records, head %s\n", p.paint(tintGood, "= verified"), clean(out.WindowID), out.Records, out.Head)
+			p.printf("%s  window %s, %s, head %s\n", p.paint(tintGood, "= verified"), clean(out.WindowID), recordsOf(report), out.Head)
 			return
 		}
 		p.printf("%s  record %d: %s\n", p.paint(tintBad, "x broken"), out.FirstBad, clean(out.Problem))

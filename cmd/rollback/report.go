@@ -224,6 +224,9 @@ func (p *page) window(a *app, w *wire.Window) {
 	if w.SealedAt != nil {
 		p.printf(", sealed %s", a.ago(*w.SealedAt))
 	}
+	if w.Pruned != nil {
+		p.printf(", entries up to %d removed by retention %s", w.Pruned.Entries, a.ago(w.Pruned.At))
+	}
 	for _, x := range []struct{ name, value string }{{"owner", w.Owner}, {"ticket", w.Ticket}, {"snapshot", w.Snapshot}} {
 		if x.value != "" {
 			p.printf(", %s %s", x.name, clean(x.value))

@@ -29,7 +29,8 @@ func WriteHead(w io.Writer, windowID string, number int64, hash [32]byte) error 
 // A Report says what Verify found.
 type Report struct {
 	WindowID string   // as the head line names it; empty: there was none
-	Records  int64    // records that follow from each other, counted from the first
+	Begins   int64    // number of the first record; more than 1: the earlier ones were removed, in the open
+	Records  int64    // number of the last record up to which all follow from each other
 	Head     [32]byte // hash of the last good record
 	FirstBad int64    // number of the first bad record, from 1; 0: none
 	Problem  string   // what is wrong with it; empty when OK
@@ -55,6 +56,9 @@ type headLine struct {
 func Verify(r io.Reader) (Report, error) {
 	var rep Report
 	err := Scan(r, func(rec Record) error {
+		if rep.Records == 0 {
+			rep.Begins = rec.Number
+		}
 		rep.Records, rep.Head = rec.Number, rec.Hash
 		return nil
 	}, func(windowID string) { rep.WindowID = windowID })
@@ -105,7 +109,7 @@ type scan struct {
 	each  func(Record) error
 	head  func(string)
 	prev  [32]byte
-	n     int64 // good records so far
+	n     int64 // number of the last good record
 	ended bool
 }
 
@@ -144,14 +148,18 @@ func (s *scan) record(l line) (Record, string) {
 	if err := json.Unmarshal(l.Record, &body); err != nil {
 		return Record{}, "the record is not JSON"
 	}
-	hash := Chain(s.prev, l.Record)
+	rec := Record{Number: body.Number, Kind: body.Kind, Body: bytes.Clone(l.Record)}
+	if prev, ok := rec.Follows(); ok && s.n == 0 && body.Number > 1 {
+		s.prev, s.n = prev, body.Number-1
+	}
+	rec.Hash = Chain(s.prev, l.Record)
 	switch {
 	case body.Number != s.n+1:
 		return Record{}, fmt.Sprintf("it says number %d: a record is missing, doubled or moved", body.Number)
-	case l.Hash != hex.EncodeToString(hash[:]):
+	case l.Hash != hex.EncodeToString(rec.Hash[:]):
 		return Record{}, "its hash does not follow from its bytes and the record before it"
 	}
-	return Record{Number: body.Number, Kind: body.Kind, Body: bytes.Clone(l.Record), Hash: hash}, ""
+	return rec, ""
 }
 
 func (s *scan) end(h headLine) error {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 func file(t *testing.T, n int) []byte {
@@ -100,4 +102,71 @@ func FuzzVerify(f *testing.F) {
 			t.Fatal("not good, and no record is named")
 		}
 	})
+}
+
+// pruned is a journal that begins with record n, which says that the earlier ones were removed, and ends with record last.
+func pruned(t *testing.T, n, last int) (lines []string) {
+	t.Helper()
+	prev := Chain([32]byte{}, []byte("the last one that was removed"))
+	for i := n; i <= last; i++ {
+		body := fmt.Appendf(nil, `{"number":%d,"kind":"entry.recorded","window_id":"w1"}`, i)
+		kind := "entry.recorded"
+		if i == n {
+			kind = KindPruned
+			body = fmt.Appendf(nil, `{"number":%d,"kind":%q,"window_id":"w1","follows":"%x"}`, i, kind, prev)
+		}
+		prev = Chain(prev, body)
+		var b bytes.Buffer
+		if err := WriteRecord(&b, Record{Number: int64(i), Kind: kind, Body: body, Hash: prev}); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, b.String())
+	}
+	var b bytes.Buffer
+	if err := WriteHead(&b, "w1", int64(last), prev); err != nil {
+		t.Fatal(err)
+	}
+	return append(lines, b.String())
+}
+
+// A journal may begin with a record that says that the earlier ones were removed, and with no other.
+func TestVerifyPruned(t *testing.T) {
+	lines := pruned(t, 8, 12)
+	rep, err := Verify(strings.NewReader(strings.Join(lines, "")))
+	if err != nil || !rep.OK || rep.Begins != 8 || rep.Records != 12 {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	for name, bad := range map[string]string{
+		"begins later":    strings.Join(lines[1:], ""),
+		"another hash":    strings.Replace(strings.Join(lines, ""), `"follows":"`, `"follows":"00`, 1),
+		"not said":        strings.Replace(strings.Join(lines, ""), `"follows"`, `"allows"`, 1),
+		"in the middle":   strings.Join(append(pruned(t, 2, 3)[:2], lines...), ""),
+		"another number":  strings.Replace(strings.Join(lines, ""), `"number":8`, `"number":7`, 1),
+		"a record's loss": strings.Join(append(lines[:2:2], lines[3:]...), ""),
+	} {
+		if rep, err := Verify(strings.NewReader(bad)); err != nil || rep.OK {
+			t.Errorf("%s: %+v, %v", name, rep, err)
+		}
+	}
+}
+
+// A mirror that came after a removal begins where the journal began then; one that missed some records goes on from there.
+func TestMirrorOfPruned(t *testing.T) {
+	late := pruned(t, 8, 12)
+	for name, text := range map[string]string{"new": strings.Join(late[:5], ""), "twice": strings.Join(append(late[:5:5], late[:5]...), "")} {
+		var got []int64
+		m, err := ReadMirror(fstest.MapFS{"a" + SegmentSuffix: {Data: []byte(text)}}, func(r Mirrored) error {
+			got = append(got, r.Number)
+			return nil
+		})
+		if err != nil || len(m.Damages) > 0 || m.Heads["w1"].Number != 12 || !slices.Equal(got, []int64{8, 9, 10, 11, 12}) {
+			t.Errorf("%s: %v, %v, %v, %v", name, got, m.Heads, m.Damages, err)
+		}
+		if _, ok := m.HashAt("w1", 6); ok {
+			t.Errorf("%s: it has what was removed", name)
+		}
+	}
+	if m, err := ReadMirror(fstest.MapFS{"a" + SegmentSuffix: {Data: []byte(strings.Join(late[1:5], ""))}}, func(Mirrored) error { return nil }); err != nil || len(m.Damages) != 1 {
+		t.Errorf("%v, %v", m, err)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -94,14 +95,16 @@ type Mirror struct {
 
 // A thread is one window's chain while a mirror is read.
 type thread struct {
-	hashes [][32]byte         // of record i+1
+	base   int64              // records up to it were removed from the ledger before this mirror got them
+	prev   [32]byte           // hash of record base
+	hashes [][32]byte         // of record base+i+1
 	early  map[int64]Mirrored // beyond a gap: another process wrote them into another segment
 	bad    bool
 }
 
 // ReadMirror reads the segments of a mirror in the order of their names and checks every link. It calls each
-// with every good record once: those of a window in order, from the first; after the first bad one of a window no more
-// of that window. Records that stand there twice are skipped; two with one number and different bytes are a damage.
+// with every good record once: those of a window in order, from the first, or from one of kind window.pruned whose predecessors
+// are not there; after the first bad one of a window no more of that window. Records that stand there twice are skipped; two with one number and different bytes are a damage.
 // What is wrong with the mirror is in its Damages; an error means that it could not be read, or comes from each.
 func ReadMirror(dir fs.FS, each func(Mirrored) error) (*Mirror, error) {
 	names, err := segments(dir)
@@ -258,19 +261,33 @@ func (m *Mirror) take(r Mirrored) error {
 		m.order[r.WindowID] = t
 		m.Windows = append(m.Windows, r.WindowID)
 	}
-	switch have := int64(len(t.hashes)); {
-	case t.bad:
+	switch have := t.have(); {
+	case t.bad || r.Number <= t.base:
 		return nil
 	case r.Number <= have:
-		if t.hashes[r.Number-1] != r.Hash || Chain(t.before(r.Number), r.Body) != r.Hash {
+		if t.hash(r.Number) != r.Hash || Chain(t.hash(r.Number-1), r.Body) != r.Hash {
 			m.spoil(r.WindowID, r.Number, "it stands there twice with different bytes")
 		}
 		return nil
-	case r.Number > have+1:
+	case r.Number > have+1 && !t.beginsAnew(r.Record):
 		m.early(t, r)
 		return nil
 	}
 	return m.follow(t, r)
+}
+
+// have returns the number of the newest record up to which nothing is missing.
+func (t *thread) have() int64 { return t.base + int64(len(t.hashes)) }
+
+// beginsAnew lets the chain begin with a record that says that everything before it was removed; false: it is none.
+func (t *thread) beginsAnew(r Record) bool {
+	prev, ok := r.Follows()
+	if !ok || Chain(prev, r.Body) != r.Hash {
+		return false
+	}
+	t.base, t.prev, t.hashes = r.Number-1, prev, nil
+	maps.DeleteFunc(t.early, func(n int64, _ Mirrored) bool { return n <= t.base })
+	return true
 }
 
 // early keeps a record whose predecessor is still to come.
@@ -286,7 +303,7 @@ func (m *Mirror) early(t *thread, r Mirrored) {
 func (m *Mirror) follow(t *thread, r Mirrored) error {
 	for ok := true; ok && !t.bad; r, ok = t.early[r.Number+1] {
 		delete(t.early, r.Number)
-		if Chain(t.before(r.Number), r.Body) != r.Hash {
+		if Chain(t.hash(r.Number-1), r.Body) != r.Hash {
 			m.spoil(r.WindowID, r.Number, "its hash does not follow from its bytes and the record before it")
 			return nil
 		}
@@ -300,12 +317,12 @@ func (m *Mirror) follow(t *thread, r Mirrored) error {
 	return nil
 }
 
-// before returns the hash that record n follows.
-func (t *thread) before(n int64) (prev [32]byte) {
-	if n > 1 {
-		prev = t.hashes[n-2]
+// hash returns the hash of a record from base on; that of record 0 is zero.
+func (t *thread) hash(n int64) [32]byte {
+	if n == t.base {
+		return t.prev
 	}
-	return prev
+	return t.hashes[n-t.base-1]
 }
 
 func (m *Mirror) spoil(windowID string, number int64, problem string) {
@@ -317,7 +334,7 @@ func (m *Mirror) spoil(windowID string, number int64, problem string) {
 func (m *Mirror) gaps() {
 	for _, id := range m.Windows {
 		if t := m.order[id]; len(t.early) > 0 && !t.bad {
-			m.spoil(id, int64(len(t.hashes))+1, "it is missing, and later ones are there")
+			m.spoil(id, t.have()+1, "it is missing, and later ones are there")
 		}
 	}
 }
@@ -325,10 +342,10 @@ func (m *Mirror) gaps() {
 // HashAt returns the hash of a good record; false: the mirror does not have it.
 func (m *Mirror) HashAt(windowID string, number int64) (hash [32]byte, ok bool) {
 	t := m.order[windowID]
-	if t == nil || number < 1 || number > int64(len(t.hashes)) {
+	if t == nil || number < max(t.base, 1) || number > t.have() {
 		return hash, false
 	}
-	return t.hashes[number-1], true
+	return t.hash(number), true
 }
 
 // IsMirrorLine reports whether raw, without its line feed, has the form of a line of a mirror.

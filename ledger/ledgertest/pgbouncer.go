@@ -48,7 +48,7 @@ max_client_conn = 500
 
 // bounce starts one and waits until it listens.
 func (p *Postgres) bounce(t testing.TB, port int) error {
-	dir, err := os.MkdirTemp("", "pgbouncer-") // t.TempDir stands in a folder that is root's alone
+	dir, err := os.MkdirTemp("", "pgbouncer-") //nolint:usetesting // t.TempDir stands in a folder that is root's alone
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (p *Postgres) bounce(t testing.TB, port int) error {
 		return err
 	}
 	file := filepath.Join(dir, "pgbouncer.ini")
-	if err := os.WriteFile(file, fmt.Appendf(nil, bouncerConfig, p.port, port), 0o644); err != nil { //nolint:gosec // another user reads it; it holds no secret
+	if err := os.WriteFile(file, fmt.Appendf(nil, bouncerConfig, p.port, port), 0o644); err != nil {
 		return err
 	}
 	cmd := exec.Command("/usr/sbin/pgbouncer", file)

@@ -27,6 +27,7 @@ const (
 	riverTries   = 1000             // of a job that fails
 	riverKept    = time.Hour        // how long a job that has ended can be looked at
 	riverTimeout = 10 * time.Second // more than a slice
+	choreTimeout = 10 * time.Minute
 	riverFetch   = 5 * time.Millisecond
 	riverPoll    = time.Second // how long a notification that was lost stays unnoticed, and without any how long each takes
 )
@@ -183,6 +184,9 @@ func (w *choreWorker) Work(ctx context.Context, job *river.Job[choreArgs]) error
 	}
 	return nil
 }
+
+// Timeout implements [river.Worker]. What a chore has not done by then it does the next time.
+func (w *choreWorker) Timeout(*river.Job[choreArgs]) time.Duration { return choreTimeout }
 
 // periodic are the jobs that the one replica inserts which River's election has chosen.
 func (v *River) periodic() []*river.PeriodicJob {

@@ -91,6 +91,9 @@ func (b *batch) absorb(windowID uuid.UUID, records []journal.Record, keys map[uu
 func chainRows(windowID uuid.UUID, head ledger.Head, records []journal.Record) ([]*recordRow, error) {
 	rows := make([]*recordRow, 0, len(records))
 	for _, r := range records {
+		if prev, ok := r.Follows(); ok && r.Number > head.Number+1 {
+			head = ledger.Head{Number: r.Number - 1, Hash: prev} // what is between was removed in the open
+		}
 		if r.Number != head.Number+1 || journal.Chain(head.Hash, r.Body) != r.Hash {
 			return nil, ledger.Conflict("absorb records", windowID.String(), "record %d does not follow record %d, which is here: two histories", r.Number, head.Number)
 		}
@@ -104,10 +107,17 @@ func chainRows(windowID uuid.UUID, head ledger.Head, records []journal.Record) (
 	return rows, nil
 }
 
-// rebuild reads the window's whole journal as it is in the transaction.
+// rebuild reads the window's whole journal as it is in the transaction, from the newest record that says that everything
+// before it was removed, if there is one.
 func (b *batch) rebuild(windowID uuid.UUID) (*ledger.Rebuilt, error) {
 	built := new(ledger.Rebuilt)
-	for after := int64(0); ; {
+	var begins int64
+	err := b.c.db.NewSelect().TableExpr("journal").ColumnExpr("COALESCE(MAX(number), 1)").
+		Where("window_id = ?", windowID).Where("kind = ?", journal.KindPruned).Scan(b.ctx, &begins)
+	if err != nil {
+		return nil, err
+	}
+	for after := begins - 1; ; {
 		var page []recordRow
 		err := b.c.db.NewSelect().Model(&page).Where("window_id = ?", windowID).Where("number > ?", after).
 			OrderExpr("number").Limit(mirrorPage).Scan(b.ctx)

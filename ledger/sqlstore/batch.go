@@ -182,7 +182,7 @@ func (b *batch) keep(t *tx) error {
 	changed := w.State != f.win.State || w.Resume != f.win.Resume || w.RollbackID != f.win.RollbackID ||
 		w.LastSeq != f.win.LastSeq || !w.SealedAt.Equal(f.win.SealedAt) || t.head != f.win.Head
 	f.win.State, f.win.Resume, f.win.RollbackID = w.State, w.Resume, w.RollbackID
-	f.win.LastSeq, f.win.SealedAt = w.LastSeq, w.SealedAt
+	f.win.LastSeq, f.win.SealedAt, f.win.Pruned = w.LastSeq, w.SealedAt, w.Pruned
 	f.grown = f.grown || t.head != f.win.Head
 	f.win.Head = t.head
 	f.dirty = f.dirty || changed
@@ -326,7 +326,7 @@ func (b *batch) grown() []uuid.UUID {
 // The statements for the fence row.
 const (
 	selectWindow = `SELECT id, state, resume, rollback_id, last_seq, head_number, head_hash, created_at, sealed_at,
-		name, ticket, owner, opens_at, ends_at, buffer_ns, snapshot, labels, restore FROM windows WHERE id = ?`
+		name, ticket, owner, opens_at, ends_at, buffer_ns, snapshot, labels, restore, pruned, pruned_number, pruned_seq FROM windows WHERE id = ?`
 	updateWindow = `UPDATE windows SET state = ?, resume = ?, rollback_id = ?, last_seq = ?, sealed_at = ?,
 		head_number = ?, head_hash = ? WHERE id = ? AND head_number = ?`
 )

@@ -168,7 +168,8 @@ type table struct {
 var (
 	windowTable = table{"windows", []string{
 		"id", "state", "resume", "rollback_id", "last_seq", "head_number", "head_hash", "created_at", "sealed_at",
-		"name", "ticket", "owner", "opens_at", "ends_at", "buffer_ns", "snapshot", "labels", "restore",
+		"name", "ticket", "owner", "opens_at", "ends_at", "buffer_ns", "snapshot", "labels", "restore", "pruned",
+		"pruned_number", "pruned_seq",
 	}}
 	entryTable = table{"entries", []string{
 		"id", "window_id", "seq", "recorded_by", "recorded_at", "posted", "data_key",

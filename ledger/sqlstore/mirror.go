@@ -249,6 +249,11 @@ func (f *feed) next(ctx context.Context, k *sink, w wanted, b *batch) (lot, erro
 	if err != nil {
 		return lot{}, err
 	}
+	if len(list) > 0 && list[0].Number > after+1 {
+		if _, ok := list[0].Follows(); ok {
+			after = list[0].Number - 1 // what it wants next was removed in the open
+		}
+	}
 	var out []journal.Mirrored
 	for i, r := range list {
 		if r.Number != after+int64(i)+1 {

@@ -35,12 +35,17 @@ type windowRow struct {
 	Snapshot   string    `bun:"snapshot"`
 	Labels     []byte    `bun:"labels"`
 	Restore    []byte    `bun:"restore"` // a draft
+	Pruned     []byte    `bun:"pruned"`
+	// Of Pruned; 0: nothing was removed.
+	PrunedNumber int64 `bun:"pruned_number"`
+	PrunedSeq    int64 `bun:"pruned_seq"`
 }
 
 func (r *windowRow) args() []any {
 	return []any{
 		r.ID, r.State, r.Resume, r.RollbackID, r.LastSeq, r.HeadNumber, r.HeadHash, r.CreatedAt, r.SealedAt,
 		r.Name, r.Ticket, r.Owner, r.OpensAt, r.EndsAt, r.BufferNS, r.Snapshot, r.Labels, r.Restore,
+		r.Pruned, r.PrunedNumber, r.PrunedSeq,
 	}
 }
 
@@ -49,6 +54,7 @@ func (r *windowRow) dest() []any {
 	return []any{
 		&r.ID, &r.State, &r.Resume, &r.RollbackID, &r.LastSeq, &r.HeadNumber, &r.HeadHash, &r.CreatedAt, &r.SealedAt,
 		&r.Name, &r.Ticket, &r.Owner, &r.OpensAt, &r.EndsAt, &r.BufferNS, &r.Snapshot, &r.Labels, &r.Restore,
+		&r.Pruned, &r.PrunedNumber, &r.PrunedSeq,
 	}
 }
 
@@ -61,12 +67,20 @@ func windowToRow(w *ledger.Window) (*windowRow, error) {
 	if w.Restore != nil {
 		restore, err = ledger.EncodeDraft(w.Restore)
 	}
-	return &windowRow{
+	r := &windowRow{
 		ID: w.ID, State: string(w.State), Resume: string(w.Resume), RollbackID: w.RollbackID, LastSeq: int64(w.LastSeq),
 		HeadNumber: w.Head.Number, HeadHash: w.Head.Hash[:], CreatedAt: micros(w.CreatedAt), SealedAt: micros(w.SealedAt),
 		Name: w.Name, Ticket: w.Ticket, Owner: w.Owner, OpensAt: micros(w.OpensAt), EndsAt: micros(w.EndsAt),
 		BufferNS: int64(w.Buffer), Snapshot: w.Snapshot, Labels: labels, Restore: restore,
-	}, err
+	}
+	r.prune(w.Pruned)
+	return r, err
+}
+
+func (r *windowRow) prune(p *ledger.Pruning) {
+	if p != nil {
+		r.Pruned, r.PrunedNumber, r.PrunedSeq = ledger.EncodePruning(p), p.Number, int64(p.LastSeq)
+	}
 }
 
 func (r *windowRow) window() (*ledger.Window, error) {
@@ -84,6 +98,9 @@ func (r *windowRow) window() (*ledger.Window, error) {
 	var err error
 	if w.Restore, err = ledger.DecodeRestore(r.Restore); err != nil {
 		return nil, fmt.Errorf("read the stored restore of window %s: %w", r.ID, err)
+	}
+	if w.Pruned, err = ledger.DecodePruning(r.Pruned); err != nil {
+		return nil, err
 	}
 	return w, parse(r.Labels, &w.Labels)
 }

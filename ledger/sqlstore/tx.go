@@ -110,6 +110,20 @@ func (t *tx) Append(r journal.Record) (ledger.Head, error) {
 	return t.head, nil
 }
 
+// SavePruning implements [ledger.FenceTx].
+func (t *tx) SavePruning() error {
+	if err := t.change(); err != nil {
+		return err
+	}
+	var r windowRow
+	r.prune(t.win.Pruned)
+	_, err := t.b.c.exec(t.b.ctx, "UPDATE windows SET pruned = ?, pruned_number = ?, pruned_seq = ? WHERE id = ?", r.Pruned, r.PrunedNumber, r.PrunedSeq, t.win.ID)
+	if err == nil {
+		_, err = t.b.c.exec(t.b.ctx, "DELETE FROM rollbacks WHERE window_id = ? AND id <> ?", t.win.ID, t.win.RollbackID)
+	}
+	return t.b.fail(err)
+}
+
 // Touched implements [ledger.FenceTx]. Records that are kept back stand behind those of the table.
 func (t *tx) Touched(after int64, limit int) (ids []uuid.UUID, more bool, err error) {
 	if err := t.usable(); err != nil {

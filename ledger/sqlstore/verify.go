@@ -2,7 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -59,6 +61,9 @@ type verification struct {
 	bad   []journal.Damage
 	built ledger.Rebuilt
 	last  ledger.Head
+	// begins is the number of the record that says that everything before it was removed; 0: nothing was. What stands before
+	// it is not looked at: it is being removed.
+	begins int64
 }
 
 func (v *verification) fault(number int64, format string, args ...any) {
@@ -72,6 +77,11 @@ func (v *verification) odd(number int64, format string, args ...any) {
 }
 
 func (v *verification) run(ctx context.Context) error {
+	err := v.db.NewSelect().TableExpr("windows").Column("pruned_number").Where("id = ?", v.id).Scan(ctx, &v.begins)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	v.last.Number = max(v.begins, 1) - 1
 	if err := v.chain(ctx); err != nil || len(v.bad) > 0 {
 		return err // what the rows should be is not known beyond a broken chain
 	}
@@ -84,7 +94,7 @@ func (v *verification) run(ctx context.Context) error {
 	return v.rollbacks(ctx)
 }
 
-// chain follows the journal from its first record to its last.
+// chain follows the journal from its first record, or the one that it begins with, to its last.
 func (v *verification) chain(ctx context.Context) error {
 	for {
 		var page []recordRow
@@ -94,7 +104,11 @@ func (v *verification) chain(ctx context.Context) error {
 			return err
 		}
 		for i := range page {
-			if problem := v.follow(&page[i]); problem != "" {
+			problem := v.begin(&page[i])
+			if problem == "" {
+				problem = v.follow(&page[i])
+			}
+			if problem != "" {
 				v.fault(v.last.Number+1, "%s", problem)
 				return nil
 			}
@@ -130,6 +144,19 @@ func (v *verification) follow(r *recordRow) (problem string) {
 	}
 	v.last = ledger.Head{Number: r.Number, Hash: hash}
 	return v.apply(r)
+}
+
+// begin lets the chain begin with a record that says that everything before it was removed; problem: it does not.
+func (v *verification) begin(r *recordRow) (problem string) {
+	if r.Number != v.begins {
+		return ""
+	}
+	prev, ok := journal.Record{Kind: r.Kind, Body: r.Body}.Follows()
+	if !ok {
+		return "the journal begins with it, and it does not say that anything was removed"
+	}
+	v.last.Hash = prev
+	return ""
 }
 
 // apply takes a record into what the rows should be.
@@ -176,7 +203,11 @@ func (v *verification) window(ctx context.Context) error {
 // entries compares the entries and their attempts, but for data keys, which no record tells: a rotation wraps them anew. What it names is the record that last touched the entry.
 func (v *verification) entries(ctx context.Context) error {
 	var rows []entryRow
-	if err := v.db.NewSelect().Model(&rows).Where("window_id = ?", v.id).Scan(ctx); err != nil {
+	q := v.db.NewSelect().Model(&rows).Where("window_id = ?", v.id)
+	if p := v.built.Window.Pruned; p != nil {
+		q = q.Where("seq > ?", p.LastSeq)
+	}
+	if err := q.Scan(ctx); err != nil {
 		return err
 	}
 	here := map[uuid.UUID]*entryRow{}
@@ -284,23 +315,27 @@ func plain(v any) any {
 	return v
 }
 
-// Hashes returns the stored hashes of a window's records, by number from 1; a gap ends them.
-func (s *Store) Hashes(ctx context.Context, windowID string) ([][32]byte, error) {
+// Hashes returns the stored hashes of a window's records from number first on, which is 1 unless earlier ones were removed; a
+// gap ends them.
+func (s *Store) Hashes(ctx context.Context, windowID string) (first int64, hashes [][32]byte, err error) {
 	id, err := uuid.Parse(windowID)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	var out [][32]byte
+	next := int64(0)
 	for {
-		list, err := s.ListRecords(ctx, ledger.RecordQuery{WindowID: id, After: int64(len(out)), Limit: mirrorPage})
+		list, err := s.ListRecords(ctx, ledger.RecordQuery{WindowID: id, After: next, Limit: mirrorPage})
 		if err != nil || len(list) == 0 {
-			return out, err
+			return first, hashes, err
+		}
+		if len(hashes) == 0 {
+			first, next = list[0].Number, list[0].Number-1
 		}
 		for _, r := range list {
-			if r.Number != int64(len(out))+1 {
-				return out, nil
+			if r.Number != next+1 {
+				return first, hashes, nil
 			}
-			out = append(out, r.Hash)
+			hashes, next = append(hashes, r.Hash), r.Number
 		}
 	}
 }

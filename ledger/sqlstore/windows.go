@@ -68,7 +68,7 @@ func (s *Store) ListRecords(ctx context.Context, q ledger.RecordQuery) ([]journa
 		return nil, nil
 	}
 	var rows []recordRow
-	sq := s.read.NewSelect().Model(&rows).Where("window_id = ?", q.WindowID).Where("number > ?", q.After).
+	sq := s.read.NewSelect().Model(&rows).Where("window_id = ?", q.WindowID).Where("number > ?", q.After).Where(unpruned("number >=", "pruned_number"), q.WindowID).
 		OrderExpr("number").Limit(int64(q.Limit))
 	if q.RollbackID != uuid.Nil {
 		sq = sq.Where("rollback_id = ?", q.RollbackID.String()).Where("rollback_id <> ''")

@@ -88,63 +88,6 @@ func consulContracts() []contract {
 	}.contracts()
 }
 
-func configMapContracts() []contract {
-	const list = "/api/v1/namespaces/shop/configmaps"
-	const path = list + "/flags"
-	put := func(body string) func(h hand) { return func(h hand) { h.Must("PUT", path, body) } }
-	meta := `"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"flags","namespace":"shop"`
-	return namedThing{
-		kind: "kubernetes.configmap", path: path, resource: `{"namespace":"shop","name":"flags"}`, card: cards.Kubernetes, kept: list,
-		create: func(h hand) { h.Must("POST", list, `{`+meta+`,"labels":{"a":"b"}},"data":{"bulk":"off"}}`) },
-		update: put(`{` + meta + `},"data":{"bulk":"on"},"binaryData":{"x":"eA=="}}`), drift: put(`{` + meta + `},"data":{"bulk":"else"}}`),
-	}.contracts()
-}
-
-func cronJobContracts() []contract {
-	const list = "/apis/batch/v1/namespaces/shop/cronjobs"
-	const path = list + "/import"
-	patch := func(suspend string) func(h hand, r string) {
-		return func(h hand, _ string) {
-			h.Header["Content-Type"] = "application/json-patch+json"
-			defer delete(h.Header, "Content-Type")
-			h.Must("PATCH", path, `[{"op":"add","path":"/spec/suspend","value":`+suspend+`}]`)
-		}
-	}
-	make := func(name, spec, suspend string, asked bool) contract {
-		return contract{
-			kind: "kubernetes.cronjob", guarded: true, action: ledger.ActionUpdate, name: name, card: cards.Kubernetes, kept: list, outcome: ledger.OutcomeUndone, asked: asked,
-			seedFunc: func(h hand) string {
-				h.Must("POST", list, `{"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"import"},"spec":{"schedule":"0 3 * * *"`+spec+`}}`)
-				return `{"namespace":"shop","name":"import"}`
-			},
-			effectFunc: func(h hand, r string) string { patch(suspend)(h, r); return "" },
-			driftFunc:  func(h hand, r string) { patch("null")(h, r) },
-			removeFunc: func(h hand, _ string) { h.Must("DELETE", path, "") },
-		}
-	}
-	return []contract{
-		make("suspended with a deadline", `,"startingDeadlineSeconds":60`, "true", false), make("suspended without a deadline", "", "true", true),
-		make("resumed", `,"suspend":true`, "false", false),
-	}
-}
-
-func launchDarklyContracts() []contract {
-	const list = "/api/v2/flags/shop"
-	toggle := func(h hand, on string) {
-		h.Must("PATCH", list+"/bulk", `{"patch":[{"op":"replace","path":"/environments/production/on","value":`+on+`}]}`)
-	}
-	return []contract{{
-		kind: "launchdarkly.toggle", guarded: true, action: ledger.ActionUpdate, card: cards.LaunchDarkly, kept: list, outcome: ledger.OutcomeUndone,
-		seedFunc: func(h hand) string {
-			h.Must("POST", list, `{"key":"bulk"}`)
-			return `{"project":"shop","flag":"bulk","environment":"production"}`
-		},
-		effectFunc: func(h hand, _ string) string { toggle(h, "false"); return "" },
-		driftFunc:  func(h hand, _ string) { toggle(h, `"neither"`) },
-		removeFunc: func(h hand, _ string) { h.Must("DELETE", list+"/bulk", "") },
-	}}
-}
-
 func pagerDutyContracts() []contract {
 	const list = "/maintenance_windows"
 	at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339) }

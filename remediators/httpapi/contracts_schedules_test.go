@@ -98,33 +98,6 @@ func jenkinsContracts() []contract {
 	return out
 }
 
-func n8nContracts() []contract {
-	const list = "/workflows"
-	one := func(resource string) string { return list + "/" + named(resource, "id") }
-	call := func(method, path string) func(h hand, res string) {
-		return func(h hand, res string) { h.Must(method, one(res)+path, `{}`) }
-	}
-	seed := func(h hand) string { return `{"id":` + h.pick("/id", "POST", list, `{}`) + `}` }
-	again := func(h hand, res string) { call("PUT", "")(h, res); call("POST", "/publish")(h, res) }
-	base := contract{
-		kind: "n8n.publication", action: ledger.ActionUpdate, card: cards.N8N, kept: list, outcome: ledger.OutcomeUndone,
-		driftFunc: again, removeFunc: call("DELETE", ""),
-	}
-	unpublished, other, published := base, base, base
-	unpublished.name, other.name, published.name = "unpublished", "another version", "published"
-	unpublished.seedFunc = func(h hand) string { // with a draft that is newer than what is published
-		res := seed(h)
-		call("POST", "/publish")(h, res)
-		call("PUT", "")(h, res)
-		return res
-	}
-	other.seedFunc, published.seedFunc = unpublished.seedFunc, seed
-	unpublished.effectFunc = func(h hand, res string) string { call("POST", "/unpublish")(h, res); return "" }
-	other.effectFunc = func(h hand, res string) string { call("POST", "/publish")(h, res); return "" }
-	published.effectFunc = other.effectFunc
-	return []contract{unpublished, other, published}
-}
-
 func eventBridgeContracts() []contract {
 	const path = "/schedules/import"
 	write := func(method, more string) func(h hand) {
@@ -143,36 +116,64 @@ func eventBridgeContracts() []contract {
 	return out
 }
 
-// A publication that an open review blocks is not in conflict: somebody has to end the review.
-func TestReview(t *testing.T) {
-	sc := n8nContracts()[0].begin(t)
-	e := sc.record()
-	sc.h.Must("POST", "/workflows/"+named(sc.resource, "id")+"/review", "")
-	sc.w.Rollback()
-	if e = sc.w.Want(e, "stuck blocked"); !strings.Contains(e.Detail, "review") {
-		t.Errorf("it says %q", e.Detail)
-	}
-}
-
 func cloudSchedulerContracts() []contract {
 	const list = "/v1/projects/shop/locations/europe-west1/jobs"
+	const path, resource = list + "/import", `{"project":"shop","location":"europe-west1","job":"import"}`
+	job := func(more string) string { return `{"name":"` + strings.TrimPrefix(path, "/v1/") + `"` + more + `}` }
+	write := func(method, query, more string) func(h hand) {
+		return func(h hand) {
+			h.Must(method, map[string]string{"POST": list, "PATCH": path + "?updateMask=" + query}[method], job(more))
+		}
+	}
+	const web, topic, app = `,"httpTarget":{"uri":"https://shop.example.com/in","headers":{"X-A":"1"}}`, `,"pubsubTarget":{"topicName":"projects/shop/topics/in"}`, `,"appEngineHttpTarget":{"relativeUri":"/in"}`
 	s := switched{
-		kind: "cloudscheduler.job_state", path: list + "/import", resource: `{"project":"shop","location":"europe-west1","job":"import"}`, card: cards.CloudScheduler, kept: list,
-		seed: func(h hand) { h.Must("PUT", list+"/import", "{}") },
+		kind: "cloudscheduler.job_state", path: path, resource: resource, card: cards.CloudScheduler, kept: list,
+		seed: write("POST", "", `,"schedule":"0 3 * * *"`+web),
 	}
 	move := func(to string) func(h hand) {
-		return func(h hand) { h.Must("POST", list+"/import:"+to, "{}") }
+		return func(h hand) { h.Must("POST", path+":"+to, "{}") }
 	}
 	out := []contract{s.from("paused", nothing, move("pause"), nothing), s.from("resumed", move("pause"), move("resume"), nothing)}
 	for i := range out {
 		out[i].driftFunc = nil // there are two states that calls lead to
 	}
+	for name, target := range map[string][2]string{"http": {web, topic}, "pubsub": {topic, app}, "app engine": {app, web}} {
+		c := unguarded(namedThing{
+			kind: "cloudscheduler.job", path: path, resource: resource, card: cards.CloudScheduler, kept: list,
+			create: write("POST", "", `,"schedule":"0 3 * * *","description":"nightly"`+target[0]),
+			update: write("PATCH", "schedule,description,"+strings.SplitN(target[1], `"`, 3)[1], `,"schedule":"0 4 * * *"`+target[1]),
+			drift:  write("PATCH", "attemptDeadline", `,"attemptDeadline":"20s"`),
+		}.contracts())
+		c[1].name = name
+		if out = append(out, c[1]); name == "http" {
+			out = append(out, c[0], c[2])
+		}
+	}
 	return out
+}
+
+// A job that was paused would run if it came back, since it comes back enabled: nothing takes its deletion back.
+func TestDeletionOfAPausedJob(t *testing.T) {
+	for _, c := range cloudSchedulerContracts() {
+		if c.kind != "cloudscheduler.job" || c.action != ledger.ActionDelete {
+			continue
+		}
+		sc := c.set(t)
+		sc.h.Must("POST", "/v1/projects/shop/locations/europe-west1/jobs/import:pause", "{}")
+		e := sc.w.Record(sc.effect(c))
+		if !strings.Contains(strings.Join(e.Warnings, " "), "nothing takes this back") {
+			t.Errorf("it is recorded with %q", e.Warnings)
+		}
+		sc.w.Rollback()
+		if sc.w.Entry(e).State == ledger.EntryUndone || sc.s.Count(c.kept) != 0 {
+			t.Error("it came back, and runs")
+		}
+	}
 }
 
 func appConfigContracts() []contract {
 	var out []contract
-	for _, k := range []struct{ kind, label, query, kept string }{{"appconfig.key", "", "?api-version=1.0", "/kv"}, {"appconfig.labelled_key", `,"label":"prod"`, "?label=prod&api-version=1.0", "/kvprod"}} {
+	for _, k := range []struct{ kind, label, query, kept string }{{"appconfig.key", "", "?api-version=1.0", "/kv"}, {"appconfig.labelled_key", `,"label":"prod"`, "?label=prod&api-version=1.0", "/kv"}} {
 		path := "/kv/.appconfig.featureflag%2Fbulk" + k.query
 		put := func(value, more string) func(h hand) {
 			return func(h hand) { h.Must("PUT", path, `{"value":"`+value+`"`+more+`}`) }
@@ -210,4 +211,22 @@ func TestMaskedChangeIsBlocked(t *testing.T) {
 	e := sc.record()
 	sc.w.Rollback()
 	sc.w.Want(e, "stuck blocked")
+}
+
+// Airflow masks members of a value that is JSON, too: such a value is not written back as it shows.
+func TestMaskWithinAVariable(t *testing.T) {
+	c := variableContracts("conf", "")[1]
+	seed := `{"key":"conf","value":"{\"password\": \"` + remediatortest.Secret + `\", \"n\": 1}"}`
+	c.seedFunc = func(h hand) string { h.Must("POST", "/variables", seed); return `{"key":"conf"}` }
+	c.effectFunc = func(h hand, _ string) string {
+		h.Must("PATCH", "/variables/conf", strings.Replace(seed, "1}", `2}","description":"new`, 1))
+		return ""
+	}
+	sc := c.begin(t)
+	e := sc.record()
+	sent := sc.s.Changes()
+	sc.w.Rollback()
+	if e = sc.w.Want(e, "stuck blocked"); sc.s.Changes() != sent || !strings.Contains(e.Detail, "secret_missing") {
+		t.Errorf("it says %q after %d calls", e.Detail, sc.s.Changes()-sent)
+	}
 }

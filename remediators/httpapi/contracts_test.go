@@ -20,7 +20,7 @@ func contracts() []contract {
 		githubFileContracts(), stripeContracts(),
 		gitlabContracts("gitlab.project_hook", "projects", "project"), gitlabContracts("gitlab.group_hook", "groups", "group"),
 		giteaContracts("gitea.repo_hook", "/repos/acme/shop/hooks", `"owner":"acme","repo":"shop"`), giteaContracts("gitea.org_hook", "/orgs/acme/hooks", `"org":"acme"`),
-		cloudflareContracts(), consulContracts(), configMapContracts(), cronJobContracts(), launchDarklyContracts(), pagerDutyContracts(),
+		cloudflareContracts(), consulContracts(), configMapContracts(), cronJobContracts(), cronJobObjectContracts(), launchDarklyContracts(), pagerDutyContracts(),
 		datadogContracts(), grafanaDashboardContracts(), grafanaSilenceContracts(), kongContracts(), kafkaConnectContracts(), postHogContracts(), configCatContracts(), fliptContracts(), flagsmithContracts(),
 		airflowContracts(), jenkinsContracts(), n8nContracts(), cloudSchedulerContracts(), appConfigContracts(), eventBridgeContracts(), vaultContracts(), pagerDutyHookContracts(),
 		bitbucketContracts("bitbucket.repo_hook", "/repositories/acme/shop/hooks", `"workspace":"acme","repo":"shop"`), bitbucketContracts("bitbucket.workspace_hook", "/workspaces/acme/hooks", `"workspace":"acme"`),

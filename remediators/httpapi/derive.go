@@ -43,7 +43,7 @@ func (r *Remediator) Derive(ctx context.Context, c ledger.EffectCall, d *ledger.
 	if given != "" && given != d.Action {
 		return ledger.Derived{}, ledger.Invalid("/entry/action", "this call is another action, says the system's profile: %s", d.Action)
 	}
-	out := ledger.Derived{Names: x.Answer}
+	out := ledger.Derived{Names: x.Answer, Success: x.Success}
 	if x.location != nil {
 		out.LocationFunc = func(location string) (json.RawMessage, bool) { return r.located(x.location, location) }
 	}
@@ -170,6 +170,9 @@ func (r *Remediator) deriveByLook(ctx context.Context, c ledger.EffectCall, x *e
 // expected is what the resource is once the call has been made, from what the call asks for; not known where that does
 // not tell.
 func (x *effect) expected(body []byte, now json.RawMessage) ledger.Image {
+	if x.after != nil {
+		return ledger.Image{JSON: x.after}
+	}
 	doc, why := remediators.Document(remediators.Reply{Body: body})
 	if why != "" || len(body) == 0 || string(doc) == "null" {
 		return ledger.Image{}

@@ -19,9 +19,10 @@ const actionSet ledger.Action = "set"
 
 // An effect is one call of a third party that a profile knows how to undo.
 type effect struct {
-	Call   string        `yaml:"call"`   // "PATCH /id/{id}"; {+path} stands for several segments
+	Call   string        `yaml:"call"`   // "PATCH /id/{id}?mode=x"; {+path} stands for several segments, a parameter has to have that value
 	Action ledger.Action `yaml:"action"` // create, update, delete, or set: a look says which of create and update
-	// Where members of the resource stand, besides the path of the call: in its query, in its body (JSON pointers), in
+	// Where members of the resource stand, besides the path of the call: in its query, in its body (JSON pointers, which
+	// |last may follow: see filters), in
 	// the answer's body (JSON pointers), in the answer's Location header (a pattern as Call), or in the validator of a
 	// read (a pattern; what stands around it does not matter).
 	Query     map[string]string `yaml:"query"`
@@ -35,12 +36,22 @@ type effect struct {
 	Whole bool `yaml:"whole"`
 	// Append: where a list is, the body becomes its last element.
 	Append bool `yaml:"append"`
-	// Only lists the members that the body may have, an object or a form: what others change, no undo of the kind brings
+	// Only lists the members that the body may have, an object, a form or a JSON Patch: what others change, no undo of the kind brings
 	// back. Parameters lists those of the query likewise; none with an empty list. Absent: anything.
 	Only       []string  `yaml:"only"`
 	Parameters *[]string `yaml:"parameters"`
+	// When holds the body to a value at a place, or to one of a list; null stands for nothing there too. So calls with one
+	// address are told apart.
+	When map[string]any `yaml:"when"`
+	// After is what the call makes of the resource, as far as the kind owns it, where neither body nor merge says it.
+	After any `yaml:"after"`
+	// Success lists statuses besides 2xx less 202 by which the third party says that the effect is there, or will be.
+	Success []int `yaml:"success"`
 
 	method   string
+	fixed    url.Values // parameters that stand in Call with their values
+	when     holds
+	after    json.RawMessage // nil: it is not said
 	path     *placed
 	location *placed // nil: none
 	place    *placed // nil: none
@@ -116,10 +127,14 @@ func (p *placed) find(s string) (map[string]string, bool) {
 // check reads an effect and holds its members to those of the kind.
 func (x *effect) check(k *profileKind) error {
 	method, path, ok := strings.Cut(x.Call, " ")
-	if !ok || !slices.Contains([]string{"POST", "PUT", "PATCH", "DELETE"}, method) || !strings.HasPrefix(path, "/") {
+	path, query, _ := strings.Cut(path, "?")
+	if !ok || !slices.Contains([]string{"POST", "PUT", "PATCH", "DELETE"}, method) || !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "{+") {
 		return fmt.Errorf("effect %q: want METHOD /path", x.Call)
 	}
 	x.method = method
+	if err := x.checkMeaning(query); err != nil {
+		return fmt.Errorf("effect %q: %w", x.Call, err)
+	}
 	for _, p := range []struct {
 		text  string
 		whole bool
@@ -137,6 +152,25 @@ func (x *effect) check(k *profileKind) error {
 	return x.checkMembers(k)
 }
 
+// checkMeaning reads what the call asks for by its query and its body, and what comes of it.
+func (x *effect) checkMeaning(query string) (err error) {
+	if x.fixed, err = url.ParseQuery(query); err != nil {
+		return errors.New("its query cannot be read")
+	}
+	if x.when, err = parseHolds(x.When); err != nil {
+		return err
+	}
+	if x.After != nil {
+		x.after, err = json.Marshal(x.After)
+	}
+	for _, status := range x.Success {
+		if status < 200 || status > 399 {
+			return errors.New("success has a status that no success has")
+		}
+	}
+	return err
+}
+
 // checkMembers holds the action to what goes with it, and the members to those of the kind.
 func (x *effect) checkMembers(k *profileKind) error {
 	if why := x.checkAction(); why != "" {
@@ -147,7 +181,11 @@ func (x *effect) checkMembers(k *profileKind) error {
 			return fmt.Errorf("effect %q: %s is no member of the resource", x.Call, name)
 		}
 	}
-	for _, p := range slices.Concat(slices.Collect(maps.Values(x.Body)), slices.Collect(maps.Values(x.Answer))) {
+	var pointers []string
+	for _, p := range x.Body {
+		pointers = append(pointers, strings.TrimSuffix(p, "|"+filterLast))
+	}
+	for _, p := range slices.Concat(pointers, slices.Collect(maps.Values(x.Answer))) {
 		if _, ok := parsePointer(p); !ok {
 			return fmt.Errorf("effect %q: %q is no JSON pointer", x.Call, p)
 		}
@@ -168,12 +206,27 @@ func (x *effect) checkAction() string {
 		return "action is create, update, delete or set"
 	case (len(x.Answer) > 0 || x.location != nil) && x.Action != ledger.ActionCreate:
 		return "answer and location name what a create has made"
-	case x.Merge && (x.Action != ledger.ActionUpdate || x.Whole):
-		return "merge is an update, and not whole"
 	case x.Append && x.Action != actionSet:
 		return "append goes with set, since a look has to tell"
-	case x.Whole && x.Action == ledger.ActionDelete:
+	}
+	return x.checkImage()
+}
+
+// checkImage says what of the ways to tell the after-image does not go together, or not with the action; "": nothing.
+func (x *effect) checkImage() string {
+	ways := 0
+	for _, said := range []bool{x.Merge, x.Whole, x.After != nil} {
+		if said {
+			ways++
+		}
+	}
+	switch {
+	case x.Merge && (x.Action != ledger.ActionUpdate || x.Whole):
+		return "merge is an update, and not whole"
+	case ways > 0 && x.Action == ledger.ActionDelete:
 		return "a delete leaves nothing"
+	case ways > 1:
+		return "after says what whole or merge says"
 	}
 	return ""
 }
@@ -211,7 +264,7 @@ func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessa
 	if err != nil {
 		return nil, false, ""
 	}
-	if why := x.exceeds(query, c); why != "" {
+	if why := x.fixes(query) + x.exceeds(query, c); why != "" {
 		return nil, true, why
 	}
 	members = map[string]json.RawMessage{}
@@ -224,15 +277,35 @@ func (x *effect) resource(c ledger.EffectCall) (members map[string]json.RawMessa
 	for name, s := range texts {
 		members[name] = quote(s)
 	}
+	return members, true, x.fromBody(c.Body, members)
+}
+
+// fromBody adds the members of the resource that stand in a body; why says which is not there.
+func (x *effect) fromBody(doc []byte, members map[string]json.RawMessage) (why string) {
 	for name, pointer := range x.Body {
+		pointer, last := strings.CutSuffix(pointer, "|"+filterLast)
 		tokens, _ := parsePointer(pointer)
-		v, ok := at(c.Body, tokens)
-		if _, scalar := text(v); !ok || !scalar || !json.Valid(c.Body) {
-			return nil, true, "its body has no " + pointer + ", which names the resource"
+		v, ok := at(doc, tokens)
+		if _, scalar := text(v); !ok || !scalar || !json.Valid(doc) {
+			return "its body has no " + pointer + ", which names the resource"
+		}
+		if last {
+			v, _ = filtered(filterLast, v) // a scalar always has one
 		}
 		members[name] = v
 	}
-	return members, true, ""
+	return ""
+}
+
+// fixes says which parameter has not the value that the call is about, and takes the others out; "": all have.
+func (x *effect) fixes(query url.Values) string {
+	for name, want := range x.fixed {
+		if !slices.Equal(query[name], want) {
+			return "its query has to have " + name + "=" + want[0]
+		}
+		query.Del(name)
+	}
+	return ""
 }
 
 // exceeds says what a call asks for beyond what the kind's undos bring back; "": nothing.
@@ -243,6 +316,9 @@ func (x *effect) exceeds(query url.Values, c ledger.EffectCall) string {
 				return "its query has a parameter that no undo of the kind takes back; known are: " + strings.Join(*x.Parameters, ", ")
 			}
 		}
+	}
+	if len(x.when) > 0 && !x.when.of(c.Body) {
+		return "its body has to be another at " + strings.Join(slices.Sorted(maps.Keys(x.when)), ", ")
 	}
 	if len(x.Only) == 0 {
 		return ""
@@ -259,7 +335,8 @@ func (x *effect) exceeds(query url.Values, c ledger.EffectCall) string {
 	return ""
 }
 
-// bodyMembers lists the members of a body that is a JSON object, or a form by its content type.
+// bodyMembers lists the members of a body that is a JSON object, those that a JSON Patch (RFC 6902) is about, or those of a
+// form by its content type.
 func bodyMembers(c ledger.EffectCall) (names []string, ok bool) {
 	kind := ""
 	for name, value := range c.Header {
@@ -276,7 +353,28 @@ func bodyMembers(c ledger.EffectCall) (names []string, ok bool) {
 		slices.Sort(names)
 		return names, err == nil
 	}
+	var patch []struct{ Path, From string }
+	if json.Unmarshal(c.Body, &patch) == nil && len(patch) > 0 {
+		return patched(patch)
+	}
 	var doc map[string]json.RawMessage
 	err := json.Unmarshal(c.Body, &doc)
 	return slices.Sorted(maps.Keys(doc)), err == nil && doc != nil
+}
+
+// patched lists the members that a JSON Patch is about; the whole document is none.
+func patched(patch []struct{ Path, From string }) (names []string, ok bool) {
+	for _, op := range patch {
+		for _, pointer := range []string{op.Path, op.From} {
+			tokens, valid := parsePointer(pointer)
+			switch {
+			case !valid, len(tokens) == 0 && pointer == op.Path:
+				return nil, false
+			case len(tokens) > 0:
+				names = append(names, tokens[0])
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, true
 }

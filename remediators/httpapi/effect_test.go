@@ -29,6 +29,9 @@ kinds:
       - {call: "POST /items", action: create, answer: {id: /made/id}}
       - {call: "POST /boxes/{box}/items", action: create, location: "/items/{id}"}
       - {call: "DELETE /items", action: delete, query: {id: item}}
+      - {call: "POST {+id}/off?now=yes", action: update, parameters: [], after: {on: false}, success: [302]}
+      - {call: "POST /flags/{id}", action: delete, when: {/gone: true, /more: null}, only: [gone]}
+      - {call: "POST /flags/{id}", action: update, only: [name]}
     create:
       - {reversible: exact, undo: {method: DELETE, path: "/items/{{resource.id}}"}}
     update:
@@ -78,14 +81,21 @@ func TestDeriveFromTheCall(t *testing.T) {
 			call: ledger.EffectCall{Method: "DELETE", Path: "/items", Query: "item=7"},
 			said: ledger.Draft{Kind: "gear.item", Resource: raw(`{"box":"b"}`)}, want: `gear.item delete {"box":"b","id":"7"} [] `,
 		},
-		"the caller's own":  {call: ledger.EffectCall{Method: "POST", Path: "/elsewhere"}, said: ledger.Draft{Kind: Kind, Action: ledger.ActionUpdate}, want: `http.request update  [] `},
-		"unknown":           {call: ledger.EffectCall{Method: "POST", Path: "/elsewhere"}, want: `   [] `},
-		"a longer path":     {call: ledger.EffectCall{Method: "PATCH", Path: "/items/7/parts"}, want: `   [] `},
-		"another resource":  {call: ledger.EffectCall{Method: "DELETE", Path: "/items", Query: "item=7"}, said: ledger.Draft{Resource: raw(`{"id":"8"}`)}, field: "/entry/resource"},
-		"another action":    {call: ledger.EffectCall{Method: "DELETE", Path: "/items", Query: "item=7"}, said: ledger.Draft{Action: ledger.ActionCreate}, field: "/entry/action"},
-		"no such parameter": {call: ledger.EffectCall{Method: "DELETE", Path: "/items"}, field: "/call"},
-		"no merge patch":    {call: ledger.EffectCall{Method: "PATCH", Path: "/items/7", Body: []byte(`[1]`)}, field: "/call/body"},
-		"an empty patch":    {call: ledger.EffectCall{Method: "PATCH", Path: "/items/7", Body: []byte(`{}`)}, field: "/call/body"},
+		"by what it asks for": {call: ledger.EffectCall{Method: "POST", Path: "/a/b%20c/off", Query: "now=yes"}, want: `gear.item update {"id":"/a/b c"} [] {"on":false}`},
+		"another query":       {call: ledger.EffectCall{Method: "POST", Path: "/a/off", Query: "now=no"}, field: "/call"},
+		"more of a query":     {call: ledger.EffectCall{Method: "POST", Path: "/a/off", Query: "now=yes&x=1"}, field: "/call"},
+		"by its body":         {call: ledger.EffectCall{Method: "POST", Path: "/flags/7", Body: []byte(`{"gone":true}`)}, want: `gear.item delete {"id":"7"} [] `},
+		"by another body":     {call: ledger.EffectCall{Method: "POST", Path: "/flags/7", Body: []byte(`{"name":"x"}`)}, want: `gear.item update {"id":"7"} [] `},
+		"by no body":          {call: ledger.EffectCall{Method: "POST", Path: "/flags/7", Body: []byte(`{"gone":false}`)}, field: "/call"},
+		"by more of a body":   {call: ledger.EffectCall{Method: "POST", Path: "/flags/7", Body: []byte(`{"gone":true,"more":1}`)}, field: "/call"},
+		"the caller's own":    {call: ledger.EffectCall{Method: "POST", Path: "/elsewhere"}, said: ledger.Draft{Kind: Kind, Action: ledger.ActionUpdate}, want: `http.request update  [] `},
+		"unknown":             {call: ledger.EffectCall{Method: "POST", Path: "/elsewhere"}, want: `   [] `},
+		"a longer path":       {call: ledger.EffectCall{Method: "PATCH", Path: "/items/7/parts"}, want: `   [] `},
+		"another resource":    {call: ledger.EffectCall{Method: "DELETE", Path: "/items", Query: "item=7"}, said: ledger.Draft{Resource: raw(`{"id":"8"}`)}, field: "/entry/resource"},
+		"another action":      {call: ledger.EffectCall{Method: "DELETE", Path: "/items", Query: "item=7"}, said: ledger.Draft{Action: ledger.ActionCreate}, field: "/entry/action"},
+		"no such parameter":   {call: ledger.EffectCall{Method: "DELETE", Path: "/items"}, field: "/call"},
+		"no merge patch":      {call: ledger.EffectCall{Method: "PATCH", Path: "/items/7", Body: []byte(`[1]`)}, field: "/call/body"},
+		"an empty patch":      {call: ledger.EffectCall{Method: "PATCH", Path: "/items/7", Body: []byte(`{}`)}, field: "/call/body"},
 	} {
 		d := c.said
 		_, err := rem.Derive(t.Context(), c.call, &d)
@@ -143,17 +153,23 @@ func TestRestoreLeavesNeighboursAlone(t *testing.T) {
 func TestEffectsAreReadStrictly(t *testing.T) {
 	const head = "name: x\nabout: y\nkinds:\n  x.a: {about: z, resource: {key: [id]}, read: {path: /a}, effects: ["
 	for effect, want := range map[string]string{
-		`{call: "GET /a/{id}", action: update}`:                 "want METHOD /path",
-		`{call: "PUT /a/{id}", action: change}`:                 "action is",
-		`{call: "PUT /a/{name}", action: update}`:               "name is no member",
-		`{call: "PUT /a", action: update}`:                      "nothing says id",
-		`{call: "PUT /a/{id", action: update}`:                  "brace",
-		`{call: "PUT /a", action: update, answer: {id: /id}}`:   "what a create has made",
-		`{call: "PUT /a", action: create, answer: {id: id}}`:    "no JSON pointer",
-		`{call: "PUT /a/{id}", action: create, merge: true}`:    "merge is an update",
-		`{call: "PUT /a/{id}", action: update, append: true}`:   "append goes with set",
-		`{call: "DELETE /a/{id}", action: delete, whole: true}`: "leaves nothing",
-		`{call: "PUT /a/{id}", action: update, nothing: 1}`:     "field nothing not found",
+		`{call: "GET /a/{id}", action: update}`:                      "want METHOD /path",
+		`{call: "PUT /a/{id}", action: change}`:                      "action is",
+		`{call: "PUT /a/{name}", action: update}`:                    "name is no member",
+		`{call: "PUT /a", action: update}`:                           "nothing says id",
+		`{call: "PUT a/{id}", action: update}`:                       "want METHOD /path",
+		`{call: "PUT /a/{id}?%zz", action: update}`:                  "its query cannot be read",
+		`{call: "PUT /a/{id}", action: update, when: {a: 1}}`:        "is no JSON pointer",
+		`{call: "PUT /a/{id}", action: update, success: [404]}`:      "success has a status",
+		`{call: "DELETE /a/{id}", action: delete, after: {}}`:        "a delete leaves nothing",
+		`{call: "PUT /a/{id}", action: set, whole: true, after: {}}`: "after says what",
+		`{call: "PUT /a/{id", action: update}`:                       "brace",
+		`{call: "PUT /a", action: update, answer: {id: /id}}`:        "what a create has made",
+		`{call: "PUT /a", action: create, answer: {id: id}}`:         "no JSON pointer",
+		`{call: "PUT /a/{id}", action: create, merge: true}`:         "merge is an update",
+		`{call: "PUT /a/{id}", action: update, append: true}`:        "append goes with set",
+		`{call: "DELETE /a/{id}", action: delete, whole: true}`:      "leaves nothing",
+		`{call: "PUT /a/{id}", action: update, nothing: 1}`:          "field nothing not found",
 		`null`: "says nothing",
 		`{call: "PUT /a/{id}", action: update, location: "/{id}"}`: "what a create has made",
 		`{call: "PUT /a/{id}/{id}", action: update}`:               "duplicate",
@@ -168,6 +184,7 @@ func TestEffectsAreReadStrictly(t *testing.T) {
 func TestEffectsThatDoMore(t *testing.T) {
 	rem := bind(t, remediators.SystemConfig{URL: "http://127.0.0.1:1", Profile: "github"}).(ledger.Effector)
 	stripe := bind(t, remediators.SystemConfig{URL: "http://127.0.0.1:1", Profile: "stripe"}).(ledger.Effector)
+	cat := bind(t, remediators.SystemConfig{URL: "http://127.0.0.1:1", Profile: "configcat"}).(ledger.Effector)
 	form := map[string]string{"content-type": formType + "; charset=utf-8"}
 	const hook = "/repos/acme/shop/hooks/7"
 	for name, c := range map[string]struct {
@@ -182,6 +199,10 @@ func TestEffectsThatDoMore(t *testing.T) {
 		"no object":       {rem, ledger.EffectCall{Method: "PATCH", Path: hook + "/config", Body: []byte(`[]`)}, "not the object or form"},
 		"a parameter":     {rem, ledger.EffectCall{Method: "DELETE", Path: hook, Query: "x=1"}, "its query has a parameter"},
 		"a form":          {stripe, ledger.EffectCall{Method: "POST", Path: "/v1/webhook_endpoints/we_1", Header: form, Body: []byte("disabled=true&enabled_events[]=a")}, ""},
+		"a patch":         {cat, ledger.EffectCall{Method: "PATCH", Path: "/v1/settings/7", Body: []byte(`[{"op":"replace","path":"/hint","value":"x"}]`)}, ""},
+		"a patch of more": {cat, ledger.EffectCall{Method: "PATCH", Path: "/v1/settings/7", Body: []byte(`[{"op":"add","path":"/tags/0","value":1}]`)}, "no undo of the kind brings back"},
+		"a patch by move": {cat, ledger.EffectCall{Method: "PATCH", Path: "/v1/settings/7", Body: []byte(`[{"op":"move","from":"/tags","path":"/hint"}]`)}, "no undo of the kind brings back"},
+		"a patch of all":  {cat, ledger.EffectCall{Method: "PATCH", Path: "/v1/settings/7", Body: []byte(`[{"op":"replace","path":"","value":{}}]`)}, "not the object or form"},
 		"metadata":        {stripe, ledger.EffectCall{Method: "POST", Path: "/v1/webhook_endpoints/we_1", Header: form, Body: []byte("metadata[a]=b")}, "no undo of the kind brings back"},
 	} {
 		_, err := c.rem.Derive(t.Context(), c.call, &ledger.Draft{})

@@ -73,13 +73,15 @@ func TestOptionalMembers(t *testing.T) {
 
 func TestFilters(t *testing.T) {
 	v := values{
-		before: json.RawMessage(`{"c":"aGVs\nbG8K\n","s":"disabled","bin":"/w==","no":"%%","o":{},"d":{"v":1,"id":7,"e":1.0E+5}}`),
+		before: json.RawMessage(`{"c":"aGVs\nbG8K\n","s":"disabled","bin":"/w==","no":"%%","o":{},"d":{"v":1,"id":7,"e":1.0E+5},"name":"projects/p/jobs/j","l":[{"a":null,"b":[],"c":{"x":null}},{"a":0,"b":[1]}]}`),
 		now:    json.RawMessage(`{"d":{"v":2,"e":3,"more":4}}`),
 	}
 	for in, want := range map[string]string{
 		`"{{before.c|base64}}"`: `"aGVsbG8K"`, `"{{before.c|text}}"`: `"hello\n"`,
 		`"{{before.s|is:disabled}}"`: `true`, `"{{before.s|is:enabled}}"`: `false`, `"{{before.o|is:x}}"`: `false`,
 		`"{{before.d|keep:id,v}}"`: `{"e":1.0E+5,"v":2}`, `"{{before.o|keep:v}}"`: `{}`, `"{{before.d|without:id,v}}"`: `{"e":1.0E+5}`,
+		`"{{before.name|last}}"`: `"j"`, `"{{before.s|last}}"`: `"disabled"`,
+		`"{{before.l|given}}"`: `[{"c":{"x":null}},{"a":0,"b":[1]}]`, `"{{before.o|given}}"`: `{}`,
 	} {
 		b, err := parseBody(json.RawMessage(in))
 		if err != nil {
@@ -89,7 +91,7 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%s becomes %s (%v), want %s", in, got, err, want)
 		}
 	}
-	for _, bad := range []string{`"{{before.bin|text}}"`, `"{{before.no|base64}}"`, `"{{before.o|text}}"`, `"{{before.x|text}}"`, `"{{before.s|keep:v}}"`, `"{{before.s|without:v}}"`} {
+	for _, bad := range []string{`"{{before.bin|text}}"`, `"{{before.no|base64}}"`, `"{{before.o|text}}"`, `"{{before.x|text}}"`, `"{{before.s|keep:v}}"`, `"{{before.s|without:v}}"`, `"{{before.s|given}}"`, `"{{before.o|last}}"`} {
 		b, err := parseBody(json.RawMessage(bad))
 		if err != nil {
 			t.Fatal(err)

@@ -20,17 +20,19 @@ var (
 const (
 	filterBase64 = "base64" // base64 in whatever lines it came, in one line
 	filterText   = "text"   // what base64 stands for
+	filterLast   = "last"   // of a name like projects/p/jobs/j what stands after the last slash
 	filterIs     = "is:"    // is:WORD is true where the text is WORD, else false
 	// keep:A,B takes an object: its members A and B are those that the resource has now at the same place, and are left
 	// out where it has none.
 	filterKeep    = "keep:"
+	filterGiven   = "given"    // an object, or each of a list of them, less the members that are null or an empty list
 	filterWithout = "without:" // without:A,B takes an object and leaves out its members A and B
 )
 
 func knownFilter(name string) bool {
 	word, is := strings.CutPrefix(name, filterIs)
 	members, _ := membersOf(name)
-	return name == "" || name == filterBase64 || name == filterText || is && word != "" || len(members) > 0 && !slices.Contains(members, "")
+	return name == "" || name == filterBase64 || name == filterText || name == filterLast || name == filterGiven || is && word != "" || len(members) > 0 && !slices.Contains(members, "")
 }
 
 // membersOf returns the members that a filter of objects names, and whether it keeps them; none: it is no such filter.
@@ -60,6 +62,37 @@ func keeping(names []string, raw, now json.RawMessage) (json.RawMessage, error) 
 	return object(doc), nil
 }
 
+// onlyGiven leaves out of an object, or of each object of a list, the members that are null or an empty list.
+func onlyGiven(raw json.RawMessage) (json.RawMessage, error) {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) == nil && list != nil {
+		out := []byte("[")
+		for i, e := range list {
+			e, err := onlyGiven(e)
+			if err != nil {
+				return nil, err
+			}
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = append(out, e...)
+		}
+		return append(out, ']'), nil
+	}
+	var doc map[string]json.RawMessage
+	if json.Unmarshal(raw, &doc) != nil || doc == nil {
+		return nil, errObject
+	}
+	maps.DeleteFunc(doc, func(_ string, v json.RawMessage) bool { return !filled(v) })
+	return object(doc), nil
+}
+
+// filled reports whether a value is neither null nor an empty list.
+func filled(v json.RawMessage) bool {
+	var list []json.RawMessage
+	return string(v) != "null" && (json.Unmarshal(v, &list) != nil || len(list) > 0)
+}
+
 // object writes an object with its members in order, each byte for byte.
 func object(members map[string]json.RawMessage) json.RawMessage {
 	out := []byte("{")
@@ -74,6 +107,9 @@ func object(members map[string]json.RawMessage) json.RawMessage {
 
 // filtered puts a value through a filter.
 func filtered(filter string, raw json.RawMessage) (json.RawMessage, error) {
+	if filter == filterGiven {
+		return onlyGiven(raw)
+	}
 	s, ok := text(raw)
 	if word, is := strings.CutPrefix(filter, filterIs); is {
 		if ok && s == word {
@@ -83,6 +119,9 @@ func filtered(filter string, raw json.RawMessage) (json.RawMessage, error) {
 	}
 	if !ok {
 		return nil, errScalar
+	}
+	if filter == filterLast {
+		return quote(s[strings.LastIndexByte(s, '/')+1:]), nil
 	}
 	decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(s), ""))
 	switch {

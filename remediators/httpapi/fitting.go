@@ -25,7 +25,44 @@ type fitting struct {
 	Asked bool `yaml:"asked_first"`
 
 	restores [][]string
-	when     map[string][]json.RawMessage
+	when     holds
+}
+
+// A holds holds a document to one of several values at each of some pointers; null stands for nothing there too.
+type holds map[string][]json.RawMessage
+
+// parseHolds reads what a profile says: a value at a pointer, or a list of values.
+func parseHolds(said map[string]any) (holds, error) {
+	out := holds{}
+	for s, v := range said {
+		values, list := v.([]any)
+		if !list {
+			values = []any{v}
+		}
+		for _, v := range values {
+			raw, err := json.Marshal(v)
+			if _, ok := parsePointer(s); !ok || err != nil {
+				return nil, fmt.Errorf("when has %q, which is no JSON pointer with a value", s)
+			}
+			out[s] = append(out[s], raw)
+		}
+	}
+	return out, nil
+}
+
+// of reports whether a document is as it has to be.
+func (h holds) of(doc json.RawMessage) bool {
+	for pointer, wanted := range h {
+		tokens, _ := parsePointer(pointer) // parseHolds has parsed it
+		got, there := at(doc, tokens)
+		if !there {
+			got = json.RawMessage("null")
+		}
+		if !slices.ContainsFunc(wanted, func(want json.RawMessage) bool { return same(want, got) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // read reads the pointers.
@@ -42,19 +79,9 @@ func (f *fitting) read() error {
 			return fmt.Errorf("shows has %q, which is no JSON pointer", s)
 		}
 	}
-	f.when = map[string][]json.RawMessage{}
-	for s, v := range f.When {
-		values, list := v.([]any)
-		if !list {
-			values = []any{v}
-		}
-		for _, v := range values {
-			raw, err := json.Marshal(v)
-			if _, ok := parsePointer(s); !ok || err != nil {
-				return fmt.Errorf("when has %q, which is no JSON pointer with a value", s)
-			}
-			f.when[s] = append(f.when[s], raw)
-		}
+	var err error
+	if f.when, err = parseHolds(f.When); err != nil {
+		return err
 	}
 	if f.Asked && f.SetsOff == "" {
 		return fmt.Errorf("asked_first needs sets_off: what the person is asked about")
@@ -96,17 +123,7 @@ func (f *fitting) suits(before ledger.Image) bool {
 			return false
 		}
 	}
-	for pointer, wanted := range f.when {
-		tokens, _ := parsePointer(pointer)
-		got, there := at(before.JSON, tokens)
-		if !there {
-			got = json.RawMessage("null")
-		}
-		if !slices.ContainsFunc(wanted, func(want json.RawMessage) bool { return same(want, got) }) {
-			return false
-		}
-	}
-	return true
+	return f.when.of(before.JSON)
 }
 
 // covers reports whether the images differ, as far as the entry owns them, in nothing that this way leaves alone.

@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"sideledger/ledger"
 	"sideledger/remediators"
@@ -19,26 +16,37 @@ import (
 // maxPages is how many pages of one list are read.
 const maxPages = 50
 
+// notSaid is why a kind is not listed of which the profile says nothing.
+const notSaid = "its profile does not say how its resources are listed"
+
 // A roll says in a profile how the resources of a kind are listed. What it leaves out is as in the list of the read or
 // of its gone_proof.
 type roll struct {
-	Not      string            `yaml:"not"` // why they cannot be; then nothing else stands here
-	Path     string            `yaml:"path"`
-	Items    *string           `yaml:"items"`    // pointer to the list in the answer
-	More     string            `yaml:"more"`     // pointer to where true says that there is another page
-	After    map[string]string `yaml:"after"`    // parameter of the next page → pointer in the last element
-	Absent   []int             `yaml:"absent"`   // statuses that say that there is none
-	Most     int               `yaml:"most"`     // a page with as many may be cut off; 0: the answer says it
-	Resource map[string]string `yaml:"resource"` // members, each one reference into an element: "{{now.id}}"
-	Created  string            `yaml:"created"`  // pointers to times in an element; empty: it does not say
+	Not   string  `yaml:"not"` // why they cannot be; then nothing else stands here
+	Path  string  `yaml:"path"`
+	Items *string `yaml:"items"` // pointer to the list in the answer
+	// More points to where true, or a text, says that there is another page. After, Token and Offset say how it is asked
+	// for; without them a text is its address.
+	More     string            `yaml:"more"`
+	After    map[string]string `yaml:"after"`     // parameter of the next page → pointer in the last element
+	Token    string            `yaml:"token"`     // parameter of the next page that takes the text at More
+	Offset   string            `yaml:"offset"`    // parameter of the next page that takes how many came before it
+	Total    string            `yaml:"total"`     // with Offset: pointer to how many there are in all
+	Absent   []int             `yaml:"absent"`    // statuses that say that there is none
+	Most     int               `yaml:"most"`      // a page with as many may be cut off; 0: the answer says it
+	Gone     any               `yaml:"gone_when"` // as in read: elements that are there no more, although they are shown
+	Resource map[string]string `yaml:"resource"`  // members, each one reference into an element: "{{now.id}}"
+	Created  string            `yaml:"created"`   // pointers to times in an element, with references to resource; empty: it does not say
 	Changed  string            `yaml:"changed"`
 
-	where                         location
-	headers                       []header
-	items, more, created, changed []string
-	after                         map[string][]string
-	members                       map[string]body
-	place                         []string // members of the resource that the path needs, sorted
+	where              location
+	headers            []header
+	items, more, total []string
+	created, changed   timing
+	after              map[string][]string
+	members            map[string]body
+	gone               *tombstone
+	place              []string // members of the resource that the path needs, sorted
 }
 
 // listed is the list that a read or its gone_proof has, as it stands in the profile.
@@ -68,7 +76,7 @@ func (k *profileKind) checkList() error {
 	}
 	l.borrow(&rd)
 	if l.Path == "" || len(l.Resource) == 0 || l.Items == nil {
-		l.Not = "its profile does not say how its resources are listed"
+		l.Not = notSaid
 		return nil
 	}
 	return l.read(k, rd.Headers)
@@ -99,16 +107,20 @@ func (l *roll) borrow(rd *listed) {
 
 // read reads the parts.
 func (l *roll) read(k *profileKind, headers json.RawMessage) error {
-	raw, err := json.Marshal(map[string]any{"path": l.Path, "items": *l.Items, "more": l.More, "created": l.Created, "changed": l.Changed, "headers": headers})
+	raw, err := json.Marshal(map[string]any{"path": l.Path, "items": *l.Items, "more": l.More, "total": l.Total, "gone_when": l.Gone, "headers": headers})
 	if err != nil {
 		return err
 	}
 	p := &parser{}
 	f := p.object("/list", raw)
 	l.where, l.headers = f.location("path"), f.headers("headers")
-	l.items, l.more, l.created, l.changed = f.pointer("items"), f.pointer("more"), f.pointer("created"), f.pointer("changed")
-	if p.err != nil {
-		return p.err
+	l.items, l.more, l.total = f.pointer("items"), f.pointer("more"), f.pointer("total")
+	l.gone = f.tombstone("gone_when")
+	if err := errors.Join(p.err, l.created.read(l.Created), l.changed.read(l.Changed)); err != nil {
+		return err
+	}
+	if why := l.checkPaging(); why != "" {
+		return errors.New("list: " + why)
 	}
 	l.after, l.members = map[string][]string{}, map[string]body{}
 	for name, pointer := range l.After {
@@ -204,6 +216,9 @@ func (r *Remediator) page(ctx context.Context, l *roll, call remediators.Call, o
 		return next, remediators.Unusable(reply, "the list cannot be read: answered "+itoa(reply.Status))
 	}
 	for _, e := range list {
+		if l.gone.holds(e) {
+			continue
+		}
 		if one, ok := l.element(out.Place, e); ok {
 			out.Items = append(out.Items, one)
 		} else {
@@ -211,7 +226,7 @@ func (r *Remediator) page(ctx context.Context, l *roll, call remediators.Call, o
 		}
 	}
 	var whole bool
-	if target := nextLink(reply.Field("Link")); target != "" {
+	if target := l.address(reply.Field("Link"), doc); target != "" {
 		call.Path, call.Query, whole = r.client.Relative(target)
 	} else {
 		call.Path, call.Query, whole = l.next(call, doc, list)
@@ -223,71 +238,19 @@ func (r *Remediator) page(ctx context.Context, l *roll, call remediators.Call, o
 	return call, nil
 }
 
-// next finds the next page after the last element; an empty path: there is none. whole is false where there may be one that
-// cannot be asked for.
-func (l *roll) next(call remediators.Call, doc json.RawMessage, list []json.RawMessage) (path, query string, whole bool) {
-	more, _ := at(doc, l.more)
-	switch {
-	case len(l.more) == 0 || string(more) != "true":
-		return "", "", l.Most == 0 || len(list) < l.Most
-	case len(l.after) == 0 || len(list) == 0:
-		return "", "", false
-	}
-	values, err := url.ParseQuery(call.Query)
-	for name, pointer := range l.after {
-		v, _ := at(list[len(list)-1], pointer)
-		s, ok := text(v)
-		if err != nil || !ok {
-			return "", "", false
-		}
-		values.Set(name, s)
-	}
-	return call.Path, values.Encode(), true
-}
-
-// nextLink takes the address of the next page out of a Link header.
-func nextLink(header string) string {
-	for part := range strings.SplitSeq(header, ",") {
-		target, params, _ := strings.Cut(strings.TrimSpace(part), ";")
-		if strings.HasPrefix(target, "<") && strings.HasSuffix(target, ">") && slices.ContainsFunc(strings.Split(params, ";"), func(s string) bool {
-			name, value, _ := strings.Cut(strings.TrimSpace(s), "=")
-			return strings.EqualFold(name, "rel") && slices.Contains(strings.Fields(strings.Trim(value, `"`)), "next")
-		}) {
-			return target[1 : len(target)-1]
-		}
-	}
-	return ""
-}
-
 // element tells one element of the list; false: it has no name there.
 func (l *roll) element(place, e json.RawMessage) (ledger.Listed, bool) {
 	members := map[string]json.RawMessage{}
 	_ = json.Unmarshal(place, &members) // pick made it
 	for name, b := range l.members {
-		v, err := b.render(values{now: e})
+		v, err := b.render(values{now: e, resource: place})
 		if _, scalar := text(v); err != nil || !scalar {
 			return ledger.Listed{}, false
 		}
 		members[name] = v
 	}
 	raw, err := json.Marshal(members)
-	return ledger.Listed{Resource: raw, Created: timeAt(e, l.created), Changed: timeAt(e, l.changed), Shows: e}, err == nil
-}
-
-// timeAt reads a time, as RFC 3339 or in seconds of the epoch; zero: there is none.
-func timeAt(e json.RawMessage, pointer []string) time.Time {
-	if len(pointer) == 0 {
-		return time.Time{}
-	}
-	v, _ := at(e, pointer)
-	s, _ := text(v)
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t.UTC()
-	}
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n > 0 {
-		return time.Unix(n, 0).UTC()
-	}
-	return time.Time{}
+	return ledger.Listed{Resource: raw, Created: l.created.at(e, place), Changed: l.changed.at(e, place), Shows: e}, err == nil
 }
 
 var _ ledger.Lister = (*Remediator)(nil)

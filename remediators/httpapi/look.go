@@ -159,7 +159,7 @@ func (l *listing) pick(doc json.RawMessage, v values) (element json.RawMessage, 
 		}
 		element, found = e, true
 	}
-	if more, _ := at(doc, l.more); !found && len(l.more) > 0 && string(more) == "true" {
+	if !found && goesOn(doc, l.more) {
 		return nil, false, errPart
 	}
 	return element, found, nil

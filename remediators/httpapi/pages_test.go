@@ -145,8 +145,12 @@ func (k *profileKind) rehearsed() string {
 // listed says whether those that are there can be listed, and how old they are seen to be.
 func (k *profileKind) listed() string {
 	l := k.List
-	if l.Not != "" {
+	switch l.Not {
+	case "":
+	case notSaid:
 		return "no"
+	default:
+		return "no, " + l.Not
 	}
 	out := "yes"
 	if len(l.place) > 0 {
@@ -157,6 +161,8 @@ func (k *profileKind) listed() string {
 		return out + "; it says when they were made and changed"
 	case l.Created != "":
 		return out + "; it says when they were made"
+	case l.Changed != "":
+		return out + "; it says when they were changed"
 	}
 	return out + "; it does not say since when"
 }

@@ -43,7 +43,7 @@ type proof struct {
 // listing finds one element of a list: the resource has no address of its own.
 type listing struct {
 	items   []string // pointer to the list
-	more    []string // where true says that the list is not whole; nil: it is
+	more    []string // where true, or a text, says that the list is not whole; nil: it is
 	pointer []string // in each element
 	equals  body
 }

@@ -112,7 +112,8 @@ func (r *Remediator) Rehearse(kind, name string, place json.RawMessage) ledger.C
 	if lacks != "" {
 		return ledger.Canary{Why: "nobody says where: it needs " + lacks + " (--place, or entries of the window that is named)"}
 	}
-	return ledger.Canary{Resource: resource, CallFunc: func(a ledger.Action, at json.RawMessage) (ledger.EffectCall, error) {
+	chosen := slices.DeleteFunc(slices.Clone(r.profile.kinds[kind].Resource.Key), func(m string) bool { return has(resource, m) })
+	return ledger.Canary{Resource: resource, Chosen: chosen, CallFunc: func(a ledger.Action, at json.RawMessage) (ledger.EffectCall, error) {
 		u := h.create
 		if a == ledger.ActionUpdate {
 			u = h.update

@@ -29,6 +29,21 @@ var asked = []struct {
 	{"pagerduty", cards.PagerDuty, false},
 	{"gitea", cards.Gitea, false},
 	{"stripe", cards.Stripe, false},
+	{"grafana", cards.Grafana, false},
+	{"kong", cards.Kong, false},
+	{"kafkaconnect", cards.KafkaConnect, false},
+	{"n8n", cards.N8N, false},
+	{"jenkins", cards.Jenkins, false},
+	{"posthog", cards.PostHog, false},
+	{"airflow", cards.Airflow, false},
+	{"appconfig", cards.AppConfig, false},
+	{"configcat", cards.ConfigCat, false},
+	{"datadog", cards.Datadog, false},
+	{"flagsmith", cards.Flagsmith, false},
+	{"flipt", cards.Flipt, true},
+	{"bitbucket", cards.Bitbucket, false},           // as its example of a system says
+	{"cloudscheduler", cards.CloudScheduler, false}, // likewise
+	{"eventbridge", cards.EventBridge, false},
 }
 
 // ending is a third party whose credential ends some time, and a system of it that a window is opened for.
@@ -64,7 +79,11 @@ func TestWhoami(t *testing.T) {
 			}
 			s.Rotate("another")
 			refused := ledger.CredentialRefused
-			if a.profile == "consul" { // 401 is what an agent without ACLs answers, and what this card does
+			switch a.profile {
+			case "consul": // 401 is what an agent without ACLs answers, and what this card does
+				refused = ledger.CredentialUnknown
+			case "eventbridge": // this card checks no signature; AWS answers 403, as to one without the permission
+				s.Forbid("GET")
 				refused = ledger.CredentialUnknown
 			}
 			check(refused, time.Time{})

@@ -1,24 +1,22 @@
 package cards
 
-import "strings"
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
 
 // Airflow has DAGs of which a call may change nothing but whether they are paused, and variables that it shows as
 // asterisks where their name says that they are secret.
 func Airflow() Card {
 	const dag, list, one = "/dags/{dag}", "/variables", "/variables/{key}"
-	variable := func(c *Call, status int) (int, any) {
-		in, ok := c.JSON()
-		key := text(in, "key")
-		if _, isText := in["value"].(string); !ok || !isText || key == "" || c.Vars["key"] != "" && key != c.Vars["key"] {
-			return 400, map[string]any{"detail": "invalid variable"}
-		}
-		c.docs[list+"/"+key] = map[string]any{"key": key, "value": in["value"], "description": in["description"], "is_encrypted": true}
-		return status, airflowShow(c.docs[list+"/"+key])
-	}
 	return Card{
 		Name: "airflow", Credential: [2]string{"Authorization", "Bearer "}, LimitFunc: LimitSeconds("Retry-After"),
 		Routes: []Route{
-			{"GET", "/dags", func(*Call) (int, any) { return 200, map[string]any{"dags": []any{}, "total_entries": 0} }},
+			{"GET", "/dags", func(c *Call) (int, any) {
+				all := slices.DeleteFunc(c.all("/dags", clone), func(d any) bool { return c.Query("paused") == "true" && d.(map[string]any)["is_paused"] != true })
+				return airflowPage(c, "dags", all)
+			}},
 			{"PUT", dag, func(c *Call) (int, any) { // as if somebody had made it
 				in, _ := c.JSON()
 				c.docs[fill(dag, c.Vars)] = in
@@ -38,19 +36,19 @@ func Airflow() Card {
 				return 200, doc
 			}},
 			{"DELETE", dag, func(c *Call) (int, any) { return c.drop(dag, 204, nil) }},
-			{"GET", list, func(*Call) (int, any) { return 200, map[string]any{"variables": []any{}, "total_entries": 0} }},
+			{"GET", list, func(c *Call) (int, any) { return airflowPage(c, "variables", c.all(list, airflowShow)) }},
 			{"POST", list, func(c *Call) (int, any) {
 				if in, _ := c.JSON(); c.docs[list+"/"+text(in, "key")] != nil {
 					return 409, map[string]any{"detail": "it is there"}
 				}
-				return variable(c, 201)
+				return airflowVariable(c, 201)
 			}},
 			{"GET", one, func(c *Call) (int, any) { return c.one(one, airflowShow) }},
 			{"PATCH", one, func(c *Call) (int, any) {
 				if c.docs[fill(one, c.Vars)] == nil {
 					return 404, map[string]any{"detail": "not found"}
 				}
-				return variable(c, 200)
+				return airflowVariable(c, 200)
 			}},
 			{"DELETE", one, func(c *Call) (int, any) { return c.drop(one, 204, nil) }},
 		},
@@ -59,8 +57,39 @@ func Airflow() Card {
 
 func airflowShow(doc map[string]any) map[string]any {
 	out := clone(doc)
-	if strings.Contains(text(doc, "key"), "password") {
+	var members map[string]any
+	switch value := text(doc, "value"); {
+	case strings.Contains(text(doc, "key"), "password"):
 		out["value"] = "***"
+	case json.Unmarshal([]byte(value), &members) == nil && members["password"] != nil:
+		members["password"] = "***"
+		raw, _ := json.Marshal(members)
+		out["value"] = string(raw)
 	}
 	return out
+}
+
+// airflowPage answers with a part of a list, of a hundred elements at most.
+func airflowPage(c *Call, name string, all []any) (int, any) {
+	page, _ := c.page(all, "offset", "limit", 100)
+	return 200, map[string]any{name: page, "total_entries": len(all)}
+}
+
+// airflowVariable takes over what a body says of a variable; what it does not say stays.
+func airflowVariable(c *Call, status int) (int, any) {
+	const list = "/variables"
+	in, ok := c.JSON()
+	key := text(in, "key")
+	if _, isText := in["value"].(string); !ok || !isText || key == "" || c.Vars["key"] != "" && key != c.Vars["key"] || unknown(in, "key", "value", "description", "team_name") != "" {
+		return 400, map[string]any{"detail": "invalid variable"}
+	}
+	doc := clone(c.docs[list+"/"+key])
+	if doc == nil {
+		doc = map[string]any{"description": nil, "team_name": nil, "is_encrypted": true}
+	}
+	for name, v := range in {
+		doc[name] = v
+	}
+	c.docs[list+"/"+key] = doc
+	return status, airflowShow(c.docs[list+"/"+key])
 }

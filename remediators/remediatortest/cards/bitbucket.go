@@ -2,7 +2,10 @@ package cards
 
 import (
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Bitbucket has webhooks that show whether they have a secret and never which; a change keeps the secret that it does
@@ -13,15 +16,17 @@ func Bitbucket() Card {
 		one := list + "/{id}"
 		c.Routes = append(c.Routes, []Route{
 			{"GET", list, func(c *Call) (int, any) {
-				out := []any{}
-				for _, path := range c.below(fill(list, c.Vars)) {
-					out = append(out, bitbucketShow(c.docs[path]))
+				all := c.all(list, bitbucketShow)
+				page, next := c.page(all, "after", "pagelen", 100)
+				out := map[string]any{"values": page, "size": len(all)}
+				if next > 0 {
+					out["next"] = c.URL + fill(list, c.Vars) + "?pagelen=100&after=" + strconv.Itoa(next)
 				}
-				return 200, map[string]any{"values": out, "pagelen": 100, "size": len(out)}
+				return 200, out
 			}},
 			{"POST", list, func(c *Call) (int, any) {
 				id := fmt.Sprintf("{00000000-0000-4000-8000-%012d}", c.ID())
-				doc := map[string]any{"uuid": id, "type": "webhook_subscription", "created_at": fmt.Sprint(c.ID()), "active": false, "description": "", "skip_cert_verification": false}
+				doc := map[string]any{"uuid": id, "type": "webhook_subscription", "created_at": time.Now().UTC().Format(time.RFC3339), "active": false, "description": "", "skip_cert_verification": false}
 				if !bitbucketSet(c, doc) {
 					return 400, message("Bad Request")
 				}
@@ -50,7 +55,8 @@ func Bitbucket() Card {
 func bitbucketSet(c *Call, doc map[string]any) bool {
 	in, ok := c.JSON()
 	events, _ := in["events"].([]any)
-	if !ok || text(in, "url") == "" || len(events) == 0 || unknown(in, strings.Fields("description url active events secret skip_cert_verification")...) != "" {
+	at, err := url.Parse(text(in, "url")) // it has to be a name that resolves
+	if !ok || err != nil || at.Hostname() == "" || strings.HasSuffix(at.Hostname(), ".invalid") || len(events) == 0 || unknown(in, strings.Fields("description url active events secret skip_cert_verification")...) != "" {
 		return false
 	}
 	for name, v := range in {

@@ -17,16 +17,14 @@ func Datadog() Card {
 		Name: "datadog", Credential: [2]string{"Authorization", "Bearer "}, LimitFunc: LimitSeconds("X-Ratelimit-Reset"),
 		Routes: []Route{
 			{"GET", list, func(c *Call) (int, any) {
-				out := []any{}
-				for _, path := range c.below(list) {
-					out = append(out, c.docs[path])
-				}
-				return 200, map[string]any{"data": out}
+				all := c.all(list, datadogSeen)
+				page, _ := c.page(all, "page[offset]", "page[limit]", 100)
+				return 200, map[string]any{"data": page, "meta": map[string]any{"page": map[string]any{"total_filtered_count": len(all)}}}
 			}},
 			{"POST", list, func(c *Call) (int, any) {
 				doc := map[string]any{
 					"message": nil, "display_timezone": "UTC", "mute_first_recovery_notification": false, "canceled": nil,
-					"notify_end_states": []any{"alert", "no data", "warn"}, "notify_end_types": []any{"expired"}, "created": fmt.Sprint(c.ID()),
+					"notify_end_states": []any{"alert", "no data", "warn"}, "notify_end_types": []any{"expired"}, "created": time.Now().UTC().Format(time.RFC3339),
 				}
 				if !datadogSet(c, doc) || doc["scope"] == nil || doc["monitor_identifier"] == nil {
 					return 400, datadogError("invalid downtime")
@@ -83,10 +81,13 @@ func datadogStatus(doc map[string]any) string {
 	return "active"
 }
 
-func datadogShow(doc map[string]any) map[string]any {
+func datadogShow(doc map[string]any) map[string]any { return map[string]any{"data": datadogSeen(doc)} }
+
+// datadogSeen is a downtime with how it stands now.
+func datadogSeen(doc map[string]any) map[string]any {
 	out := clone(doc)
 	part(out, "attributes")["status"] = datadogStatus(doc)
-	return map[string]any{"data": out}
+	return out
 }
 
 // datadogSet takes over what a body says; false: it is not right.

@@ -1,6 +1,7 @@
 package cards
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,6 +16,15 @@ func EventBridge() Card {
 		Name: "eventbridge", Credential: [2]string{"Authorization", ""}, SigV4: true, LimitFunc: LimitSeconds("Retry-After"),
 		Routes: []Route{
 			{"GET", "/schedule-groups/{group}", func(c *Call) (int, any) { return 200, map[string]any{"Name": c.Vars["group"], "State": "ACTIVE"} }},
+			{"GET", "/schedule-groups", func(*Call) (int, any) { return 200, map[string]any{"ScheduleGroups": []any{}} }},
+			{"GET", "/schedules", func(c *Call) (int, any) {
+				page, next := c.page(c.all("/schedules/"+c.Query("ScheduleGroup"), eventBridgeSummary), "NextToken", "MaxResults", 100)
+				out := map[string]any{"Schedules": page, "NextToken": nil}
+				if next > 0 {
+					out["NextToken"] = strconv.Itoa(next)
+				}
+				return 200, out
+			}},
 			{"POST", one, func(c *Call) (int, any) { return eventBridgeWrite(c, true) }},
 			{"PUT", one, func(c *Call) (int, any) { return eventBridgeWrite(c, false) }},
 			{"GET", one, func(c *Call) (int, any) {
@@ -35,6 +45,18 @@ func EventBridge() Card {
 	}
 }
 
+// eventBridgeSummary is what a list shows of a schedule.
+func eventBridgeSummary(doc map[string]any) map[string]any {
+	out := clone(doc)
+	for name := range doc {
+		if !strings.Contains(" Arn CreationDate GroupName LastModificationDate Name State Target ", " "+name+" ") {
+			delete(out, name)
+		}
+	}
+	out["Target"] = map[string]any{"Arn": part(doc, "Target")["Arn"]}
+	return out
+}
+
 func eventBridgeAt(c *Call, group string) string { return "/schedules/" + group + "/" + c.Vars["name"] }
 
 func eventBridgeWrite(c *Call, making bool) (int, any) {
@@ -42,7 +64,7 @@ func eventBridgeWrite(c *Call, making bool) (int, any) {
 	path := eventBridgeAt(c, text(in, "GroupName"))
 	old := c.docs[path]
 	switch {
-	case !ok || unknown(in, strings.Fields(eventBridgeKnown)...) != "" || text(in, "ScheduleExpression") == "" || len(part(in, "FlexibleTimeWindow")) == 0 || len(part(in, "Target")) == 0:
+	case !ok || unknown(in, strings.Fields(eventBridgeKnown)...) != "" || text(in, "ScheduleExpression") == "" || len(part(in, "FlexibleTimeWindow")) == 0 || text(part(in, "Target"), "Arn") == "" || text(part(in, "Target"), "RoleArn") == "":
 		return 400, message("ValidationException")
 	case making && old != nil:
 		return 409, message("Schedule already exists")

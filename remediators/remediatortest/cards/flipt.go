@@ -31,6 +31,12 @@ func Flipt() Card {
 			{"GET", namespace, func(c *Call) (int, any) {
 				return 200, map[string]any{"namespace": map[string]any{"key": c.Vars["namespace"]}, "revision": fliptRevision(c)}
 			}},
+			{"GET", list + "/{type}", func(c *Call) (int, any) {
+				out := c.all(list+"/{type}", func(doc map[string]any) map[string]any {
+					return map[string]any{"namespaceKey": c.Vars["namespace"], "key": doc["key"], "payload": doc}
+				})
+				return 200, map[string]any{"resources": out, "revision": fliptRevision(c)}
+			}},
 			{"POST", list, func(c *Call) (int, any) { return write(c, true) }},
 			{"PUT", list, func(c *Call) (int, any) { return write(c, false) }},
 			{"GET", one, func(c *Call) (int, any) {

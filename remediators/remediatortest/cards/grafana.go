@@ -20,8 +20,10 @@ func grafanaDashboards() []Route {
 	return []Route{
 		{"GET", "/api/search", func(c *Call) (int, any) {
 			out := []any{}
-			if c.docs["/api/dashboards/uid/"+c.Query("dashboardUIDs")] != nil {
-				out = append(out, map[string]any{"uid": c.Query("dashboardUIDs"), "type": "dash-db"})
+			for _, path := range c.below("/api/dashboards/uid") {
+				if uid := text(part(c.docs[path], "dashboard"), "uid"); c.Query("dashboardUIDs") == "" || c.Query("dashboardUIDs") == uid {
+					out = append(out, map[string]any{"uid": uid, "type": "dash-db", "title": text(part(c.docs[path], "dashboard"), "title")})
+				}
 			}
 			return 200, out
 		}},
@@ -35,10 +37,14 @@ func grafanaSave(c *Call) (int, any) {
 	in, _ := c.JSON()
 	dashboard := part(in, "dashboard")
 	uid := text(dashboard, "uid")
+	if uid == "" {
+		uid = fmt.Sprint("cIBgcSjkk", c.ID())
+		dashboard["uid"] = uid
+	}
 	path := "/api/dashboards/uid/" + uid
 	old := part(c.docs[path], "dashboard")
 	switch {
-	case text(dashboard, "title") == "" || uid == "":
+	case text(dashboard, "title") == "" || len(uid) > 40:
 		return 400, message("Dashboard title cannot be empty")
 	case c.docs[path] == nil && dashboard["id"] != nil:
 		return 404, message("Dashboard not found")

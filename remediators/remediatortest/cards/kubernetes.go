@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Kubernetes has objects with a resourceVersion that every change moves: a PUT with an old one and a DELETE whose
@@ -15,11 +16,8 @@ func Kubernetes() Card {
 		one := list + "/{name}"
 		c.Routes = append(c.Routes, []Route{
 			{"GET", list, func(c *Call) (int, any) {
-				items := []any{}
-				for _, path := range c.below(fill(list, c.Vars)) {
-					items = append(items, c.docs[path])
-				}
-				return 200, map[string]any{"items": items}
+				page, next := c.page(c.all(fill(list, c.Vars), clone), "continue", "limit", 500)
+				return 200, map[string]any{"items": page, "metadata": map[string]any{"continue": strings.TrimPrefix(strconv.Itoa(next), "0")}}
 			}},
 			{"POST", list, func(c *Call) (int, any) { return kubernetesCreate(c, fill(list, c.Vars)) }},
 			{"GET", one, func(c *Call) (int, any) { return c.one(one, clone) }},
@@ -59,9 +57,9 @@ func kubernetesCreate(c *Call, list string) (int, any) {
 		return 409, message("already exists")
 	}
 	if spec := part(in, "spec"); len(spec) > 0 {
-		spec["suspend"] = either(spec["suspend"], false)
+		spec["suspend"], in["status"] = either(spec["suspend"], false), map[string]any{"lastScheduleTime": fmt.Sprint(c.ID())}
 	}
-	c.docs[path] = c.stamp(in, fmt.Sprint("uid-", c.ID()), fmt.Sprint(c.ID()))
+	c.docs[path] = c.stamp(in, fmt.Sprint("uid-", c.ID()), time.Now().UTC().Format(time.RFC3339))
 	return 201, c.docs[path]
 }
 
@@ -77,7 +75,25 @@ func kubernetesReplace(c *Call, path string) (int, any) {
 	case version != nil && version != meta["resourceVersion"]:
 		return 409, message("the object has been modified")
 	}
+	if spec := part(in, "spec"); len(spec) > 0 { // the status is the controller's
+		spec["suspend"], in["status"] = either(spec["suspend"], false), map[string]any{"lastScheduleTime": fmt.Sprint(c.ID())}
+	}
 	c.docs[path] = c.stamp(in, meta["uid"], meta["creationTimestamp"])
+	return 200, c.docs[path]
+}
+
+// kubernetesMerge carries out a merge patch of the members right below spec.
+func kubernetesMerge(c *Call, path string, doc map[string]any) (int, any) {
+	in, ok := c.JSON()
+	if !ok || unknown(in, "spec") != "" {
+		return 400, message("no patch that is known here")
+	}
+	spec := part(doc, "spec")
+	for name, v := range part(in, "spec") {
+		spec[name] = v
+	}
+	meta := part(doc, "metadata")
+	c.docs[path] = c.stamp(doc, meta["uid"], meta["creationTimestamp"])
 	return 200, c.docs[path]
 }
 
@@ -90,6 +106,8 @@ func kubernetesPatch(c *Call, path string) (int, any) {
 	switch {
 	case doc == nil:
 		return 404, message("not found")
+	case c.Header.Get("Content-Type") == "application/merge-patch+json":
+		return kubernetesMerge(c, path, doc)
 	case c.Header.Get("Content-Type") != "application/json-patch+json":
 		return 415, message("the body of the request was in an unknown format")
 	case json.Unmarshal(c.Body, &ops) != nil:

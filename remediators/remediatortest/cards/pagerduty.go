@@ -22,7 +22,7 @@ func PagerDuty() Card {
 						out = append(out, c.docs[path])
 					}
 				}
-				return 200, map[string]any{"maintenance_windows": out, "limit": 100, "offset": 0, "more": false}
+				return pagerDutyPage(c, "maintenance_windows", out)
 			}},
 			{"POST", list, func(c *Call) (int, any) {
 				id := fmt.Sprint("PW", c.ID())
@@ -47,6 +47,12 @@ func PagerDuty() Card {
 			}},
 		}...),
 	}
+}
+
+// pagerDutyPage answers a part of a list, and whether there is more.
+func pagerDutyPage(c *Call, name string, all []any) (int, any) {
+	page, next := c.page(all, "offset", "limit", 100)
+	return 200, map[string]any{name: page, "limit": c.Query("limit"), "offset": c.Query("offset"), "more": next > 0}
 }
 
 func pagerDutyOpen(doc map[string]any) bool {

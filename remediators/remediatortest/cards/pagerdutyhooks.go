@@ -12,7 +12,7 @@ func pagerDutyHooks(list string) []Route {
 			for _, path := range c.below(list) {
 				out = append(out, pagerDutyHook(c.docs[path])["webhook_subscription"])
 			}
-			return 200, map[string]any{"webhook_subscriptions": out, "limit": 100, "offset": 0, "more": false}
+			return pagerDutyPage(c, "webhook_subscriptions", out)
 		}},
 		{"POST", list, func(c *Call) (int, any) {
 			in, _ := c.JSON()

@@ -134,3 +134,38 @@ func (c *Call) drop(pattern string, status int, answer any) (int, any) {
 	delete(c.docs, path)
 	return status, answer
 }
+
+// all shows what is kept right below a pattern, in order.
+func (c *Call) all(pattern string, showFunc func(map[string]any) map[string]any) []any {
+	out := []any{}
+	for _, path := range c.below(fill(pattern, c.Vars)) {
+		out = append(out, showFunc(c.docs[path]))
+	}
+	return out
+}
+
+// page cuts a list as a call asks for it: the parameters that say where it begins and how many it is to have, and how many it
+// has at most. next is where the following page begins; 0: this is the last.
+func (c *Call) page(list []any, from, size string, most int) (page []any, next int) {
+	begin, _ := strconv.Atoi(c.Query(from))
+	if n, _ := strconv.Atoi(c.Query(size)); n > 0 && n < most {
+		most = n
+	}
+	if c.most > 0 {
+		most = min(most, c.most)
+	}
+	begin = min(begin, len(list))
+	end := min(begin+most, len(list))
+	if end < len(list) {
+		next = end
+	}
+	return list[begin:end], next
+}
+
+// orNull is a value, or null where there is none.
+func orNull[T comparable](v T, zero T) any {
+	if v == zero {
+		return nil
+	}
+	return v
+}

@@ -85,6 +85,7 @@ type Server struct {
 	changes int // changing calls that were carried out
 	hidden  bool
 	forbids string // a method that the credential may not use; empty: none
+	most    int    // of the elements of a page; 0: as many as are asked for
 	lose    bool
 	fail    int
 	wait    time.Duration
@@ -136,6 +137,9 @@ func (s *Server) Hide(hidden bool) { s.locked(func() { s.hidden = hidden }) }
 
 // Forbid refuses every call with a method, as a credential without that permission meets it: 403. Empty: none.
 func (s *Server) Forbid(method string) { s.locked(func() { s.forbids = method }) }
+
+// Cap keeps every page of a list to so many elements.
+func (s *Server) Cap(most int) { s.locked(func() { s.most = most }) }
 
 // LoseNext carries the next changing call out and drops its answer.
 func (s *Server) LoseNext() { s.locked(func() { s.lose = true }) }

@@ -43,6 +43,21 @@ var whoamis = map[string]struct {
 	"pagerduty": {"/abilities", func(http.Header, time.Time) any {
 		return map[string]any{"abilities": []any{"sso"}}
 	}},
+	"kafkaconnect": {"/", func(http.Header, time.Time) any {
+		return map[string]any{"version": "3.9.0", "commit": "f9a3d1b"}
+	}},
+	"jenkins": {"/whoAmI/api/json", func(http.Header, time.Time) any {
+		return map[string]any{"name": User, "authenticated": true, "anonymous": false}
+	}},
+	"posthog": {"/api/users/@me/", func(http.Header, time.Time) any {
+		return map[string]any{"uuid": "018f0000-0000-0000-0000-000000000001"}
+	}},
+	"flipt": {"/auth/v1/self", func(_ http.Header, ends time.Time) any {
+		return map[string]any{"id": "a1", "method": "METHOD_TOKEN", "expiresAt": when(ends, time.RFC3339), "metadata": map[string]any{}}
+	}},
+	"configcat": {"/v1/me", func(http.Header, time.Time) any {
+		return map[string]any{"fullName": "Ledger", "email": "ledger@example.com"}
+	}},
 	"gitea": {"/user", func(http.Header, time.Time) any {
 		return map[string]any{"id": 1, "login": "ledger"}
 	}},
