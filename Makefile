@@ -11,7 +11,7 @@ VULNCHECK := $(TOOLS)/govulncheck
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help demo test check build bench sim machine fuzz powercut mutants acceptance tools lint format generate clean
+.PHONY: help demo test check build bench sim machine fuzz powercut mutants acceptance tools lint format generate proofs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,11 @@ format: $(LINT) ## write the code in its one format
 generate: ## write what is generated from the code (docs/states.md, the pages of profiles)
 	go test ./ledger -run TestStatesPage -count 1 -update
 	go test ./remediators/httpapi -run TestPages -count 1 -update
+	go test ./remediators/remediatortest -run TestServersPage -count 1 -update
+
+proofs: ## what the tests proved at real servers, anew, for the table in docs/remediators; minutes
+	PROOFS=write go test -p 1 -count 1 $$(go list ./remediators/... | grep -E 'alertmanager|command|etcd|httpapi|powerdns|unleash')
+	go test ./remediators/remediatortest -run TestServersPage -count 1 -update
 
 tools: $(LINT) $(VULNCHECK) ## install golangci-lint and govulncheck into .cache/bin (takes minutes)
 

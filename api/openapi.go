@@ -4,6 +4,7 @@ import (
 	_ "embed" // for the document below
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -26,15 +27,18 @@ type param struct {
 	schema *schema // an array: it may be given more than once
 }
 
-// A description is the loaded document.
+// A description is the loaded document. All APIs of a process share one: nobody changes it.
 type description struct {
 	doc        *openapi3.T
 	json       []byte
 	operations map[string]*operation // by method and path, as the router writes it: "GET /v1/windows/:id"
 }
 
-// describe loads the document. An error is a mistake in the document.
-func describe() (*description, error) {
+// describe returns the document, loaded once: that takes longer than all else at a start. An error is a mistake in the
+// document.
+var describe = sync.OnceValues(loadDocument)
+
+func loadDocument() (*description, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(document)
 	if err != nil {
 		return nil, fmt.Errorf("load openapi.yaml: %w", err)

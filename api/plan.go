@@ -84,6 +84,9 @@ func requestToWire(r ledger.Request) *wire.PlanRequest {
 	if slot := r.Credential; slot.Variable != "" {
 		out.Credential = &wire.CredentialSlot{Variable: slot.Variable, Header: slot.Header, Prefix: slot.Prefix}
 	}
+	for _, slot := range r.More {
+		out.More = append(out.More, wire.CredentialSlot{Variable: slot.Variable, Header: slot.Header, Prefix: slot.Prefix})
+	}
 	return out
 }
 

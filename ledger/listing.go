@@ -11,6 +11,9 @@ type Lister interface {
 	// List lists the resources of a kind in a place: members of a resource that say where. It changes nothing. Errors
 	// are as those of Look.
 	List(ctx context.Context, kind string, place json.RawMessage) (Listing, error)
+	// Place takes out of a resource, or of the members that somebody gave, what of them says where: two places that
+	// are the same there have the same list. It makes no call.
+	Place(kind string, place json.RawMessage) json.RawMessage
 }
 
 // A Listing is what a system holds of one kind in one place.

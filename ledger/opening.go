@@ -266,6 +266,14 @@ func (o *opener) List(ctx context.Context, kind string, place json.RawMessage) (
 	return Listing{Why: "its remediator does not list what is there"}, nil
 }
 
+// Place implements [Lister], for remediators that do.
+func (o *opener) Place(kind string, place json.RawMessage) json.RawMessage {
+	if l, ok := o.inner.(Lister); ok {
+		return l.Place(kind, place)
+	}
+	return nil
+}
+
 // Derive implements [Effector]. A draft that is being recorded is in plain still.
 func (o *opener) Derive(ctx context.Context, c EffectCall, d *Draft) (Derived, error) {
 	return o.inner.(Effector).Derive(ctx, c, d) //nolint:forcetypeassert // Admits is asked first

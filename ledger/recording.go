@@ -115,6 +115,7 @@ func (l *Ledger) checkDraft(ctx context.Context, d Draft, known *baptism) (check
 	if err := l.captureDraft(ctx, rem, known.windowID, &c); err != nil {
 		return checkedDraft{}, err
 	}
+	c.gradeAgain(rem, &d)
 	if err := known.identify(ctx, rem, &c); err != nil {
 		return checkedDraft{}, err
 	}
@@ -140,6 +141,22 @@ func grade(ctx context.Context, rem Remediator, d *Draft) (Grading, error) {
 		err = Invalid(g.Denied[0].Field, "%s", g.Denied[0].Msg)
 	}
 	return g, err
+}
+
+// gradeAgain asks the remediator about what was captured, which the draft as it was posted did not say. A word of the
+// caller's stands.
+func (c *checkedDraft) gradeAgain(rem Remediator, posted *Draft) {
+	if c.draft.Before.Equal(posted.Before) {
+		return
+	}
+	g, err := rem.Check(&c.draft)
+	if err != nil {
+		return // what it showed it cannot grade: the first word stands
+	}
+	c.warnings = g.Warnings
+	if posted.Reversible == "" {
+		c.draft.Reversible = g.Reversible
+	}
 }
 
 // remediatorOf returns the remediator of a draft that may be recorded here.

@@ -20,8 +20,19 @@ type Canary struct {
 	Why      string          // why there is none; empty: there is one
 	Resource json.RawMessage // what names it before it is made; the third party may choose the rest
 	Chosen   []string        // members of the resource that the third party chooses, besides id
+	// MadeAs is what its create makes, where that is more than the resource: a feature flag, of which the canary is the
+	// switch in one environment. nil: the resource itself.
+	MadeAs *CanaryMade
+	// Before is what its update finds, where a read shows masks; not known: it is read.
+	Before Image
 	// CallFunc says how it is made (create) or changed (update), once it has the name that resource says.
 	CallFunc func(a Action, resource json.RawMessage) (EffectCall, error)
+}
+
+// A CanaryMade is what the create of a canary makes.
+type CanaryMade struct {
+	Kind     string
+	Resource json.RawMessage
 }
 
 // A RehearsalRequest asks for a rehearsal at one system.

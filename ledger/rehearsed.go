@@ -84,7 +84,9 @@ func (l *Ledger) judgeCanary(ctx context.Context, c *Rehearsed, over bool, check
 	if err != nil {
 		return err
 	}
-	c.Resource = made.Where()
+	if made.Kind == c.Kind {
+		c.Resource = made.Where()
+	}
 	*c.step(StepUndoCreate) = judgeUndone(StepUndoCreate, made, over)
 	*c.step(StepGone) = judgeGone(made, over, checks)
 	if over && !made.Closed() {
@@ -198,7 +200,9 @@ func (r *Rehearsal) recall(at map[string]int, e *Entry) {
 			c.step(StepRead).Result = RehearsalOK
 		}
 	case ActionUpdate:
-		c.update = e.ID
+		if c.update = e.ID; c.Kind != e.Kind { // its create made more than the resource
+			c.Kind, c.Resource = e.Kind, e.Where()
+		}
 		*c.step(StepUpdate) = judgeRecorded(StepUpdate, e)
 	case ActionDelete:
 	}

@@ -116,6 +116,10 @@ func (l *Ledger) placesOf(ctx context.Context, r RehearsalRequest, rem Remediato
 	if len(r.Kinds) > 0 {
 		kinds = r.Kinds
 	}
+	sys, _, err := l.systems.Find(r.System)
+	if err != nil {
+		return nil, err
+	}
 	var out []placedKind
 	if r.WindowID != uuid.Nil {
 		if _, err := l.store.FindWindow(ctx, r.WindowID); err != nil {
@@ -123,8 +127,7 @@ func (l *Ledger) placesOf(ctx context.Context, r RehearsalRequest, rem Remediato
 		}
 		err := l.eachEntry(ctx, EntryQuery{WindowID: r.WindowID, Select: Selection{Only: []Term{{System: r.System}}}}, func(e *Entry) {
 			if slices.Contains(kinds, e.Kind) && !e.Restore {
-				place, _ := mergeResource(e.Where(), r.Place)
-				out = append(out, placedKind{e.Kind, place})
+				out = append(out, placedKind{e.Kind, joinPlaces(sys.Place, e.Where(), r.Place)})
 			}
 		})
 		if err != nil || len(out) > 0 {
@@ -132,9 +135,24 @@ func (l *Ledger) placesOf(ctx context.Context, r RehearsalRequest, rem Remediato
 		}
 	}
 	for _, k := range kinds {
-		out = append(out, placedKind{k, r.Place})
+		out = append(out, placedKind{k, joinPlaces(sys.Place, nil, r.Place)})
 	}
 	return out, nil
+}
+
+// joinPlaces puts together what says where: the configuration, the resource of an entry, and who asks, whose word goes
+// before the others'. Empty: nobody.
+func joinPlaces(list ...json.RawMessage) (out json.RawMessage) {
+	for _, p := range list {
+		if len(out) == 0 {
+			out = p
+			continue
+		}
+		if both, err := mergeResource(out, p); err == nil {
+			out = both
+		}
+	}
+	return out
 }
 
 // eachEntry calls fn for every entry of a query, in its order.
@@ -257,9 +275,12 @@ func msgOf(err error) string {
 
 // draft is the entry of a canary's call, as far as it is known before the call.
 func (run *rehearsing) draft(kind string, a Action, c *Canary) Draft {
-	d := Draft{System: run.out.System, Kind: kind, Action: a, State: EntryIntended, Resource: c.Resource}
+	d := Draft{System: run.out.System, Kind: kind, Action: a, State: EntryIntended, Resource: c.Resource, Before: c.Before}
 	if a == ActionCreate {
 		d.Before = Absent
+		if c.MadeAs != nil {
+			d.Kind, d.Resource = c.MadeAs.Kind, c.MadeAs.Resource
+		}
 	}
 	return d
 }
@@ -337,7 +358,10 @@ func (run *rehearsing) make(ctx context.Context, c *canary, out *Rehearsed) {
 	if made == nil {
 		return
 	}
-	out.create, out.Resource = made.ID, made.Where()
+	out.create = made.ID
+	if c.MadeAs == nil {
+		out.Resource = made.Where()
+	}
 	read := out.step(StepRead)
 	switch {
 	case made.State != EntryApplied:
@@ -360,10 +384,10 @@ func (run *rehearsing) call(ctx context.Context, a Action, c *canary, out *Rehea
 		step.Result, step.Detail = RehearsalFailed, lookDetail(err)
 		return nil
 	}
-	d := Draft{
-		ID: NewID(), Perform: run.within, System: run.out.System, Kind: out.Kind, Action: a, Resource: out.Resource,
-		Tag: out.Name, Note: "rehearsal: " + string(a),
-	}
+	named := c.Canary
+	named.Resource = out.Resource
+	d := run.draft(out.Kind, a, &named)
+	d.ID, d.Perform, d.Tag, d.Note = NewID(), run.within, out.Name, "rehearsal: "+string(a)
 	made, err := run.ledger.Effect(ctx, run.out.WindowID, d, call)
 	if err != nil {
 		run.ledger.log.WarnContext(ctx, "rehearsal call refused", slog.String("system", run.out.System), slog.String("err", err.Error()))

@@ -9,12 +9,13 @@ import (
 // A System is one configured third party. It carries no credential: the outgoing client adds that.
 type System struct {
 	Name       string
-	Remediator string   // which plugin serves it: http, manual, command
-	Profile    string   // for http: the profile that describes its kinds; empty: none
-	URL        string   // without user information; empty for manual and command
-	Effects    []string // calls of scripts that may be made through the ledger, as "METHOD /path*"; empty: none
-	Disabled   bool     // entries stay; nothing new is recorded and nothing is sent
-	Attempts   int      // answers that may be burnt on one entry before it is stuck, failed
+	Remediator string          // which plugin serves it: http, manual, command
+	Profile    string          // for http: the profile that describes its kinds; empty: none
+	URL        string          // without user information; empty for manual and command
+	Effects    []string        // calls of scripts that may be made through the ledger, as "METHOD /path*"; empty: none
+	Place      json.RawMessage // members of resources that say where a rehearsal is, as far as nobody else does; nil: nobody
+	Disabled   bool            // entries stay; nothing new is recorded and nothing is sent
+	Attempts   int             // answers that may be burnt on one entry before it is stuck, failed
 	Backoff    Backoff
 	Guard      Guard
 }
@@ -140,6 +141,7 @@ type Request struct {
 	Summary string          // for people: the instructions of a manual step, the argv of a command
 	// Credential names the variable that a shell line uses in place of the secret, and where it goes.
 	Credential CredentialSlot
+	More       []CredentialSlot // as Credential, for a system that takes several at once
 	// Repeatable says that sending it twice does no more than sending it once: PUT, DELETE, guarded.
 	Repeatable bool
 }

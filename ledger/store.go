@@ -138,6 +138,9 @@ type Scanner interface {
 	Rivals(ctx context.Context, windowID uuid.UUID, keys []Key) ([]Rival, error)
 	// Renamed is [RivalTx.Renamed] for the window, without a fence.
 	Renamed(ctx context.Context, windowID uuid.UUID) ([]Entry, error)
+	// Named returns what the system's entries in all windows name that are not void: their resource keys, each once and
+	// in no order, and those entries that have an Alias, without attempts.
+	Named(ctx context.Context, system string) (keys []Key, renamed []Entry, err error)
 	// SystemsInUse returns the names of systems that open entries of unfinished windows need.
 	SystemsInUse(ctx context.Context) ([]string, error)
 }

@@ -125,18 +125,23 @@ func (l *Ledger) enumerate(ctx context.Context, r UnrecordedRequest, system stri
 	lister, _ := rem.(Lister)
 	seen := map[string]bool{}
 	for _, p := range places {
+		where := p.kind
+		if lister != nil {
+			where += "\x00" + string(lister.Place(p.kind, p.place))
+		}
+		if seen[where] {
+			continue // of a thousand entries in one place its list is read once
+		}
+		seen[where] = true
 		list, err := listOne(ctx, lister, p)
 		e := Enumeration{System: system, Kind: p.kind, Place: list.Place, Held: len(list.Items), Part: list.Part, Why: list.Why}
 		if err != nil {
 			e.Why = lookDetail(err)
 		}
-		if id := p.kind + "\x00" + string(e.Place) + "\x00" + e.Why; !seen[id] {
-			seen[id] = true
-			out.take(&e, list.Items, r.All, func(resource json.RawMessage) bool {
-				key, ok := keyAt(rem, system, p.kind, resource)
-				return ok && known[key]
-			})
-		}
+		out.take(&e, list.Items, r.All, func(resource json.RawMessage) bool {
+			key, ok := keyAt(rem, system, p.kind, resource)
+			return ok && known[key]
+		})
 	}
 	return nil
 }
@@ -181,35 +186,22 @@ func signOf(i Listed, since time.Time) ForeignSign {
 }
 
 // namedKeys are the keys of all resources of a system that an entry of any window names, under the name that it had and
-// the one that it has.
+// the one that it has. A void entry says that there is nothing.
 func (l *Ledger) namedKeys(ctx context.Context, system string, rem Remediator) (map[Key]bool, error) {
-	out := map[Key]bool{}
-	q := WindowQuery{Limit: planPage}
-	for {
-		page, err := l.store.ListWindows(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		for i := range page {
-			err := l.eachEntry(ctx, EntryQuery{WindowID: page[i].ID, Select: Selection{Only: []Term{{System: system}}}}, func(e *Entry) {
-				if e.State == EntryVoid {
-					return // it says that there is nothing
-				}
-				out[e.ResourceKey] = true
-				if key, ok := keyAt(rem, system, e.Kind, e.Where()); ok {
-					out[key] = true
-				}
-			})
-			if err != nil {
-				return nil, err
-			}
-		}
-		if len(page) < planPage {
-			delete(out, Key{})
-			return out, nil
-		}
-		q.Before = page[len(page)-1].ID
+	keys, renamed, err := l.store.Named(ctx, system)
+	if err != nil {
+		return nil, err
 	}
+	out := map[Key]bool{}
+	for _, k := range keys {
+		out[k] = true
+	}
+	for i := range renamed {
+		if key, ok := keyAt(rem, system, renamed[i].Kind, renamed[i].Where()); ok {
+			out[key] = true
+		}
+	}
+	return out, nil
 }
 
 // keyAt is the key of a resource as an entry of the kind would have it; false: it names nothing.

@@ -3,6 +3,7 @@ package remediators
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -64,6 +65,24 @@ func Unusable(reply Reply, why string) error {
 		}
 	}
 	return &ledger.CallError{Class: ledger.CallAnswered, Status: reply.Status, RetryAfter: reply.RetryAfter, Detail: why, Err: reply.BodyErr}
+}
+
+// Unread is what becomes of an undo that reads something first, an old value, and could not: nothing was changed, and it may
+// be tried again. err is of [Client.Do] or of a look.
+func Unread(err error) (ledger.Answer, error) {
+	var call *ledger.CallError
+	if !errors.As(err, &call) {
+		return ledger.Answer{}, err
+	}
+	why := "nothing was sent, since the old value could not be read: " + call.Detail
+	switch call.Class {
+	case ledger.CallAnswered:
+		return ledger.Answer{Class: ledger.AnswerRetry, Status: call.Status, RetryAfter: call.RetryAfter, Detail: why}, nil
+	case ledger.CallAmbiguous:
+		return ledger.Answer{}, &ledger.CallError{Class: ledger.CallNotSent, Status: call.Status, RetryAfter: call.RetryAfter, Detail: why, Err: call.Err}
+	case ledger.CallNotSent, ledger.CallAway, ledger.CallAuth, ledger.CallDenied:
+	}
+	return ledger.Answer{}, err
 }
 
 // Denied is the error of what must not be sent, or cannot be looked at, until a person has done something.

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -37,8 +38,9 @@ type Client struct {
 	base       *url.URL
 	credential string
 	auth       AuthConfig
-	allow      []pattern // empty: everything below base
-	effects    []pattern // calls of scripts that are made; empty: none
+	more       map[string]string // further credentials: references, by header
+	allow      []pattern         // empty: everything below base
+	effects    []pattern         // calls of scripts that are made; empty: none
 	// allowPrivate is for warnings; what is dialled is decided by the transports' guard.
 	allowPrivate bool
 	salt         [32]byte // of credentialMark
@@ -94,7 +96,7 @@ type clientEnv struct {
 // newClient binds a client to a system whose configuration has been validated.
 func newClient(lane *Lane, base *url.URL, c SystemConfig, env clientEnv) *Client {
 	cl := &Client{
-		lane: lane, base: base, credential: c.Credential, auth: c.Auth, getenv: env.getenv, allowPrivate: c.AllowPrivate,
+		lane: lane, base: base, credential: c.Credential, auth: c.Auth, more: maps.Clone(c.Credentials), getenv: env.getenv, allowPrivate: c.AllowPrivate,
 		kept: newTransport(c.AllowPrivate, env.dial), fresh: newTransport(c.AllowPrivate, env.dial),
 	}
 	_, _ = rand.Read(cl.salt[:]) // it never fails

@@ -18,11 +18,11 @@ func (c *Client) Conceal(text []byte) []byte {
 	if c.credential == "" || len(text) == 0 {
 		return text
 	}
-	secret, err := Resolve(c.credential, c.getenv)
-	if err != nil {
+	list, ok := c.secretTexts()
+	if !ok {
 		return text // it could not be sent either
 	}
-	for _, part := range c.auth.parts(secret.Reveal()) {
+	for _, part := range list {
 		for _, form := range forms(part) {
 			text = bytes.ReplaceAll(text, []byte(form), []byte(concealed))
 		}
@@ -33,6 +33,9 @@ func (c *Client) Conceal(text []byte) []byte {
 // parts are the texts of a credential that must not be seen: whole, and what stands behind a name in it.
 func (a AuthConfig) parts(secret string) []string {
 	out := []string{secret}
+	if key, err := parseAzureKey(secret); a.Scheme == schemeAzure && err == nil {
+		return append(out, key.spelled.Reveal())
+	}
 	if a.Scheme == schemeBasic || a.Scheme == schemeSigV4 {
 		for _, p := range strings.Split(secret, ":")[1:] {
 			if len(p) >= 4 { // shorter ones stand in any text

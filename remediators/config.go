@@ -12,12 +12,13 @@ import (
 
 // A SystemConfig is one third party as the server's configuration file describes it.
 type SystemConfig struct {
-	Remediator   string                   `yaml:"remediator"`    // which one: http, alertmanager, unleash, powerdns, etcd, command, manual, plugin
+	Remediator   string                   `yaml:"remediator"`    // which one: http, alertmanager, unleash, powerdns, etcd, ssm, vaultkv, route53, command, manual, plugin
 	Profile      string                   `yaml:"profile"`       // http only: the profile that describes its kinds, by name or as /path/to/NAME.yaml; empty: none
 	URL          string                   `yaml:"url"`           // address, with the base path of every call; empty for manual and command
 	Credential   string                   `yaml:"credential"`    // env:NAME or file:/path, read at the moment of use; empty: none
 	Auth         AuthConfig               `yaml:"auth"`          // how the credential is presented
-	Secrets      map[string]string        `yaml:"secrets"`       // http only: secrets that an undo writes back, by name; references as credential
+	Credentials  map[string]string        `yaml:"credentials"`   // further ones, by the header that carries each; references as credential
+	Secrets      map[string]string        `yaml:"secrets"`       // http and ssm: secrets that an undo writes back, by name; references as credential
 	AllowPrivate bool                     `yaml:"allow_private"` // loopback, private, unique-local and shared addresses may be dialled
 	Allow        []string                 `yaml:"allow"`         // "METHOD /path*", relative to URL; empty: everything below it
 	Effects      []string                 `yaml:"effects"`       // calls of scripts that are made for them, as Allow and inside it; empty: none
@@ -25,6 +26,7 @@ type SystemConfig struct {
 	Rate         RateConfig               `yaml:"rate"`
 	Guard        GuardConfig              `yaml:"guard"`
 	Whoami       *WhoamiConfig            `yaml:"whoami"`    // how it is asked about the credential; absent: as its profile says, if it does
+	Rehearse     RehearseConfig           `yaml:"rehearse"`  // where a rehearsal makes its canaries
 	Disabled     bool                     `yaml:"disabled"`  // entries stay, nothing is sent
 	Commands     map[string]CommandConfig `yaml:"commands"`  // command only: what may be run, by name
 	DNSUpdate    DNSUpdateConfig          `yaml:"dnsupdate"` // powerdns only: where its name server takes updates
@@ -33,8 +35,8 @@ type SystemConfig struct {
 
 // AuthConfig says how a credential is presented to a third party.
 type AuthConfig struct {
-	// Scheme is bearer (the default), basic (the credential is user:password), header, hmac or sigv4
-	// (the credential is AKID:SECRET or AKID:SECRET:TOKEN).
+	// Scheme is bearer (the default), basic (the credential is user:password), header, hmac, sigv4
+	// (the credential is AKID:SECRET or AKID:SECRET:TOKEN) or azure (ID:SECRET, or a connection string).
 	Scheme  string `yaml:"scheme"`
 	Name    string `yaml:"name"`    // header, hmac: the header's name; header needs it, hmac defaults to X-Signature
 	Prefix  string `yaml:"prefix"`  // header: what stands before the credential, its space included
@@ -175,6 +177,6 @@ func (c RetryConfig) attempts() int {
 func (c SystemConfig) system(name string) ledger.System {
 	return ledger.System{
 		Name: name, Remediator: c.Remediator, Profile: c.Profile, URL: strings.TrimRight(c.URL, "/"),
-		Effects: slices.Clone(c.Effects), Disabled: c.Disabled, Attempts: c.Retry.attempts(), Backoff: c.Retry.backoff(), Guard: c.Guard.guard(),
+		Effects: slices.Clone(c.Effects), Place: c.Rehearse.place(), Disabled: c.Disabled, Attempts: c.Retry.attempts(), Backoff: c.Retry.backoff(), Guard: c.Guard.guard(),
 	}
 }

@@ -26,6 +26,7 @@ const (
 	schemeHeader = "header"
 	schemeHMAC   = "hmac"
 	schemeSigV4  = "sigv4"
+	schemeAzure  = "azure"
 )
 
 // maxCredential is the longest credential that is read from a file, in bytes.
@@ -108,10 +109,16 @@ func (c *Client) authorize(req *http.Request, body []byte, now time.Time) error 
 			return fmt.Errorf("the credential %s: %w", c.credential, err)
 		}
 		signV4(req, body, key, c.auth.Region, c.auth.Service, now)
+	case schemeAzure:
+		key, err := parseAzureKey(secret)
+		if err != nil {
+			return fmt.Errorf("the credential %s: %w", c.credential, err)
+		}
+		signAzure(req, body, key, now)
 	default:
 		req.Header.Set("Authorization", "Bearer "+secret)
 	}
-	return nil
+	return c.authorizeMore(req)
 }
 
 func (a AuthConfig) hmacHeader() string {
@@ -131,7 +138,7 @@ func signHMAC(secret string, req *http.Request, body []byte, now time.Time) stri
 }
 
 // Slot says how a person presents the credential by hand. It is empty where there is none, and for
-// hmac and sigv4, whose signatures no fixed header can carry.
+// hmac, sigv4 and azure, whose signatures no fixed header can carry.
 func (c *Client) Slot() ledger.CredentialSlot {
 	if c.credential == "" {
 		return ledger.CredentialSlot{}
@@ -142,7 +149,7 @@ func (c *Client) Slot() ledger.CredentialSlot {
 		variable = strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(c.lane.name)) + "_CREDENTIAL"
 	}
 	switch c.auth.Scheme {
-	case schemeHMAC, schemeSigV4:
+	case schemeHMAC, schemeSigV4, schemeAzure:
 		return ledger.CredentialSlot{}
 	case schemeBasic: // the variable has to hold base64 of user:password
 		return ledger.CredentialSlot{Variable: variable + "_BASE64", Header: "Authorization", Prefix: "Basic "}

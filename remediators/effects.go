@@ -115,11 +115,11 @@ func (c *Client) hidden() func([]byte) []byte {
 	if c.credential == "" {
 		return func(b []byte) []byte { return b }
 	}
-	credential, err := Resolve(c.credential, c.getenv)
-	if err != nil { // it was there when the call was made, and is not known now
+	list, ok := c.secretTexts()
+	if !ok { // it was there when the call was made, and is not known now
 		return func([]byte) []byte { return nil }
 	}
-	forms := formsOf(credential.Reveal(), c.auth.Scheme)
+	forms := formsOf(list)
 	return func(b []byte) []byte {
 		for _, f := range forms {
 			b = bytes.ReplaceAll(b, f, []byte("[redacted]"))
@@ -128,12 +128,8 @@ func (c *Client) hidden() func([]byte) []byte {
 	}
 }
 
-// formsOf lists the spellings of a credential and of its secret parts, the longest first.
-func formsOf(secret, scheme string) [][]byte {
-	parts := []string{secret}
-	if scheme == schemeBasic || scheme == schemeSigV4 {
-		parts = append(parts, strings.Split(secret, ":")[1:]...)
-	}
+// formsOf lists the spellings of credentials and of their secret parts, the longest first.
+func formsOf(parts []string) [][]byte {
 	var out [][]byte
 	for _, p := range parts {
 		if len(p) < leastHidden {

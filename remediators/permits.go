@@ -59,7 +59,7 @@ func (c *Client) permitsHeaders(headers map[string]string) error {
 			return deniedCall("header " + name + " " + err.Error())
 		}
 		plain := plainHeader(name)
-		if c.auth.Scheme == schemeHeader && plain == plainHeader(c.auth.Name) {
+		if c.auth.Scheme == schemeHeader && plain == plainHeader(c.auth.Name) || c.carries(plain) {
 			return deniedCall("header " + name + " carries the credential; a call does not set it")
 		}
 		if seen[plain] {

@@ -142,7 +142,7 @@ func (b *bound) same(c SystemConfig) bool {
 	if b.client == nil || c.URL == "" {
 		return b.client == nil && c.URL == ""
 	}
-	return b.client.base.String() == c.URL && b.client.credential == c.Credential && b.client.auth == c.Auth
+	return b.client.base.String() == c.URL && b.client.credential == c.Credential && b.client.auth == c.Auth && maps.Equal(b.client.more, c.Credentials)
 }
 
 // Find implements [ledger.Systems].

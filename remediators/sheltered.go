@@ -148,10 +148,28 @@ func (s *sheltered) List(ctx context.Context, kind string, place json.RawMessage
 	return l.List(ctx, kind, place)
 }
 
+// Place implements [ledger.Lister], for remediators that do.
+func (s *sheltered) Place(kind string, place json.RawMessage) (out json.RawMessage) {
+	l, ok := s.inner.(ledger.Lister)
+	if !ok {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.say(v)
+			out = place
+		}
+	}()
+	return l.Place(kind, place)
+}
+
 // Preview implements [ledger.Remediator].
 func (s *sheltered) Preview(e *ledger.Entry, seen ledger.Look) (req ledger.Request, err error) {
 	defer s.caught(ledger.CallDenied, &err)
-	return s.inner.Preview(e, seen)
+	if req, err = s.inner.Preview(e, seen); err == nil && req.Credential.Variable != "" {
+		req.More = s.client.MoreSlots()
+	}
+	return req, err
 }
 
 // Undo implements [ledger.Remediator].

@@ -18,7 +18,7 @@ import (
 var (
 	systemName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	schemes    = []string{"", schemeBearer, schemeBasic, schemeHeader, schemeHMAC, schemeSigV4}
+	schemes    = []string{"", schemeBearer, schemeBasic, schemeHeader, schemeHMAC, schemeSigV4, schemeAzure}
 )
 
 // Validate checks everything that can be known of a system without calling anybody. The error joins a
@@ -33,7 +33,7 @@ func (c SystemConfig) Validate(name string) error {
 		add("", "a system's name has letters, digits, '.', '_' and '-', at most 64")
 	}
 	if c.Remediator == "" {
-		add("remediator", "say which plugin serves it: http, alertmanager, unleash, powerdns, etcd, command, manual or plugin")
+		add("remediator", "say which plugin serves it: http, alertmanager, unleash, powerdns, etcd, ssm, vaultkv, route53, command, manual or plugin")
 	}
 	if c.URL != "" {
 		if _, msg := parseBase(c.URL); msg != "" {
@@ -56,6 +56,7 @@ func (c SystemConfig) Validate(name string) error {
 	c.validatePlugin(add)
 	c.Guard.validate(add)
 	c.Whoami.Validate(add)
+	c.Rehearse.validate(add)
 	c.validateDNSUpdate(add)
 	return errors.Join(bad...)
 }
@@ -73,11 +74,12 @@ func (c SystemConfig) validateAuth(add func(field, msg string)) {
 		add("auth", "it needs a credential: env:NAME or file:/path")
 	}
 	c.Auth.validate(add)
+	c.validateCredentials(add)
 }
 
 func (a AuthConfig) validate(add func(field, msg string)) {
 	if !slices.Contains(schemes, a.Scheme) {
-		add("auth.scheme", "is one of bearer, basic, header, hmac, sigv4")
+		add("auth.scheme", "is one of bearer, basic, header, hmac, sigv4, azure")
 	}
 	if a.Scheme == schemeHeader && a.Name == "" {
 		add("auth.name", "say which header carries the credential")

@@ -102,7 +102,11 @@ func (c *Client) credentialMark(w *WhoamiConfig) string {
 	case err != nil:
 		return "unreadable"
 	}
-	sum := sha256.Sum256(append(c.salt[:], secret.Reveal()...))
+	list, ok := c.secretTexts()
+	if !ok {
+		return "unreadable"
+	}
+	sum := sha256.Sum256(append(c.salt[:], strings.Join(list, "\n")...))
 	return hex.EncodeToString(sum[:])
 }
 

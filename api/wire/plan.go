@@ -55,10 +55,11 @@ type PlanRequest struct {
 	Method     string            `json:"method"`
 	URL        string            `json:"url"`
 	Headers    map[string]string `json:"headers"`
-	Body       json.RawMessage   `json:"body,omitzero"` // left out: none
-	Summary    string            `json:"summary"`       // for people: a manual step, the argv of a command
-	Credential *CredentialSlot   `json:"credential"`    // null: the system needs none
-	Repeatable bool              `json:"repeatable"`    // sending it twice does no more than sending it once
+	Body       json.RawMessage   `json:"body,omitzero"`              // left out: none
+	Summary    string            `json:"summary"`                    // for people: a manual step, the argv of a command
+	Credential *CredentialSlot   `json:"credential"`                 // null: the system needs none
+	More       []CredentialSlot  `json:"more_credentials,omitempty"` // as credential, for a system that takes several at once
+	Repeatable bool              `json:"repeatable"`                 // sending it twice does no more than sending it once
 }
 
 // A CredentialSlot says where the secret goes when a person sends a request by hand.

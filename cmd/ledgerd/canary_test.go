@@ -103,10 +103,7 @@ func newCanaryRun(t *testing.T) *canaryRun {
 	} {
 		t.Setenv(name, value)
 	}
-	r.command = filepath.Join(t.TempDir(), "rollback")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", r.command, "../rollback").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	r.command = buildTool(t)
 	r.token = r.run("token", "create", "--role", "admin")
 	r.write("token", r.token)
 	r.start()

@@ -46,7 +46,7 @@ type server struct {
 	log    *os.File
 }
 
-// built is ledgerd as it is shipped, built once for all tests; TestMain removes it.
+// built is both commands as they are shipped, built once for all tests; TestMain removes them.
 var built struct {
 	once sync.Once
 	dir  string
@@ -68,7 +68,7 @@ func buildServer(t *testing.T) string {
 	t.Helper()
 	built.once.Do(func() {
 		if built.dir, built.err = os.MkdirTemp("", "ledgerd"); built.err == nil { //nolint:usetesting // outlives the test
-			built.err = buildInto(built.dir)
+			built.err = buildInto(built.dir, ".", "../rollback")
 		}
 	})
 	if built.err != nil {
@@ -77,18 +77,25 @@ func buildServer(t *testing.T) string {
 	return filepath.Join(built.dir, "ledgerd")
 }
 
-// buildChanged returns ledgerd built with the flags of go build.
-func buildChanged(t *testing.T, flags ...string) string {
+// buildTool returns the rollback command as it is shipped.
+func buildTool(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(filepath.Dir(buildServer(t)), "rollback")
+}
+
+// buildChanged returns ledgerd built with a flag of go build.
+func buildChanged(t *testing.T, flag string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := buildInto(dir, flags...); err != nil {
+	if err := buildInto(dir, flag, "."); err != nil {
 		t.Fatal(err)
 	}
 	return filepath.Join(dir, "ledgerd")
 }
 
-func buildInto(dir string, flags ...string) error {
-	args := append(append([]string{"build"}, flags...), "-o", filepath.Join(dir, "ledgerd"), ".")
+// buildInto runs go build with more arguments, without what debuggers need, which half of the time to link goes into.
+func buildInto(dir string, args ...string) error {
+	args = append([]string{"build", "-ldflags=-s -w", "-o", dir + "/"}, args...)
 	if out, err := exec.CommandContext(context.Background(), "go", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}

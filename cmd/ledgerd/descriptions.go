@@ -33,6 +33,7 @@ func descriptions() map[string]ledger.Description {
 			Kinds: []ledger.KindDescription{
 				{Kind: "unleash.toggle", Says: "A feature flag in one environment.", Actions: []ledger.Action{update}, Reversible: ledger.ReversibleExact},
 				{Kind: "unleash.addon", Says: "An addon: a webhook and the like.", Actions: all, Reversible: ledger.ReversibleExact},
+				{Kind: "unleash.flag", Says: "A feature flag, but for its switches.", Actions: all, Reversible: ledger.ReversibleExact},
 			},
 		},
 		"powerdns": {
@@ -45,6 +46,24 @@ func descriptions() map[string]ledger.Description {
 			Page: "Keys of an etcd, through its JSON gateway.", BackedBy: "a real etcd 3.4.23",
 			Kinds: []ledger.KindDescription{
 				{Kind: "etcd.key", Says: "A key.", Actions: all, Reversible: ledger.ReversibleExact},
+			},
+		},
+		"vaultkv": {
+			Page: "Secrets of a KV engine, version 2, of Vault or OpenBao.", BackedBy: "fixtures that enforce what is known of it; never run against a Vault or an OpenBao",
+			Kinds: []ledger.KindDescription{
+				{Kind: "vault.kv", Says: "A secret, by version: what it holds is never kept.", Actions: all, Reversible: ledger.ReversibleEquivalent},
+			},
+		},
+		"route53": {
+			Page: "Record sets of AWS Route 53.", BackedBy: "fixtures that enforce what is known of it; never run against AWS",
+			Kinds: []ledger.KindDescription{
+				{Kind: "route53.rrset", Says: "All records of one name, type and, where there are several, SetIdentifier.", Actions: all, Reversible: ledger.ReversibleExact},
+			},
+		},
+		"ssm": {
+			Page: "Parameters of AWS Systems Manager's Parameter Store.", BackedBy: "fixtures that enforce what is known of it; never run against AWS",
+			Kinds: []ledger.KindDescription{
+				{Kind: "ssm.parameter", Says: "A parameter; of a SecureString its version, never its value.", Actions: all, Reversible: ledger.ReversibleEquivalent},
 			},
 		},
 	}

@@ -80,12 +80,9 @@ type effectStand struct {
 
 func newEffectStand(t *testing.T, edgeURL string) *effectStand {
 	t.Helper()
-	more := fmt.Sprintf("  edge: {remediator: http, profile: caddy, url: %q, allow_private: true, effects: [\"* /config/*\", \"* /id/*\"]}\n", edgeURL)
+	more := fmt.Sprintf("  edge: {remediator: http, profile: caddy, url: %q, allow_private: true, effects: [\"* /config/*\", \"* /id/*\"], rehearse: {place: {server: srv0}}}\n", edgeURL)
 	s := &effectStand{T: t, server: newServerIn(t, buildServer(t), "http://127.0.0.1:1", t.TempDir(), more), dir: t.TempDir()}
-	s.tool = filepath.Join(s.dir, "rollback")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", s.tool, "../rollback").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	s.tool = buildTool(t)
 	s.server.start()
 	w, err := s.server.client.OpenWindow(t.Context(), wire.WindowDraft{Name: "w"})
 	if err != nil {

@@ -21,6 +21,8 @@ import (
 	"sideledger/api/client"
 	"sideledger/api/wire"
 	"sideledger/ledger"
+	"sideledger/ledger/ledgertest"
+	"sideledger/ledger/sqlstore/sqlstoretest"
 )
 
 // A house is a ledger in a folder of its own, with a mirror elsewhere and one third party. It is served in this process, by
@@ -72,10 +74,10 @@ func (k *keptHeads) Saw(head string) {
 	k.last[window], k.at = head, window
 }
 
-// newHouse makes the ledger's folders; nothing is served yet.
+// newHouse makes the ledger's folders, and an empty ledger in memory: no house loses power. Nothing is served yet.
 func newHouse(t *testing.T, mirrored bool) *house {
 	t.Helper()
-	h := &house{T: t, dir: t.TempDir(), third: &counting{state: map[string]string{}}, heads: &keptHeads{}}
+	h := &house{T: t, dir: ledgertest.MemoryDir(t), third: &counting{state: map[string]string{}}, heads: &keptHeads{}}
 	if mirrored {
 		h.mirror = filepath.Join(t.TempDir(), "mirror")
 	}
@@ -83,6 +85,7 @@ func newHouse(t *testing.T, mirrored bool) *house {
 	h.web = httptest.NewServer(h.third)
 	t.Cleanup(h.web.Close)
 	h.configure()
+	sqlstoretest.Write(t, h.db())
 	return h
 }
 

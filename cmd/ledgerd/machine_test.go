@@ -47,6 +47,7 @@ func machineLimits(t *testing.T) {
 // the answer and the states have to be. A failing example is made small and kept in testdata/rapid; it is played again
 // with -rapid.failfile=FILE, or -rapid.seed=N.
 func TestMachine(t *testing.T) {
+	t.Parallel()
 	machineLimits(t)
 	template := simTemplate(t)
 	file := filepath.Join(ledgertest.MemoryDir(t), "l.db")

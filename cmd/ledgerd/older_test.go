@@ -182,6 +182,7 @@ func (h *history) checkNotTwice() {
 // Restored to older copies, a ledger with a mirror is in safe mode each time; after its recovery nothing that the mirror had is lost,
 // and nothing is undone that a later run had undone.
 func TestRestoredWithMirror(t *testing.T) {
+	t.Parallel()
 	live(newHouse(t, true), 1, restorePoints).restoredWithMirror()
 }
 
@@ -230,6 +231,7 @@ func (h *history) restoredWithMirror() {
 
 // Without a mirror the heads that a client kept tell; what is lost has to be accepted, and is not undone twice even so.
 func TestRestoredWithoutMirror(t *testing.T) {
+	t.Parallel()
 	live(newHouse(t, false), 2, restorePoints).restoredWithoutMirror()
 }
 

@@ -73,11 +73,10 @@ func quickStartTree(t *testing.T, top string) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink(buildServer(t), filepath.Join(top, "bin", "ledgerd")); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(top, "bin", "rollback"), "../rollback").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	for _, binary := range []string{buildServer(t), buildTool(t)} {
+		if err := os.Symlink(binary, filepath.Join(top, "bin", filepath.Base(binary))); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for name, text := range map[string]string{
 		"docs/examples/get-caddy.sh": "#!/bin/sh\ncommand -v caddy\n",

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -158,15 +156,11 @@ func TestRehearseOnARealCaddy(t *testing.T) {
 // A credential that may not delete is found before the night, and the command says so.
 func TestRehearseSaysWhichRightIsMissing(t *testing.T) {
 	s := newStage(t)
-	tool := filepath.Join(t.TempDir(), "rollback")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", tool, "../rollback").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	config, err := os.ReadFile(s.server.config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stand := &effectStand{T: t, server: s.server, tool: tool, dir: t.TempDir(), env: []string{
+	stand := &effectStand{T: t, server: s.server, tool: buildTool(t), dir: t.TempDir(), env: []string{
 		"ROLLBACK_URL=http://" + strings.Fields(string(config))[1], "ROLLBACK_TOKEN=" + s.server.run("token", "create", "--role", "operator"),
 	}}
 	s.card.Forbid("DELETE")
@@ -181,14 +175,14 @@ func TestRehearseSaysWhichRightIsMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := stand.exec("", tool, "rehearse", "--window", w.ID)
+	got := stand.exec("", stand.tool, "rehearse", "--window", w.ID)
 	for _, want := range []string{"undo create  x refused", "may not delete what it makes", "Left behind:", "DELETE http", "Not proven."} {
 		if got.Status != 5 || !strings.Contains(got.Stdout, want) {
 			t.Errorf("no %q: status %d\n%s%s", want, got.Status, got.Stdout, got.stderr)
 		}
 	}
 	s.card.Forbid("")
-	if got := stand.exec("", tool, "rehearse", "--window", w.ID); got.Status != 0 || s.card.Count(hooksPath) != 1 {
+	if got := stand.exec("", stand.tool, "rehearse", "--window", w.ID); got.Status != 0 || s.card.Count(hooksPath) != 1 {
 		t.Errorf("with the right: %d\n%s%s, %d hooks", got.Status, got.Stdout, got.stderr, s.card.Count(hooksPath))
 	}
 }

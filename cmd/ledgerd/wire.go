@@ -22,7 +22,10 @@ import (
 	"sideledger/remediators/manual"
 	"sideledger/remediators/plugin"
 	"sideledger/remediators/powerdns"
+	"sideledger/remediators/route53"
+	"sideledger/remediators/ssm"
 	"sideledger/remediators/unleash"
+	"sideledger/remediators/vaultkv"
 )
 
 // factories lists every remediator that this server has.
@@ -36,6 +39,9 @@ func factories() map[string]remediators.Factory {
 		"plugin":       plugin.Factory,
 		"powerdns":     powerdns.Factory,
 		"etcd":         etcd.Factory,
+		"ssm":          ssm.Factory,
+		"route53":      route53.Factory,
+		"vaultkv":      vaultkv.Factory,
 	}
 }
 

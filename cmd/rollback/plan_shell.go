@@ -107,7 +107,7 @@ func (p *shellPlan) curl(r *wire.PlanRequest) (line, problem string) {
 		}
 		words = append(words, "-H", quote(value))
 	}
-	if c := r.Credential; c != nil {
+	for _, c := range slots(r) {
 		if !variableName.MatchString(c.Variable) || !headerToken.MatchString(c.Header) {
 			return "", "its credential cannot be written as a variable"
 		}
@@ -147,4 +147,12 @@ func asSent(r *wire.PlanRequest) string {
 func (p *shellPlan) end(*wire.Plan) error {
 	p.printf("\n# end of the plan: %d requests\n", p.requests)
 	return p.err
+}
+
+// slots are the places of all credentials of a request.
+func slots(r *wire.PlanRequest) []wire.CredentialSlot {
+	if r.Credential == nil {
+		return nil
+	}
+	return append([]wire.CredentialSlot{*r.Credential}, r.More...)
 }

@@ -39,6 +39,7 @@ func TestStore(t *testing.T, open func(t *testing.T) ledger.Store) {
 		{"Rivals", testRivals},
 		{"RivalFields", testRivalFields},
 		{"Renamed", testRenamed},
+		{"Named", testNamed},
 		{"RivalsAtOnce", testRivalsAtOnce},
 		{"SystemsInUse", testSystemsInUse},
 		{"Rollbacks", testRollbacks},

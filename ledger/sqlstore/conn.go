@@ -17,6 +17,7 @@ import (
 type conn struct {
 	raw     *sql.Conn
 	db      bun.Conn
+	pool    *bun.DB // that it is of
 	dialect *dialect
 	stmts   map[string]*sql.Stmt // by text before binding; nil: the driver keeps prepared statements itself
 	texts   map[rows]string      // of multi-row inserts
@@ -34,7 +35,7 @@ func (s *Store) conn(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{raw: db.Conn, db: db, dialect: s.dialect, texts: map[rows]string{}}
+	c := &conn{raw: db.Conn, db: db, pool: s.write, dialect: s.dialect, texts: map[rows]string{}}
 	if s.file != "" {
 		c.stmts = map[string]*sql.Stmt{}
 	}
@@ -103,6 +104,24 @@ func (c *conn) scan(ctx context.Context, dest []any, query string, args ...any) 
 		return false, err
 	}
 	return true, nil
+}
+
+// find reads the rows of a query into dest, a slice of them.
+func (c *conn) find(ctx context.Context, dest any, query string, args ...any) error {
+	st, err := c.prepared(ctx, query) //nolint:sqlclosecheck // kept until the connection is given back
+	if err != nil {
+		return err
+	}
+	var found *sql.Rows
+	if st != nil {
+		found, err = st.QueryContext(ctx, args...) //nolint:rowserrcheck // ScanRows does
+	} else {
+		found, err = c.raw.QueryContext(ctx, c.dialect.bindFunc(query), args...) //nolint:rowserrcheck // ScanRows does
+	}
+	if err != nil {
+		return err
+	}
+	return c.pool.ScanRows(ctx, found, dest)
 }
 
 // prepared returns nil where the driver keeps prepared statements by their text.

@@ -83,10 +83,13 @@ func (s *Store) ListEntries(ctx context.Context, q ledger.EntryQuery) ([]ledger.
 
 // anyAliased reports whether the window has an entry with an alias. Nearly none has, and a rollback asks for each
 // of its entries.
-func (s *Store) anyAliased(ctx context.Context, windowID uuid.UUID) (some bool, err error) {
+func (s *Store) anyAliased(ctx context.Context, windowID uuid.UUID) (bool, error) {
 	const query = "SELECT EXISTS (SELECT 1 FROM entries WHERE window_id = ? AND alias IS NOT NULL)"
-	err = s.read.QueryRowContext(ctx, query, windowID).Scan(&some)
-	return some, err
+	var rows []bool
+	if err := s.find(ctx, &rows, query, windowID); err != nil {
+		return false, err
+	}
+	return len(rows) > 0 && rows[0], nil
 }
 
 // highestSeq returns the highest Seq of the window where q asks for a resource, which is looked for by it.

@@ -2,8 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -13,19 +11,14 @@ import (
 
 // GetReply implements [ledger.Replies]. Every call with a key asks, so the query is prepared.
 func (s *Store) GetReply(ctx context.Context, key ledger.ReplyKey) (*ledger.Reply, error) {
-	row, err := s.row(ctx, &s.replyStmt, selectReply, key.TokenID, key.Method, key.Path, key.Key)
-	if err != nil {
+	var rows []replyRow
+	if err := s.find(ctx, &rows, selectReply, key.TokenID, key.Method, key.Path, key.Key); err != nil {
 		return nil, s.dialect.problem("get reply", "", err)
 	}
-	var r replyRow
-	err = row.Scan(&r.RequestHash, &r.Status, &r.Header, &r.Body, &r.At)
-	if errors.Is(err, sql.ErrNoRows) {
+	if len(rows) == 0 {
 		return nil, nil //nolint:nilnil // no answer yet is no error
 	}
-	if err != nil {
-		return nil, s.dialect.problem("get reply", "", err)
-	}
-	return r.reply()
+	return rows[0].reply()
 }
 
 // KeepReply implements [ledger.Replies].

@@ -64,9 +64,8 @@ type Store struct {
 	feed    *feed    // nil: no mirror
 	safe    atomic.Pointer[ledger.SafeMode]
 
-	stmtMu    sync.Mutex
-	tokenStmt *sql.Stmt // SQLite only; nil until the first FindToken
-	replyStmt *sql.Stmt // SQLite only; nil until the first GetReply
+	stmtMu sync.Mutex
+	stmts  map[string]*sql.Stmt // SQLite: what is asked often, by text before binding; the texts are constants, so it stays small
 
 	// commitFunc commits the open transaction of c. Tests put failures in its place.
 	commitFunc func(ctx context.Context, c *conn) error
@@ -83,7 +82,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Queue == 0 {
 		cfg.Queue = 4096
 	}
-	s := &Store{cfg: cfg, commitFunc: commit}
+	s := &Store{cfg: cfg, commitFunc: commit, stmts: map[string]*sql.Stmt{}}
 	scheme, rest, _ := strings.Cut(cfg.URL, ":")
 	var err error
 	switch scheme {

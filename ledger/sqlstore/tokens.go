@@ -2,8 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -26,49 +24,16 @@ func (s *Store) InsertToken(ctx context.Context, t ledger.Token) error {
 // FindToken implements [ledger.Tokens]. Nothing is cached: a token made or revoked by another process counts
 // at once. Every request asks, so the query is prepared.
 func (s *Store) FindToken(ctx context.Context, hash [32]byte) (*ledger.Token, error) {
-	row, err := s.row(ctx, &s.tokenStmt,
-		"SELECT id, role, window_id, hash, created_at, expires_at, revoked_at FROM tokens WHERE hash = ?", hash[:])
-	if err != nil {
+	const query = "SELECT id, role, window_id, hash, created_at, expires_at, revoked_at FROM tokens WHERE hash = ?"
+	var rows []tokenRow
+	if err := s.find(ctx, &rows, query, hash[:]); err != nil {
 		return nil, s.dialect.problem("find token", "", err)
 	}
-	var r tokenRow
-	err = row.Scan(&r.ID, &r.Role, &r.WindowID, &r.Hash, &r.CreatedAt, &r.ExpiresAt, &r.RevokedAt)
-	if errors.Is(err, sql.ErrNoRows) {
+	if len(rows) == 0 {
 		return nil, nil //nolint:nilnil // no such token is no error
 	}
-	if err != nil {
-		return nil, s.dialect.problem("find token", "", err)
-	}
-	t, err := r.token()
+	t, err := rows[0].token()
 	return &t, err
-}
-
-// row asks for one row by the statement kept at a field of s. On PostgreSQL the driver keeps prepared statements itself,
-// unless a pooler stands between.
-func (s *Store) row(ctx context.Context, at **sql.Stmt, query string, args ...any) (*sql.Row, error) {
-	if s.file == "" {
-		return s.read.DB.QueryRowContext(ctx, s.dialect.bindFunc(query), args...), nil
-	}
-	st, err := s.prepared(ctx, at, query) //nolint:sqlclosecheck // it lives as long as the pool
-	if err != nil {
-		return nil, err
-	}
-	return st.QueryRowContext(ctx, args...), nil
-}
-
-// prepared returns the statement kept at a field of s; it is prepared when it is first asked for, as the
-// table may not have been there before.
-func (s *Store) prepared(ctx context.Context, at **sql.Stmt, query string) (*sql.Stmt, error) {
-	s.stmtMu.Lock()
-	defer s.stmtMu.Unlock()
-	if *at != nil {
-		return *at, nil
-	}
-	st, err := s.read.DB.PrepareContext(ctx, s.dialect.bindFunc(query)) //nolint:sqlclosecheck // it lives as long as the pool
-	if err == nil {
-		*at = st
-	}
-	return st, err
 }
 
 // ListTokens implements [ledger.Tokens].

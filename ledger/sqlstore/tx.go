@@ -279,8 +279,7 @@ func (t *tx) FindRollback(id uuid.UUID) (*ledger.Rollback, error) {
 		return nil, err
 	}
 	var rows []rollbackRow
-	err := t.b.c.db.NewSelect().Model(&rows).Where("id = ?", id).Where("window_id = ?", t.win.ID).Scan(t.b.ctx)
-	if err != nil {
+	if err := t.b.c.find(t.b.ctx, &rows, selectRollback+" AND window_id = ?", id, t.win.ID); err != nil {
 		return nil, t.b.fail(err)
 	}
 	if len(rows) == 0 {
@@ -375,6 +374,8 @@ var (
 	updateEntry = "UPDATE entries SET " + set(entryTable.columns[fixedColumns:]) + " WHERE id = ? AND window_id = ? AND state = ?"
 
 	updateRollback = "UPDATE rollbacks SET " + set(rollbackTable.columns[2:]) + " WHERE id = ? AND window_id = ? AND epoch = ?"
+
+	selectRollback = "SELECT " + strings.Join(rollbackTable.columns, ", ") + " FROM rollbacks WHERE id = ?"
 
 	saveAttempt = "INSERT INTO attempts (" + strings.Join(attemptTable.columns, ", ") + ") VALUES (?" +
 		strings.Repeat(", ?", len(attemptTable.columns)-1) + ") ON CONFLICT (entry_id, n) DO UPDATE SET " + excluded(attemptTable.columns[2:])

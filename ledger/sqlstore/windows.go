@@ -12,7 +12,7 @@ import (
 // FindWindow implements [ledger.Reader].
 func (s *Store) FindWindow(ctx context.Context, id uuid.UUID) (*ledger.Window, error) {
 	var rows []windowRow
-	if err := s.read.NewSelect().Model(&rows).Where("id = ?", id).Scan(ctx); err != nil {
+	if err := s.find(ctx, &rows, selectWindow, id); err != nil {
 		return nil, s.dialect.problem("find window", id.String(), err)
 	}
 	if len(rows) == 0 {
@@ -43,7 +43,7 @@ func (s *Store) ListWindows(ctx context.Context, q ledger.WindowQuery) ([]ledger
 // GetRollback implements [ledger.Reader].
 func (s *Store) GetRollback(ctx context.Context, id uuid.UUID) (*ledger.Rollback, error) {
 	var rows []rollbackRow
-	if err := s.read.NewSelect().Model(&rows).Where("id = ?", id).Scan(ctx); err != nil {
+	if err := s.find(ctx, &rows, selectRollback, id); err != nil {
 		return nil, s.dialect.problem("get rollback", id.String(), err)
 	}
 	if len(rows) == 0 {

@@ -123,6 +123,7 @@ func draft(action ledger.Action, id, before, after string) ledger.Draft {
 }
 
 func TestCreated(t *testing.T) {
+	remediatortest.Proves(t, Kind, "create undone")
 	b := start(t)
 	intent := draft(ledger.ActionCreate, "", "", "")
 	intent.State, intent.Capture = ledger.EntryIntended, true
@@ -171,6 +172,7 @@ func TestExpiredByHand(t *testing.T) {
 // TestForgotten: after its retention Alertmanager knows the id no more: GET answers 404, and DELETE 500 in 0.25.
 // The list is the proof.
 func TestForgotten(t *testing.T) {
+	remediatortest.Proves(t, Kind, "gone")
 	b := start(t)
 	const id = "11111111-2222-4333-8444-555555555555"
 	e := b.Record(draft(ledger.ActionCreate, id, "null", doc("", "upgrade", "billing", time.Hour)))
@@ -207,6 +209,7 @@ func TestOwnStart(t *testing.T) {
 }
 
 func TestUpdatedInPlace(t *testing.T) {
+	remediatortest.Proves(t, Kind, "update undone")
 	b := start(t)
 	id := b.post(doc("", "as it was", "billing", time.Hour))
 	intent := draft(ledger.ActionUpdate, id, "", "")
@@ -227,6 +230,7 @@ func TestUpdatedInPlace(t *testing.T) {
 
 // TestChain: created, updated with another id, expired; each undo finds the silence under the id that it has by then.
 func TestChain(t *testing.T) {
+	remediatortest.Proves(t, Kind, "update compensated", "delete compensated")
 	for _, how := range []string{"reported", "in the after-image", "captured"} {
 		t.Run(how, func(t *testing.T) {
 			b := start(t)
@@ -282,6 +286,7 @@ func TestChain(t *testing.T) {
 }
 
 func TestDriftIsKept(t *testing.T) {
+	remediatortest.Proves(t, Kind, "drift")
 	b := start(t)
 	id := b.post(doc("", "as it was", "billing", time.Hour))
 	before := b.get(id)
@@ -299,6 +304,7 @@ func TestDriftIsKept(t *testing.T) {
 
 // TestLostAnswers: the undo had its effect and nobody was told. It is found, and not made again.
 func TestLostAnswers(t *testing.T) {
+	remediatortest.Proves(t, Kind, "lost")
 	b := start(t)
 	made := b.post(doc("", "made", "a", time.Hour))
 	created := b.Record(draft(ledger.ActionCreate, made, "null", b.get(made)))

@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"sideledger/ledger"
+	"sideledger/remediators/remediatortest"
 )
 
 // A real Alertmanager is rehearsed; a silence of somebody else stays.
 func TestRehearsal(t *testing.T) {
+	remediatortest.Proves(t, Kind, "rehearsed")
 	b := start(t)
 	b.post(doc("", "theirs", "shop", time.Hour))
 	s := setup.At(b.proxy.URL)

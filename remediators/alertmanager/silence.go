@@ -18,6 +18,7 @@ type silence struct {
 	Matchers  []matcher `json:"matchers"`
 	StartsAt  time.Time `json:"startsAt"`
 	EndsAt    time.Time `json:"endsAt"`
+	UpdatedAt time.Time `json:"updatedAt"`
 	CreatedBy *string   `json:"createdBy"`
 	Comment   *string   `json:"comment"`
 	Status    struct {

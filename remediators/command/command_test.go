@@ -17,6 +17,7 @@ import (
 
 	"sideledger/ledger"
 	"sideledger/remediators"
+	"sideledger/remediators/remediatortest"
 )
 
 const canary = "canary-5d11-secret"
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 		fake()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(remediatortest.KeepProofs(m.Run()))
 }
 
 // fake keeps a resource in the file that FAKE_STATE names.

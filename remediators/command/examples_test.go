@@ -13,6 +13,7 @@ import (
 
 	"sideledger/ledger"
 	"sideledger/remediators"
+	"sideledger/remediators/remediatortest"
 	"sideledger/remediators/windowtest"
 )
 
@@ -140,6 +141,7 @@ func lines(t *testing.T, list ...string) string {
 }
 
 func TestCrontab(t *testing.T) {
+	remediatortest.Proves(t, "crontab", "create undone", "update undone", "delete undone")
 	s := openSpool(t)
 	old, changed := lines(t, oldJob), lines(t, newJob)
 	for _, c := range []struct {
@@ -202,6 +204,7 @@ func TestCrontabWritten(t *testing.T) {
 }
 
 func TestCrontabLeftAlone(t *testing.T) {
+	remediatortest.Proves(t, "crontab", "drift", "gone")
 	s := openSpool(t)
 	job := lines(t, newJob)
 	for name, there := range map[string]string{

@@ -120,6 +120,7 @@ func draft(action ledger.Action, key, before, after string) ledger.Draft {
 func val(s string) string { return string(imageOf([]byte(s), "").JSON) }
 
 func TestTaken(t *testing.T) {
+	remediatortest.Proves(t, Kind, "create undone", "update undone", "delete undone")
 	b := start(t)
 	list := []*ledger.Entry{}
 	wants := map[string]string{}
@@ -196,6 +197,7 @@ func TestLease(t *testing.T) {
 // TestTouched: a key that somebody wrote again between the look and the undo is left alone, also where it says the
 // same by then; so is one that somebody made where the upgrade had deleted it.
 func TestTouched(t *testing.T) {
+	remediatortest.Proves(t, Kind, "between")
 	for name, theirs := range map[string]string{"another": "theirs", "the same": "new"} {
 		t.Run(name, func(t *testing.T) {
 			b := start(t)
@@ -230,6 +232,7 @@ func TestTouched(t *testing.T) {
 }
 
 func TestDrift(t *testing.T) {
+	remediatortest.Proves(t, Kind, "drift")
 	b := start(t)
 	key, removed := b.key("k"), b.key("removed")
 	b.put(key, "theirs", "")
@@ -246,6 +249,7 @@ func TestDrift(t *testing.T) {
 }
 
 func TestGone(t *testing.T) {
+	remediatortest.Proves(t, Kind, "gone")
 	b := start(t)
 	e := b.Record(draft(ledger.ActionCreate, b.key("k"), "", val("new")))
 	b.proxy.Refuse("POST "+rangePath, http.StatusNotFound) // nothing of the API is visible
@@ -256,6 +260,7 @@ func TestGone(t *testing.T) {
 }
 
 func TestAnswerLost(t *testing.T) {
+	remediatortest.Proves(t, Kind, "lost")
 	b := start(t)
 	key := b.key("k")
 	b.put(key, "new", "")

@@ -5,10 +5,12 @@ import (
 	"testing"
 
 	"sideledger/ledger"
+	"sideledger/remediators/remediatortest"
 )
 
 // A real etcd is rehearsed beside a key that is there, which stays as it is.
 func TestRehearsal(t *testing.T) {
+	remediatortest.Proves(t, Kind, "rehearsed")
 	b := start(t)
 	s := setup.At(b.proxy.URL)
 	s.Config.Effects = []string{"POST /v3/kv/put"}

@@ -130,6 +130,7 @@ func (a *admin) undo(e *ledger.Entry) {
 }
 
 func TestCaddyRoute(t *testing.T) {
+	remediatortest.Proves(t, "caddy.route", "create undone", "update undone", "delete undone", "gone")
 	a := startAdmin(t)
 	start := a.call("GET", routes, "")
 
@@ -179,6 +180,7 @@ func TestCaddyThroughTheLedger(t *testing.T) {
 }
 
 func TestCaddyDriftIsSeen(t *testing.T) {
+	remediatortest.Proves(t, "caddy.route", "drift", "between")
 	a := startAdmin(t)
 	a.call("POST", routes, routeNew)
 	e := a.entry("caddy.route", ledger.ActionUpdate, `{"id":"mig42"}`, routeOld, routeNew)
@@ -222,6 +224,7 @@ func TestCaddyIndexShift(t *testing.T) {
 }
 
 func TestCaddyConfig(t *testing.T) {
+	remediatortest.Proves(t, "caddy.config", "create undone", "update undone", "delete undone", "gone")
 	a := startAdmin(t)
 	const path = "/apps/http/servers/srv0/read_timeout"
 	resource := `{"path":"` + path + `"}`

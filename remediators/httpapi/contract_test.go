@@ -219,7 +219,16 @@ func TestContract(t *testing.T) {
 	}
 }
 
+// proves says what a contract proves whose calls the vendor's own mock judges too.
+func (c contract) proves(t *testing.T, what string) {
+	t.Helper()
+	if c.kind == "stripe.webhook_endpoint" {
+		remediatortest.Proves(t, c.kind, what)
+	}
+}
+
 func (c contract) testUndone(t *testing.T) {
+	c.proves(t, string(c.action)+" "+string(c.outcome))
 	sc := c.begin(t)
 	before := sc.draft.Before
 	n := sc.s.Count(c.kept)
@@ -274,6 +283,7 @@ func (c contract) testDrift(t *testing.T) {
 	if c.driftFunc == nil {
 		return // nothing that somebody else could do to it can be seen
 	}
+	c.proves(t, "drift")
 	sc := c.begin(t)
 	e := sc.record()
 	c.driftFunc(sc.h, sc.resource)
@@ -311,6 +321,7 @@ func (c contract) testGone(t *testing.T) {
 	if c.action == ledger.ActionDelete {
 		return
 	}
+	c.proves(t, "gone")
 	for _, hidden := range []bool{true, false} {
 		sc := c.begin(t)
 		e := sc.record()
@@ -334,6 +345,7 @@ func (c contract) testGone(t *testing.T) {
 
 // testLost loses the answer of the undo, after its effect.
 func (c contract) testLost(t *testing.T) {
+	c.proves(t, "lost")
 	sc := c.begin(t)
 	e := sc.record()
 	sent := sc.s.Changes()

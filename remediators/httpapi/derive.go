@@ -163,6 +163,9 @@ func (r *Remediator) deriveByLook(ctx context.Context, c ledger.EffectCall, x *e
 			more[name] = quote(s)
 		}
 	}
+	if _, said := found[x.lastMember()]; said {
+		x.Last.forget(ctx, r.client, more)
+	}
 	d.Resource, err = json.Marshal(more)
 	return now, err
 }

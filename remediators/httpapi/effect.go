@@ -30,6 +30,8 @@ type effect struct {
 	Answer    map[string]string `yaml:"answer"`
 	Location  string            `yaml:"location"`
 	Validator string            `yaml:"validator"`
+	// Last: a place that the validator says is left out where it is the last of its list; nil: it stays.
+	Last *lastPlace `yaml:"last"`
 	// Merge: the body is a merge patch (RFC 7396), so that the entry owns the members that stand in it.
 	Merge bool `yaml:"merge"`
 	// Whole: the body is what the resource is afterwards. It lets a look settle a call whose answer was lost.
@@ -148,6 +150,9 @@ func (x *effect) check(k *profileKind) error {
 			return fmt.Errorf("effect %q: %w", x.Call, err)
 		}
 		*p.into = parsed
+	}
+	if err := x.Last.check(x); err != nil {
+		return err
 	}
 	return x.checkMembers(k)
 }

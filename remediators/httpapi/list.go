@@ -187,6 +187,15 @@ func (r *Remediator) List(ctx context.Context, kind string, place json.RawMessag
 	return out, err
 }
 
+// Place implements [ledger.Lister].
+func (r *Remediator) Place(kind string, place json.RawMessage) json.RawMessage {
+	if r.profile == nil || r.profile.kinds[kind] == nil {
+		return nil
+	}
+	at, _ := pick(place, r.profile.kinds[kind].List.place)
+	return at
+}
+
 // pick takes members out of a place. lacks names those that it does not have.
 func pick(place json.RawMessage, names []string) (out json.RawMessage, lacks string) {
 	members := map[string]json.RawMessage{}

@@ -150,6 +150,15 @@ func TestRabbitMQ(t *testing.T) {
 	t.Parallel() // it waits for the start
 	url := startRabbitMQ(t)
 	t.Run("rehearsal", func(t *testing.T) { testRabbitMQRehearsal(t, url) })
+	t.Run("credential", func(t *testing.T) {
+		remediatortest.Proves(t, "rabbitmq.policy", "credential")
+		remediatortest.Proves(t, "rabbitmq.shovel", "credential")
+		for user, want := range map[string]ledger.CredentialState{"guest:guest": ledger.CredentialAccepted, "guest:wrong": ledger.CredentialRefused} {
+			if c := rabbitMQ(url, user).Bind(t).(ledger.CredentialChecker).CheckCredential(t.Context()); c.State != want {
+				t.Errorf("%+v, want %s", c, want)
+			}
+		}
+	})
 	for name, f := range map[string]func(*rabbit, thing){
 		"taken": rabbitTaken, "captured": rabbitCaptured, "drift": rabbitDrift, "gone": rabbitGone, "lost": rabbitLost,
 	} {
@@ -160,6 +169,7 @@ func TestRabbitMQ(t *testing.T) {
 }
 
 func rabbitTaken(r *rabbit, th thing) {
+	remediatortest.Proves(r.t, th.kind, "create undone", "update undone", "delete undone")
 	var list []*ledger.Entry
 	wants := map[string]string{}
 	for action, s := range map[ledger.Action][2]string{
@@ -202,6 +212,7 @@ func rabbitCaptured(r *rabbit, th thing) {
 }
 
 func rabbitDrift(r *rabbit, th thing) {
+	remediatortest.Proves(r.t, th.kind, "drift")
 	theirs := strings.NewReplacer(`"b"`, `"theirs"`, `20`, `21`).Replace(th.after)
 	r.put(th, "x", theirs)
 	e := r.Record(r.draft(th, ledger.ActionUpdate, "x", th.before, th.after))
@@ -218,6 +229,7 @@ func rabbitDrift(r *rabbit, th thing) {
 
 // rabbitGone: the list of the vhost's policies or shovels is the proof; who may not see the vhost has none.
 func rabbitGone(r *rabbit, th thing) {
+	remediatortest.Proves(r.t, th.kind, "gone")
 	e := r.Record(r.draft(th, ledger.ActionCreate, "x", "", th.after))
 	list := "GET /api" + th.path + strings.Replace(r.vhost, "%2F", "/", 1)
 	r.proxy.Refuse(list, http.StatusNotFound)
@@ -235,6 +247,7 @@ func rabbitGone(r *rabbit, th thing) {
 }
 
 func rabbitLost(r *rabbit, th thing) {
+	remediatortest.Proves(r.t, th.kind, "lost")
 	r.put(th, "x", th.after)
 	e := r.Record(r.draft(th, ledger.ActionUpdate, "x", th.before, th.after))
 	r.proxy.Lose(1)
@@ -267,6 +280,7 @@ func answersAt(address string) func(context.Context) error {
 
 // testRabbitMQRehearsal rehearses the policies of a vhost, and lists them.
 func testRabbitMQRehearsal(t *testing.T, url string) {
+	remediatortest.Proves(t, "rabbitmq.policy", "rehearsed", "listed")
 	r := openRabbit(t, url)
 	setup := rabbitMQ(url, "guest:guest")
 	setup.Config.Effects = []string{"* /api/policies/*"}

@@ -278,6 +278,7 @@ func TestRehearsalsAreReadStrictly(t *testing.T) {
 
 // A real Caddy is rehearsed: a route that no request fits, at the end of the list, gone afterwards.
 func TestCaddyIsRehearsed(t *testing.T) {
+	remediatortest.Proves(t, "caddy.route", "rehearsed")
 	a := startAdmin(t)
 	w := setupOf(remediators.SystemConfig{URL: a.URL, Profile: "caddy", Effects: []string{"* /config/*", "* /id/*"}}).Open(t)
 	start := a.call("GET", "/config/", "")

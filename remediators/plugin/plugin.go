@@ -87,7 +87,7 @@ func (r *Remediator) Check(d *ledger.Draft) (ledger.Grading, error) {
 	case s.Error != nil:
 		return ledger.Grading{}, ledger.Invalid(clean(s.Error.Field, maxDetail), "%s", dia.detail(s.Error.Message))
 	}
-	out := ledger.Grading{Reversible: s.Check.Reversible, CanLook: s.Check.CanLook}
+	out := ledger.Grading{Reversible: s.Check.Reversible, CanLook: s.Check.CanLook, ResourceKey: s.Check.Key}
 	for _, w := range s.Check.Warnings {
 		out.Warnings = append(out.Warnings, dia.detail(w))
 	}
@@ -113,7 +113,7 @@ func unchecked(d *ledger.Draft, err error) (ledger.Grading, error) {
 func (r *Remediator) hold(ctx context.Context, d *dialogue) (s *said, err error) {
 	err = r.pool.with(ctx, d.veil.hide, func(p *process) error {
 		s, err = d.run(ctx, p)
-		if err == nil && s.Error == nil && !s.fits(d.call) {
+		if err == nil && s.Error == nil && !s.fits(d.call, p.protocol) {
 			return broke("it answered a call with what belongs to another")
 		}
 		return err
@@ -121,11 +121,11 @@ func (r *Remediator) hold(ctx context.Context, d *dialogue) (s *said, err error)
 	return s, err
 }
 
-// fits reports whether what was said ends a call.
-func (s *said) fits(call string) bool {
+// fits reports whether what was said ends a call, by a plugin that speaks this version.
+func (s *said) fits(call string, protocol int) bool {
 	switch call {
 	case callCheck:
-		return s.Check != nil && grade(s.Check.Reversible)
+		return s.Check != nil && s.Check.sound(protocol)
 	case callLook:
 		return s.Look != nil
 	case callPreview:

@@ -36,15 +36,16 @@ func broke(format string, args ...any) error { return &breakdown{fmt.Sprintf(for
 
 // A process is one running plugin. It serves one call at a time.
 type process struct {
-	pid    int
-	in     *os.File // of the server's ends
-	out    *os.File
-	lines  *bufio.Reader
-	stderr *tail
-	limit  time.Duration // for each line
-	ended  chan struct{}
-	last   int64 // id of the newest call
-	asked  bool  // it was told something that it has to say something to, and has not yet
+	protocol int // that it speaks; 0 before its greeting
+	pid      int
+	in       *os.File // of the server's ends
+	out      *os.File
+	lines    *bufio.Reader
+	stderr   *tail
+	limit    time.Duration // for each line
+	ended    chan struct{}
+	last     int64 // id of the newest call
+	asked    bool  // it was told something that it has to say something to, and has not yet
 }
 
 // start runs the pinned executable. An error of another kind than breakdown means that it must not be run.
@@ -114,9 +115,10 @@ func (p *process) greet(ctx context.Context) (name string, about *Description, e
 	switch {
 	case strict(line, &g) != nil || !pluginName.MatchString(g.Name):
 		return "", nil, broke("its first line is no greeting")
-	case g.Protocol != Protocol:
-		return "", nil, broke("it speaks version %d of the protocol, this server speaks %d", g.Protocol, Protocol)
+	case g.Protocol < Protocol || g.Protocol > protocolNewest:
+		return "", nil, broke("it speaks version %d of the protocol, this server speaks %d to %d", g.Protocol, Protocol, protocolNewest)
 	}
+	p.protocol = g.Protocol
 	s, err := p.ask(ctx, message{ID: p.id(), Call: callDescribe})
 	switch {
 	case err != nil:

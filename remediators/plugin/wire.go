@@ -9,8 +9,13 @@ import (
 	"sideledger/ledger"
 )
 
-// Protocol is the version of the line protocol that this server speaks.
-const Protocol = 1
+// The versions of the line protocol. The server greets with the oldest that it speaks, so that a plugin which knows no
+// other goes on working; the plugin answers with the one that it speaks.
+const (
+	Protocol       = 1 // the oldest
+	protocolKey    = 2 // a check may say the resource's key
+	protocolNewest = protocolKey
+)
 
 // The calls.
 const (
@@ -134,6 +139,14 @@ type checkResult struct {
 	Reversible ledger.Reversibility `json:"reversible"`
 	CanLook    bool                 `json:"can_look"`
 	Warnings   []string             `json:"warnings"`
+	Key        json.RawMessage      `json:"key"` // names the resource; null: nothing does yet; left out: its members do
+}
+
+// sound reports whether a plugin that speaks this version may grade an entry so.
+func (c *checkResult) sound(protocol int) bool {
+	key := bytes.TrimSpace(c.Key)
+	named := len(key) > 0 && (key[0] == '{' || string(key) == "null")
+	return grade(c.Reversible) && (len(key) == 0 || named && protocol >= protocolKey)
 }
 
 // A refusalMessage says why a plugin does not do what it was called for.

@@ -140,6 +140,7 @@ var sets = map[string][2]string{
 
 // TestTaken takes back every action on every type, in one rollback; a neighbour stays what it is.
 func TestTaken(t *testing.T) {
+	remediatortest.Proves(t, Kind, "create undone", "update undone", "delete undone")
 	both(t, func(t *testing.T, guarded bool) {
 		b := start(t, guarded)
 		neighbour := b.name("neighbour", "A")
@@ -203,6 +204,7 @@ func TestCaptured(t *testing.T) {
 // TestDrift: somebody else's record is left alone, also where it appears between the look and the undo and the system
 // is guarded.
 func TestDrift(t *testing.T) {
+	remediatortest.Proves(t, Kind, "drift")
 	both(t, func(t *testing.T, guarded bool) {
 		b := start(t, guarded)
 		n, gone := b.name("app", "A"), b.name("gone", "A")
@@ -226,6 +228,7 @@ func TestDrift(t *testing.T) {
 
 // TestRace: a change that comes after the look is met by the prerequisite, for each action.
 func TestRace(t *testing.T) {
+	remediatortest.Proves(t, Kind, "between")
 	b := start(t, true)
 	n, created, deleted := b.name("app", "CNAME"), b.name("created", "TXT"), b.name("deleted", "A")
 	const theirs = `"somebody else's"`
@@ -251,6 +254,7 @@ func TestRace(t *testing.T) {
 
 // TestAnswerLost: the look afterwards finds that the undo was carried out, and nothing is sent again.
 func TestAnswerLost(t *testing.T) {
+	remediatortest.Proves(t, Kind, "lost")
 	both(t, func(t *testing.T, guarded bool) {
 		b := start(t, guarded)
 		n := b.name("app", "A")
@@ -272,6 +276,7 @@ func TestAnswerLost(t *testing.T) {
 
 // TestGone: a zone that is there proves that a set is not; one that is not there needs the server for that.
 func TestGone(t *testing.T) {
+	remediatortest.Proves(t, Kind, "gone")
 	b := start(t, false)
 	n := b.name("app", "A")
 	create := b.Record(draft(ledger.ActionCreate, n, "", set(60, "192.0.2.1")))
@@ -335,6 +340,7 @@ func TestSerial(t *testing.T) {
 
 // TestComments: HTTP brings the comments of a deleted set back, an update does not and says so.
 func TestComments(t *testing.T) {
+	remediatortest.Proves(t, Kind, "delete compensated")
 	both(t, func(t *testing.T, guarded bool) {
 		b := start(t, guarded)
 		n := b.name("app", "A")

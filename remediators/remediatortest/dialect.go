@@ -23,6 +23,20 @@ type PostReader interface {
 	Reads(method, path string) bool
 }
 
+// An Addresser is a [Dialect] in which all calls go to one address, and what is asked for stands in a header.
+type Addresser interface {
+	// Asked returns what stands in place of the path.
+	Asked(r *http.Request) string
+}
+
+// asked is what a call asks for.
+func (th *Third) asked(r *http.Request) string {
+	if a, ok := th.Dialect.(Addresser); ok {
+		return a.Asked(r)
+	}
+	return r.URL.Path
+}
+
 // reads reports whether a call, as it was asked, changes nothing.
 func (th *Third) reads(method, asked string) bool {
 	p, ok := th.Dialect.(PostReader)

@@ -79,7 +79,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(resp.StatusCode)
+	if len(resp.Trailer) > 0 {
+		_ = http.NewResponseController(w).Flush() // an answer with a length has no trailer
+	}
 	_, _ = io.Copy(w, resp.Body)
+	for name, values := range resp.Trailer {
+		w.Header()[http.TrailerPrefix+name] = values
+	}
 }
 
 func (p *Proxy) note(r *http.Request) (status int, lost bool) {

@@ -50,7 +50,7 @@ func (s *Shared) start(t testing.TB) (err error) {
 
 // Main runs the tests of a package and then ends the server. It returns the exit status.
 func (s *Shared) Main(m *testing.M) (code int) {
-	code = m.Run()
+	code = KeepProofs(m.Run())
 	if s.process != nil {
 		s.process.Stop()
 	}

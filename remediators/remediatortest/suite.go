@@ -103,6 +103,7 @@ func (s Subject) checks() []check {
 		{"StaleReads", s.testStale},
 		{"AnswersLost", s.testLoss},
 		{"PreviewSendsNothing", s.testPreview},
+		{"DriftSeen", s.testDrift},
 	}
 	if s.DocFunc == nil {
 		list = append(list, check{"BytesSurvive", s.testBytes})

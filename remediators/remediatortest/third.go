@@ -161,7 +161,7 @@ func (th *Third) serve(w http.ResponseWriter, r *http.Request) {
 	raw, _ := io.ReadAll(r.Body)
 	th.mu.Lock()
 	th.calls, th.bodies = append(th.calls, r.Clone(r.Context())), append(th.bodies, string(raw))
-	asked := r.URL.Path
+	asked := th.asked(r)
 	if th.Dialect != nil {
 		r.URL.Path = th.Dialect.Path(r.Method, asked, raw)
 	}

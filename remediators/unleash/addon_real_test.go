@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sideledger/ledger"
+	"sideledger/remediators/remediatortest"
 	"sideledger/remediators/windowtest"
 )
 
@@ -85,6 +86,7 @@ func onAddon(action ledger.Action, id int64, before, after string) ledger.Draft 
 }
 
 func TestAddonCreated(t *testing.T) {
+	remediatortest.Proves(t, KindAddon, "create undone", "gone")
 	b := start(t)
 	intent := onAddon(ledger.ActionCreate, 0, "", "")
 	intent.State, intent.Capture = ledger.EntryIntended, true
@@ -110,6 +112,7 @@ func TestAddonCreated(t *testing.T) {
 }
 
 func TestAddonUpdated(t *testing.T) {
+	remediatortest.Proves(t, KindAddon, "update undone")
 	b := start(t)
 	was, is := addonDoc(b.feature, hookURL, "old"), addonDoc(b.feature+" new", hookURL+"/2", "new")
 	id := b.addon(was)
@@ -121,6 +124,7 @@ func TestAddonUpdated(t *testing.T) {
 // TestAddonSecretOnly: what the entry changed is masked, so that nobody can see whether it is undone: it is sent
 // once, and the outcome says that it was not verified.
 func TestAddonSecretOnly(t *testing.T) {
+	remediatortest.Proves(t, KindAddon, "update unverified")
 	b := start(t)
 	was, is := addonDoc(b.feature, hookURL, "old"), addonDoc(b.feature, hookURL, "new")
 	id := b.addon(is)
@@ -170,6 +174,7 @@ func TestAddonMask(t *testing.T) {
 
 // TestAddonChain: deleted after it was updated after it was created; each undo finds it under the id that it has by then.
 func TestAddonChain(t *testing.T) {
+	remediatortest.Proves(t, KindAddon, "delete compensated", "lost")
 	b := start(t)
 	v1, v2 := addonDoc(b.feature, hookURL, "one"), addonDoc(b.feature+" v2", hookURL, "two")
 	id := b.addon(v1)
@@ -201,6 +206,7 @@ func TestAddonChain(t *testing.T) {
 }
 
 func TestAddonDriftIsKept(t *testing.T) {
+	remediatortest.Proves(t, KindAddon, "drift")
 	b := start(t)
 	was, is := addonDoc(b.feature, hookURL, "old"), addonDoc(b.feature+" new", hookURL, "new")
 	id := b.addon(is)

@@ -103,6 +103,7 @@ func (b *bench) on() { b.t.Helper(); b.Must("POST", b.env()+"/on", "") }
 
 // TestToggleOn: `on` makes a strategy; the undo takes it away again, however much the script said of it.
 func TestToggleOn(t *testing.T) {
+	remediatortest.Proves(t, KindToggle, "update undone")
 	for name, after := range map[string]string{"captured": "", "before captured": `{"enabled":true}`} {
 		t.Run(name, func(t *testing.T) {
 			b := start(t)
@@ -195,6 +196,7 @@ func TestStrategyChanged(t *testing.T) {
 }
 
 func TestToggleDriftIsKept(t *testing.T) {
+	remediatortest.Proves(t, KindToggle, "drift")
 	for _, after := range []string{"", `{"enabled":true}`} {
 		b := start(t)
 		e := b.captured(after, b.on)
@@ -233,6 +235,7 @@ func TestToggleDriftIsKept(t *testing.T) {
 }
 
 func TestArchivedAndGone(t *testing.T) {
+	remediatortest.Proves(t, KindToggle, "gone")
 	b := start(t)
 	e := b.captured("", b.on)
 	b.Must("DELETE", "/projects/default/features/"+b.feature, "")
@@ -281,6 +284,7 @@ func TestRevived(t *testing.T) {
 
 // TestToggleAnswersLost: whichever of the two calls of an undo loses its answer, the next look sees how far it came.
 func TestToggleAnswersLost(t *testing.T) {
+	remediatortest.Proves(t, KindToggle, "lost")
 	for n := 1; n <= 2; n++ {
 		for _, after := range []string{"", `{"enabled":true}`} {
 			b := start(t)

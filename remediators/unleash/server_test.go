@@ -28,7 +28,7 @@ const token = "*:*.unleash-insecure-admin-token"
 var server unleashServer
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := remediatortest.KeepProofs(m.Run())
 	if err := server.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "stop Unleash:", err)
 		code = 1

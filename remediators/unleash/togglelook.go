@@ -22,7 +22,8 @@ func (r *Remediator) lookToggle(ctx context.Context, e *ledger.Entry) (ledger.Lo
 		return ledger.Look{}, err
 	}
 	if now == nil {
-		out.Proven, err = r.seesProject(ctx, e)
+		p, _ := parsePlace(e.Where()) // it was read before
+		out.Proven, err = r.seesProject(ctx, p.Project)
 		return out, err
 	}
 	before, after := parseToggle(e.Before.JSON), parseToggle(e.After.JSON)
@@ -130,9 +131,8 @@ func findEnvironment(doc json.RawMessage, name string) (*toggle, error) {
 	return nil, nil
 }
 
-// seesProject reports whether the credential sees the toggle's project: then what is not found there is gone.
-func (r *Remediator) seesProject(ctx context.Context, e *ledger.Entry) (bool, error) {
-	p, _ := parsePlace(e.Where()) // it was read before
+// seesProject reports whether the credential sees a project: then what is not found there is gone.
+func (r *Remediator) seesProject(ctx context.Context, project string) (bool, error) {
 	doc, found, err := r.get(ctx, api+"/projects")
 	if err != nil || !found {
 		if forbidden(err) {
@@ -149,7 +149,7 @@ func (r *Remediator) seesProject(ctx context.Context, e *ledger.Entry) (bool, er
 		return false, remediators.Unusable(remediators.Reply{Status: http.StatusOK}, "the list of projects cannot be read")
 	}
 	for _, x := range list.Projects {
-		if x.ID == p.Project {
+		if x.ID == project {
 			return true, nil
 		}
 	}

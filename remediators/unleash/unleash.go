@@ -19,11 +19,12 @@ import (
 const (
 	KindToggle = "unleash.toggle"
 	KindAddon  = "unleash.addon"
+	KindFlag   = "unleash.flag"
 )
 
 const api = "/api/admin"
 
-// A Remediator serves the toggles and addons of one Unleash.
+// A Remediator serves the feature flags, toggles and addons of one Unleash.
 type Remediator struct {
 	client *remediators.Client
 }
@@ -38,7 +39,7 @@ func Factory(b remediators.Binding) (ledger.Remediator, error) {
 }
 
 // Kinds implements [ledger.Remediator].
-func (r *Remediator) Kinds() []string { return []string{KindAddon, KindToggle} }
+func (r *Remediator) Kinds() []string { return []string{KindAddon, KindFlag, KindToggle} }
 
 // Check implements [ledger.Remediator].
 func (r *Remediator) Check(d *ledger.Draft) (ledger.Grading, error) {
@@ -47,9 +48,12 @@ func (r *Remediator) Check(d *ledger.Draft) (ledger.Grading, error) {
 	}
 	var g ledger.Grading
 	var err error
-	if d.Kind == KindToggle {
+	switch d.Kind {
+	case KindToggle:
 		g, err = checkToggle(d)
-	} else {
+	case KindFlag:
+		g, err = r.checkFlag(d)
+	default:
 		g, err = checkAddon(d)
 	}
 	g.Warnings = append(g.Warnings, r.warn(d)...)
@@ -75,18 +79,26 @@ func (r *Remediator) warn(d *ledger.Draft) (out []string) {
 
 // Look implements [ledger.Remediator].
 func (r *Remediator) Look(ctx context.Context, e *ledger.Entry) (ledger.Look, error) {
-	if e.Kind == KindAddon {
+	switch e.Kind {
+	case KindAddon:
 		return r.lookAddon(ctx, e)
+	case KindFlag:
+		return r.lookFlag(ctx, e)
+	default:
+		return r.lookToggle(ctx, e)
 	}
-	return r.lookToggle(ctx, e)
 }
 
 // Canonical implements [ledger.Canonicalizer].
 func (r *Remediator) Canonical(kind string, i ledger.Image) ledger.Image {
-	if kind == KindAddon {
+	switch kind {
+	case KindAddon:
 		return canonicalAddon(i)
+	case KindFlag:
+		return canonicalFlag(i)
+	default:
+		return canonicalToggle(i)
 	}
-	return canonicalToggle(i)
 }
 
 // Renamed implements [ledger.Renamer]. No effect gives a toggle or an addon another name; an undo may.
@@ -112,9 +124,12 @@ func newStep(method, path string, body json.RawMessage) step {
 func (r *Remediator) steps(e *ledger.Entry, seen ledger.Look) ([]step, error) {
 	var list []step
 	var err error
-	if e.Kind == KindAddon {
+	switch e.Kind {
+	case KindAddon:
 		list, err = addonSteps(e, seen)
-	} else {
+	case KindFlag:
+		list, err = flagSteps(e, seen)
+	default:
 		list, err = toggleSteps(e, seen)
 	}
 	if err != nil {
