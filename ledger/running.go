@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -19,29 +20,55 @@ const (
 type Lease struct {
 	Rollback Rollback // as of the last write
 	Epoch    int64
-	Taken    bool  // it was another runner's, who had not given it back
+	Taken    bool // it was another runner's, who had not given it back
+	term     time.Duration
 	head     int64 // journal head after the runner's last write: anything beyond it is somebody else's
 }
 
-// Claim takes the lease of a rollback that is queued, or whose holder's lease has run out. With force the
-// caller knows that no other runner lives (it holds the lock of an embedded ledger), and takes it at once.
-// Codes: not_found, conflict (over, paused, or held by a living runner).
-func (l *Ledger) Claim(ctx context.Context, id uuid.UUID, holder string, force bool) (*Lease, error) {
+// A Claimant says who wants a lease, and why it may have one that somebody holds.
+type Claimant struct {
+	Holder string
+	Term   time.Duration // how long the lease stands without being renewed; 0: LeaseTime
+	// Force: no other runner lives, as the claimant holds the lock of an embedded ledger. It takes the lease at once.
+	Force bool
+	// Silent is the lease as the claimant has seen it for a whole term by its own clock; nil: it has not watched it for
+	// so long. Clocks are never compared: those of two replicas may differ by more than a lease.
+	Silent *Tenure
+}
+
+// A Tenure is a lease as it stands between two writes of its holder: each makes another one.
+type Tenure struct {
+	Holder string
+	Epoch  int64
+	Until  int64 // microseconds; by the holder's clock, so that it says nothing to others but that it has moved
+}
+
+// Tenure returns the lease as it stands.
+func (r *Rollback) Tenure() Tenure { return Tenure{r.Holder, r.Epoch, r.LeaseUntil.UnixMicro()} }
+
+// mayTake reports whether c may have the lease as it stands.
+func (c *Claimant) mayTake(r *Rollback) bool {
+	return r.Holder == "" || r.Holder == c.Holder || c.Force || c.Silent != nil && *c.Silent == r.Tenure()
+}
+
+// Claim takes the lease of a rollback that nobody holds, or whose holder is dead: see [Claimant]. Codes: not_found,
+// conflict (over, paused, or held by a runner that may live).
+func (l *Ledger) Claim(ctx context.Context, id uuid.UUID, c Claimant) (*Lease, error) {
 	known, err := l.store.GetRollback(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	c.Term = cmp.Or(c.Term, LeaseTime)
 	return update(ctx, l, "claim rollback", known.WindowID, func(u *unit) (*Lease, error) {
 		r, err := u.FindRollback(id)
 		if err != nil {
 			return nil, err
 		}
-		held := r.LeaseUntil.After(u.now) && r.heldByOther(holder)
-		if r.State.Over() || r.State == RollbackPaused && !r.Cancelling || held && !force {
+		if r.State.Over() || r.State == RollbackPaused && !r.Cancelling || !c.mayTake(r) {
 			return nil, Conflict(u.op, id.String(), "the rollback is %s", r.State)
 		}
-		old, taken := r.Epoch, r.heldByOther(holder)
-		r.Epoch, r.Holder, r.LeaseUntil = old+1, holder, u.now.Add(LeaseTime)
+		old, taken := r.Epoch, r.heldByOther(c.Holder)
+		r.Epoch, r.Holder, r.LeaseUntil = old+1, c.Holder, u.now.Add(c.Term)
 		r.State, r.Waiting = RollbackRunning, nil
 		if r.StartedAt.IsZero() {
 			r.StartedAt = u.now
@@ -49,7 +76,7 @@ func (l *Ledger) Claim(ctx context.Context, id uuid.UUID, holder string, force b
 		if err := u.saveRollback("rollback.running", r, old, ""); err != nil {
 			return nil, err
 		}
-		return &Lease{Rollback: *r, Epoch: r.Epoch, Taken: taken, head: u.Window().Head.Number}, nil
+		return &Lease{Rollback: *r, Epoch: r.Epoch, Taken: taken, term: c.Term, head: u.Window().Head.Number}, nil
 	})
 }
 
@@ -58,7 +85,17 @@ func (r *Rollback) heldByOther(holder string) bool { return r.Holder != holder &
 
 // RenewLease prolongs the lease. ErrFenced: it is lost.
 func (l *Ledger) RenewLease(ctx context.Context, lease *Lease) error {
-	return l.store.Update(forOp(ctx, "renew lease"), lease.Rollback.WindowID, func(tx Tx) error {
+	return l.holding(ctx, "renew lease", lease, func(r *Rollback) { r.LeaseUntil = l.clock.Now().Add(lease.term) })
+}
+
+// Release gives the lease back, so that another runner goes on at once. ErrFenced: it was lost before.
+func (l *Ledger) Release(ctx context.Context, lease *Lease) error {
+	return l.holding(ctx, "release lease", lease, func(r *Rollback) { r.Holder, r.LeaseUntil = "", l.clock.Now() })
+}
+
+// holding changes the lease alone.
+func (l *Ledger) holding(ctx context.Context, op string, lease *Lease, fn func(*Rollback)) error {
+	return l.store.Update(forOp(ctx, op), lease.Rollback.WindowID, func(tx Tx) error {
 		r, err := tx.FindRollback(lease.Rollback.ID)
 		if err != nil {
 			return err
@@ -66,9 +103,15 @@ func (l *Ledger) RenewLease(ctx context.Context, lease *Lease) error {
 		if r.Epoch != lease.Epoch || r.State.Over() {
 			return ErrFenced
 		}
-		r.LeaseUntil = l.clock.Now().Add(LeaseTime)
+		fn(r)
 		return tx.SaveRollback(r, lease.Epoch)
 	})
+}
+
+// Behind reports whether somebody else, maybe in another process, wrote into the window since the runner's last write.
+func (l *Ledger) Behind(ctx context.Context, lease *Lease) (bool, error) {
+	w, err := l.store.FindWindow(ctx, lease.Rollback.WindowID)
+	return err == nil && w.Head.Number != lease.head, err
 }
 
 // Advanced says what a runner has to know after a write.
@@ -147,7 +190,7 @@ func (l *Ledger) leased(ctx context.Context, op string, lease *Lease, fn func(*u
 		if err != nil {
 			return Advanced{}, err
 		}
-		r.LeaseUntil = u.now.Add(LeaseTime)
+		r.LeaseUntil = u.now.Add(lease.term)
 		if r.State == RollbackQueued { // paused and resumed while its runner was still at work
 			if err := u.moveRollback(r, RollbackRunning, ""); err != nil {
 				return Advanced{}, err
@@ -241,6 +284,11 @@ func (l *Ledger) KeepEvidence(ctx context.Context, lease *Lease, id uuid.UUID, a
 
 // Unfinished returns the rollbacks that are not over, oldest first.
 func (l *Ledger) Unfinished(ctx context.Context) ([]Rollback, error) { return l.store.Unfinished(ctx) }
+
+// Run returns a rollback as it is stored; CodeNotFound if there is none.
+func (l *Ledger) Run(ctx context.Context, id uuid.UUID) (*Rollback, error) {
+	return l.store.GetRollback(ctx, id)
+}
 
 // System returns a configured third party with its remediator; CodeNotFound if there is none.
 func (l *Ledger) System(name string) (System, Remediator, error) { return l.systems.Find(name) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -22,6 +23,7 @@ import (
 
 	"sideledger/api/client"
 	"sideledger/api/wire"
+	"sideledger/ledger/ledgertest"
 )
 
 // crashRounds is how often the server is killed while it records, and once more while it rolls back.
@@ -53,10 +55,13 @@ var built struct {
 
 func TestMain(m *testing.M) {
 	m.Run()
-	if err := os.RemoveAll(built.dir); err != nil {
+	if err := errors.Join(postgres.Stop(), os.RemoveAll(built.dir)); err != nil {
 		panic(err)
 	}
 }
+
+// postgres is one cluster for all tests of this package that are not about its disk; TestMain stops it.
+var postgres ledgertest.Postgres
 
 // buildServer returns ledgerd as it is shipped.
 func buildServer(t *testing.T) string {
@@ -106,6 +111,15 @@ func newServer(t *testing.T, binary, thirdURL string) *server {
 // newServerIn is newServer with the ledger in folder, and with more lines of configuration.
 func newServerIn(t *testing.T, binary, thirdURL, folder, more string) *server {
 	t.Helper()
+	return newServerAt(t, binary, thirdURL, site{t.TempDir(), "sqlite:" + filepath.Join(folder, "ledger.db")}, more)
+}
+
+// A site is the folder that a server runs in, and where its ledger is.
+type site struct{ dir, database string }
+
+// newServerAt is newServerIn with the ledger anywhere.
+func newServerAt(t *testing.T, binary, thirdURL string, at site, more string) *server {
+	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -114,14 +128,14 @@ func newServerIn(t *testing.T, binary, thirdURL, folder, more string) *server {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, binary: binary, dir: t.TempDir()}
-	s.config = filepath.Join(s.dir, "ledgerd.yaml")
-	text := fmt.Sprintf("listen: %s\noutside_snapshot: true\ndatabase: sqlite:%s\nsystems:\n  sys: {remediator: http, url: %q, allow_private: true, retry: {base: 10ms, cap: 200ms}}\n%s",
-		address, filepath.Join(folder, "ledger.db"), thirdURL, more)
+	own := t.TempDir()
+	s := &server{t: t, binary: binary, dir: at.dir, config: filepath.Join(own, "ledgerd.yaml")}
+	text := fmt.Sprintf("listen: %s\noutside_snapshot: true\ndatabase: %s\nsystems:\n  sys: {remediator: http, url: %q, allow_private: true, retry: {base: 10ms, cap: 200ms}}\n%s",
+		address, at.database, thirdURL, more)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if s.log, err = os.Create(filepath.Join(s.dir, "log")); err != nil {
+	if s.log, err = os.Create(filepath.Join(own, "log")); err != nil {
 		t.Fatal(err)
 	}
 	token := s.run("token", "create", "--role", "admin")
@@ -183,6 +197,8 @@ type counting struct {
 	state map[string]string
 	calls []string
 	onPut func(at string) // called before a changing call has its effect; nil: nothing
+
+	holdFunc func(calls int) // called once a changing call has had its effect, before it is answered; nil: nothing
 }
 
 func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -190,19 +206,29 @@ func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPut && c.onPut != nil {
 		c.onPut(r.URL.Path)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r.Method == http.MethodPut {
-		c.calls = append(c.calls, r.URL.Path)
-		c.state[r.URL.Path] = string(body)
-	}
-	doc, ok := c.state[r.URL.Path]
+	doc, ok := c.effect(r, string(body))
 	if !ok {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, doc)
+}
+
+// effect does what a call asks for and returns what is there then.
+func (c *counting) effect(r *http.Request, body string) (doc string, ok bool) {
+	c.mu.Lock()
+	if r.Method == http.MethodPut {
+		c.calls = append(c.calls, r.URL.Path)
+		c.state[r.URL.Path] = body
+	}
+	doc, ok = c.state[r.URL.Path]
+	hold, calls := c.holdFunc, len(c.calls)
+	c.mu.Unlock()
+	if hold != nil && r.Method == http.MethodPut {
+		hold(calls)
+	}
+	return doc, ok
 }
 
 func (c *counting) set(at, doc string) {
@@ -237,10 +263,23 @@ func TestKilledAtRandom(t *testing.T) {
 	third := &counting{state: map[string]string{}}
 	web := httptest.NewServer(third)
 	t.Cleanup(web.Close)
-	s := newServer(t, buildServer(t), web.URL)
+	newServer(t, buildServer(t), web.URL).killedAtRandom(third, crashRounds())
+}
+
+// The same on PostgreSQL. The lease of a killed server stands for 6 s, so there are fewer rounds.
+func TestKilledAtRandomOnPostgres(t *testing.T) {
+	t.Parallel()
+	third := &counting{state: map[string]string{}}
+	web := httptest.NewServer(third)
+	t.Cleanup(web.Close)
+	newServerAt(t, buildServer(t), web.URL, site{t.TempDir(), postgres.Database(t)}, "").killedAtRandom(third, 4)
+}
+
+func (s *server) killedAtRandom(third *counting, rounds int) {
+	t := s.t
 	rnd := rand.New(rand.NewPCG(20261122, 3))
 	s.start()
-	for round := range crashRounds() {
+	for round := range rounds {
 		w, err := s.client.OpenWindow(t.Context(), wire.WindowDraft{Name: fmt.Sprintf("round %d", round)})
 		if err != nil {
 			t.Fatal(err)
@@ -351,5 +390,17 @@ func (s *server) checkUndone(window string, calls []string, seqs map[string]int)
 	}
 	if w.State != "rolled_back" || w.Counts.Undone != len(seqs) {
 		s.t.Errorf("window %s, %+v", w.State, w.Counts)
+	}
+}
+
+// holdPut lets the n-th changing call from now on have its effect, says that it has come, and answers it once told.
+func (c *counting) holdPut(n int, reached, answer chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holdFunc = func(calls int) {
+		if calls == n {
+			close(reached)
+			<-answer
+		}
 	}
 }

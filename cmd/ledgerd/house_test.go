@@ -170,7 +170,7 @@ func (h *house) tryServe(withoutMirror bool) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		p.runRollbacks(ctx, false)
+		p.runRollbacks(ctx, nil, false)
 	}()
 	var once sync.Once
 	h.stop = func() {

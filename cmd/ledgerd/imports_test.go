@@ -41,7 +41,7 @@ var importTable = []importRule{
 	},
 	{"ledger/sqlstore/sqlstoretest", []string{"ledger/ledgertest", "ledger/sqlstore"}, nil},
 	{"ledger/secrets", []string{"ledger"}, []string{"github.com/google/uuid", "github.com/tink-crypto/tink-go/v2"}},
-	{"ledger/runner", []string{"ledger", "ledger/journal"}, []string{"github.com/google/uuid", "github.com/riverqueue/river"}},
+	{"ledger/runner", []string{"ledger", "ledger/journal"}, []string{"github.com/google/uuid", "github.com/riverqueue/river", "github.com/jackc/pgx/v5"}},
 	{"ledger/preflight/*", []string{"ledger", "ledger/journal"}, []string{"*"}},
 	{"ledger/watch", []string{"ledger", "ledger/journal"}, []string{"*"}},
 	{"ledger/mirror", []string{"ledger/journal"}, []string{"golang.org/x/sys"}},

@@ -59,7 +59,7 @@ func TestMachine(t *testing.T) {
 			rt.Fatal(err)
 		}
 		rapid.SyncTest(rt, func(rt *rapid.T) {
-			m := newMachine(rt, file)
+			m := newMachine(rt, "sqlite:"+file)
 			defer m.close()
 			m.openWindow()
 			rt.Repeat(m.actions())
@@ -123,13 +123,13 @@ func (w *whims) next(name, method string) string {
 	return ""
 }
 
-func newMachine(t *rapid.T, file string) *machine {
+func newMachine(t *rapid.T, url string) *machine {
 	m := &machine{
 		T: t, waker: runner.NewWaker(), touched: map[string]bool{}, stop: func() {},
 		model: &model{shows: map[string]string{}, away: map[string]bool{}}, whims: whims{away: map[string]bool{}},
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + file, Clock: time.Now, Log: quiet})
+	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: url, Clock: time.Now, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"sideledger/ledger/ledgertest"
 )
 
 // postgresPoints is how many older copies of a ledger on PostgreSQL are restored, with a mirror and without one.
@@ -22,7 +20,7 @@ type served struct {
 func newServedHouse(t *testing.T, mirrored bool) *house {
 	t.Helper()
 	h := newHouse(t, mirrored)
-	h.keeper = served{house: h, bin: postgresBin(t), url: ledgertest.StartPostgres(t)}
+	h.keeper = served{house: h, bin: postgresBin(t), url: postgres.Database(t)}
 	h.configure()
 	t.Chdir(h.dir)
 	return h

@@ -65,7 +65,7 @@ func (p *parts) rollBack(ctx context.Context, e *env, window uuid.UUID, o *rollb
 			return err
 		}
 	}
-	p.newRunner(p.config.sqliteFile() != "", false).RunOne(ctx, started.ID)
+	p.newRunner(nil, false).RunOne(ctx, started.ID)
 	return report(context.WithoutCancel(ctx), e, p.ledger, started.ID)
 }
 

@@ -102,7 +102,7 @@ func (p *place) roll(parts *parts, windowID uuid.UUID) *ledger.RollbackView {
 	if err != nil {
 		p.Fatal(err)
 	}
-	parts.newRunner(true, false).RunOne(p.Context(), started.ID)
+	parts.newRunner(nil, false).RunOne(p.Context(), started.ID)
 	run, err := parts.ledger.Rollback(p.Context(), started.ID)
 	if err != nil {
 		p.Fatal(err)

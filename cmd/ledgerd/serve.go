@@ -17,6 +17,7 @@ import (
 
 	"sideledger/api"
 	"sideledger/ledger"
+	"sideledger/ledger/runner"
 )
 
 const (
@@ -58,7 +59,7 @@ func runServe(ctx context.Context, e *env, o *serveOptions) error {
 		if err := p.checkInUse(ctx); err != nil {
 			return err
 		}
-		if err := firstToken(ctx, e, p); err != nil {
+		if err := p.store.Alone(ctx, func() error { return firstToken(ctx, e, p) }); err != nil {
 			return err
 		}
 		traces, err := newTraces(ctx, e)
@@ -76,6 +77,11 @@ func runServe(ctx context.Context, e *env, o *serveOptions) error {
 func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	jobs, closeJobs, err := p.openJobs(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeJobs()
 	a, err := p.newAPI()
 	if err != nil {
 		return err
@@ -90,11 +96,9 @@ func (p *parts) serve(ctx context.Context, o *serveOptions) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		p.runRollbacks(ctx, o.paused)
+		p.runRollbacks(ctx, jobs, o.paused)
 	}()
-	go p.vigil.sign(ctx)
-	go p.chores(ctx, o)
-	go o.notifier.run(ctx)
+	p.sideBySide(ctx, o)
 	p.log.InfoContext(ctx, "serving", slog.String("address", listener.Addr().String()), slog.String("version", versionText()))
 	select {
 	case <-ctx.Done():
@@ -124,7 +128,7 @@ func (p *parts) newAPI() (*api.API, error) {
 }
 
 // runRollbacks runs rollbacks until ctx ends or the ledger enters safe mode.
-func (p *parts) runRollbacks(ctx context.Context, paused bool) {
+func (p *parts) runRollbacks(ctx context.Context, jobs runner.Jobs, paused bool) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -135,7 +139,7 @@ func (p *parts) runRollbacks(ctx context.Context, paused bool) {
 		}
 	}()
 	if p.vigil.Safe() == nil {
-		p.newRunner(p.config.sqliteFile() != "", paused).Run(ctx)
+		p.newRunner(jobs, paused).Run(ctx)
 	}
 	<-ctx.Done()
 }
@@ -147,7 +151,17 @@ func (p *parts) listen(srv *http.Server, l net.Listener) error {
 	return srv.Serve(l)
 }
 
-// chores reads the systems again on SIGHUP and removes first answers and finished windows that are past their time.
+// sideBySide starts what goes on beside the API and the runner, until ctx ends.
+func (p *parts) sideBySide(ctx context.Context, o *serveOptions) {
+	go p.vigil.sign(ctx)
+	go p.chores(ctx, o)
+	go o.notifier.run(ctx)
+	if p.config.replicated() {
+		go p.vigil.followSafe(ctx)
+	}
+}
+
+// chores reads the systems again on SIGHUP, and, where no jobs do it, does the chores.
 func (p *parts) chores(ctx context.Context, o *serveOptions) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -163,14 +177,13 @@ func (p *parts) chores(ctx context.Context, o *serveOptions) {
 			p.reload(ctx, o)
 			p.lookUp(ctx)
 		case <-prune.C:
-			if p.vigil.Safe() != nil {
-				continue // what is here is evidence
+			if p.config.replicated() {
+				continue // jobs do it
 			}
-			if _, err := p.store.PruneReplies(ctx); err != nil {
-				p.log.WarnContext(ctx, "old answers could not be removed", slog.Any("err", err))
-			}
-			if err := p.retain(ctx); err != nil {
-				p.log.WarnContext(ctx, "finished windows past their time could not be removed", slog.Any("err", err))
+			for _, c := range p.choreList() {
+				if err := c.DoFunc(ctx); err != nil {
+					p.log.WarnContext(ctx, "a chore failed", slog.String("kind", c.Name), slog.Any("err", err))
+				}
 			}
 		}
 	}

@@ -45,9 +45,34 @@ func TestSimulation(t *testing.T) {
 			if err := os.WriteFile(file, template, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			synctest.Test(t, func(t *testing.T) { newSim(t, seed, file).weekend() })
+			synctest.Test(t, func(t *testing.T) { newSim(t, seed, "sqlite:"+file).weekend() })
 		})
 	}
+}
+
+// The same on PostgreSQL, with fewer seeds: fake time passes there too, whenever no answer of the database is waited for.
+func TestSimulationOnPostgres(t *testing.T) {
+	t.Parallel()
+	for i := range (*simSeeds + 24) / 25 {
+		seed := *simFirst + uint64(i)
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			url := migratedPostgres(t)
+			synctest.Test(t, func(t *testing.T) { newSim(t, seed, url).weekend() })
+		})
+	}
+}
+
+// migratedPostgres is the address of an empty, migrated ledger on PostgreSQL.
+func migratedPostgres(t testing.TB) string {
+	t.Helper()
+	return postgres.Copy(t, func(url string) error {
+		c := Config{Database: url}
+		s, err := openStore(context.Background(), c, slog.New(slog.DiscardHandler), opening{})
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	})
 }
 
 // simTemplate returns the bytes of an empty, migrated ledger.
@@ -84,11 +109,11 @@ type sim struct {
 	order    atomic.Int64
 }
 
-func newSim(t *testing.T, seed uint64, file string) *sim {
+func newSim(t *testing.T, seed uint64, url string) *sim {
 	t.Helper()
 	s := &sim{T: t, rnd: rand.New(rand.NewPCG(seed, 1)), waker: runner.NewWaker(), want: map[uuid.UUID]string{}}
 	quiet := slog.New(slog.DiscardHandler)
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + file, Clock: time.Now, Log: quiet})
+	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: url, Clock: time.Now, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

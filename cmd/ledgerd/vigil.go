@@ -44,6 +44,7 @@ type vigil struct {
 	signer      *heads.Signer
 	side        *sideJournal
 	signedFunc  func(time.Time) // is told when all heads are signed and in every mirror
+	replica     string          // names this process among those that serve the ledger
 	warning     string
 	log         *slog.Logger
 
@@ -53,8 +54,18 @@ type vigil struct {
 
 // newVigil returns the vigil of a ledger, with no mirrors yet, and finds out who the ledger is.
 func (p *parts) newVigil(ctx context.Context) (*vigil, error) {
-	v := &vigil{store: p.store, log: p.log, signedFunc: p.meters.signed, side: newSideJournal(p.config.sideJournal()), danger: make(chan struct{})}
-	return v, v.identify(ctx, p.config.noteKey())
+	v := &vigil{
+		store: p.store, log: p.log, signedFunc: p.meters.signed, side: newSideJournal(p.config.sideJournal()), danger: make(chan struct{}),
+		replica: uuid.NewString(),
+	}
+	return v, p.store.Alone(ctx, func() error {
+		if p.config.replicated() && !p.recovering {
+			if err := v.checkReplicaKey(ctx, p.config.noteKey()); err != nil {
+				return err
+			}
+		}
+		return v.identify(ctx, p.config.noteKey())
+	})
 }
 
 // watch opens the mirrors and the key, compares what the ledger has with what it once had, and mirrors from here on what is
@@ -341,7 +352,7 @@ func (v *vigil) Signed(ctx context.Context) (note, key string, err error) {
 	if safe := v.Safe(); safe != nil || v.signer == nil {
 		return "", "", safe.Err("sign heads")
 	}
-	note, err = v.signer.Sign(ctx)
+	note, err = v.signNow(ctx)
 	return note, v.key.Verifier(), err
 }
 
@@ -358,11 +369,12 @@ const (
 	signShare = 10          // and at most one part in so many of the time: records want the mirrors too
 )
 
-// sign signs heads until ctx ends.
+// sign signs heads until ctx ends. Of several replicas one does.
 func (v *vigil) sign(ctx context.Context) {
 	if v.signer == nil {
 		return
 	}
+	defer v.dropDuty(ctx)
 	next := time.NewTimer(signEvery)
 	defer next.Stop()
 	for {
@@ -375,6 +387,10 @@ func (v *vigil) sign(ctx context.Context) {
 			return
 		}
 		start := time.Now()
+		if !v.hasDuty(ctx) {
+			next.Reset(signEvery)
+			continue
+		}
 		_, err := v.signer.Sign(ctx)
 		switch {
 		case err == nil:

@@ -56,7 +56,9 @@ type parts struct {
 	vigil    *vigil           // nil: nothing is recorded by this command
 	meters   *meters
 	traces   *traces
-	log      *slog.Logger
+
+	recovering bool
+	log        *slog.Logger
 }
 
 // openStore opens the database and brings its schema up to date.
@@ -68,6 +70,9 @@ func openStore(ctx context.Context, c Config, log *slog.Logger, how opening) (*s
 		return nil, err
 	}
 	if err = store.Migrate(ctx); err == nil {
+		err = migrateJobs(ctx, c, store, log)
+	}
+	if err == nil {
 		err = store.LoadSafe(ctx)
 	}
 	if err != nil {
@@ -109,7 +114,10 @@ func openParts(ctx context.Context, e *env, c Config, how opening) (*parts, erro
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{config: c, store: store, registry: registry, waker: runner.NewWaker(), meters: counted, traces: untraced(), log: e.log}
+	p := &parts{
+		config: c, store: store, registry: registry, waker: runner.NewWaker(), meters: counted, traces: untraced(), log: e.log,
+		recovering: how.recovering,
+	}
 	var cipher ledger.Cipher
 	if !how.closed {
 		if p.keyring, err = openKeyring(ctx, e, &c, store); err != nil {
@@ -163,10 +171,11 @@ func (p *parts) close() {
 // callGrace is how long an undo that was sent may still be answered when the server stops.
 const callGrace = 10 * time.Second
 
-// newRunner returns the runner of rollbacks. sole: no other process runs on this ledger.
-func (p *parts) newRunner(sole, paused bool) *runner.Runner {
+// newRunner returns the runner of rollbacks. jobs: what reaches other replicas; nil: nothing.
+func (p *parts) newRunner(jobs runner.Jobs, paused bool) *runner.Runner {
 	return runner.New(runner.Config{
-		Ledger: p.ledger, Waker: p.waker, Clock: time.Now, Log: p.log, Grace: callGrace, Sole: sole, Paused: paused, Observer: p.traces.observer(p.meters),
+		Ledger: p.ledger, Waker: p.waker, Clock: time.Now, Log: p.log, Grace: callGrace, Sole: !p.config.replicated(), Paused: paused,
+		Jobs: jobs, Observer: p.traces.observer(p.meters),
 		JitterFunc: func(d time.Duration) time.Duration {
 			if d <= 0 {
 				return 0

@@ -66,7 +66,11 @@ func NewSigner(c SignerConfig) *Signer { return &Signer{SignerConfig: c, sent: m
 func (s *Signer) Sign(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	heads, err := s.Log.Mirrored(ctx)
+	err := s.load(ctx) // first: heads that are older than the tree would be added to it, if another process has signed between
+	var heads []journal.Leaf
+	if err == nil {
+		heads, err = s.Log.Mirrored(ctx)
+	}
 	if err == nil {
 		err = s.sign(ctx, heads)
 	}
@@ -78,9 +82,6 @@ func (s *Signer) Sign(ctx context.Context) (string, error) {
 }
 
 func (s *Signer) sign(ctx context.Context, heads []journal.Leaf) error {
-	if err := s.load(ctx); err != nil {
-		return err
-	}
 	moved := s.tree.Moved(heads)
 	if len(moved) == 0 && s.note != "" {
 		return nil

@@ -60,7 +60,7 @@ func TestAliasChain(t *testing.T) {
 // asked: nothing is called rolled back while it stands under a name that nobody looked at.
 func TestAliasSurvivesCrashes(t *testing.T) {
 	whole, runs := 0, 0
-	for n := 0; n < 14; n += crashStep {
+	for n := 0; n < 14; n += step(t) {
 		for _, after := range []bool{false, true} {
 			runs++
 			b, _, _, _ := renamer(t)

@@ -31,7 +31,7 @@ func TestAttemptIsDurableBeforeTheCall(t *testing.T) {
 // sent: nothing is sent twice, and what nobody knows is said.
 func TestDeathAtEveryWriteOfBlindEntries(t *testing.T) {
 	for _, after := range []bool{false, true} {
-		for n, fired := 0, true; fired; n += crashStep {
+		for n, fired := 0, true; fired; n += step(t) {
 			t.Run(fmt.Sprintf("write %d after=%v", n, after), func(t *testing.T) {
 				d := &deathly{Store: openStore(t), left: -1}
 				b := newBenchOn(t, d)

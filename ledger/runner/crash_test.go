@@ -141,7 +141,7 @@ func (b *bench) checkScenario(undone, void []*ledger.Entry) {
 // The process dies at every write of a rollback, before and after it took effect; the next one finishes.
 func TestDeathAtEveryWrite(t *testing.T) {
 	for _, after := range []bool{false, true} {
-		for n, fired := 0, true; fired; n += crashStep {
+		for n, fired := 0, true; fired; n += step(t) {
 			t.Run(fmt.Sprintf("write %d after=%v", n, after), func(t *testing.T) {
 				d := &deathly{Store: openStore(t), left: -1}
 				b := newBenchOn(t, d)
@@ -157,7 +157,7 @@ func TestDeathAtEveryWrite(t *testing.T) {
 // The n-th answer of the third party is lost, before or after its effect, for every n.
 func TestEveryAnswerLost(t *testing.T) {
 	for _, after := range []bool{false, true} {
-		for n := 1; n <= 7; n += crashStep {
+		for n := 1; n <= 7; n += step(t) {
 			t.Run(fmt.Sprintf("answer %d after=%v", n, after), func(t *testing.T) {
 				b := newBench(t)
 				undone, void := b.scenario()
@@ -252,7 +252,7 @@ func TestStaleRunnerWritesNothing(t *testing.T) {
 	b.third.OnUndo = func(_ int, _ string) (bool, error) {
 		if !taken {
 			taken = true
-			if _, err := b.ledger.Claim(t.Context(), run.ID, "another", true); err != nil {
+			if _, err := b.ledger.Claim(t.Context(), run.ID, ledger.Claimant{Holder: "another", Force: true}); err != nil {
 				t.Error(err)
 			}
 		}

@@ -106,7 +106,7 @@ func TestNoGraceAfterALostLease(t *testing.T) {
 		var lost time.Time
 		third.sent = func() {
 			lost = time.Now()
-			if _, err := b.ledger.Claim(t.Context(), run.ID, "another", true); err != nil {
+			if _, err := b.ledger.Claim(t.Context(), run.ID, ledger.Claimant{Holder: "another", Force: true}); err != nil {
 				t.Error(err)
 			}
 		}

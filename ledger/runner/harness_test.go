@@ -30,8 +30,12 @@ type bench struct {
 	window uuid.UUID
 }
 
+// openStore opens a new ledger: on SQLite, and for what runs below TestOnPostgres there.
 func openStore(t *testing.T) *sqlstore.Store {
 	t.Helper()
+	if onPostgres(t) {
+		return sqlstoretest.Open(t, sqlstore.Config{URL: migrated(t)})
+	}
 	return sqlstoretest.Open(t, sqlstore.Config{})
 }
 

@@ -53,7 +53,7 @@ func TestObserver(t *testing.T) {
 	b := newBench(t)
 	b.updates(1)
 	run := b.start(ledger.RollbackRequest{}).ID
-	if _, err := b.ledger.Claim(t.Context(), run, "who died", true); err != nil {
+	if _, err := b.ledger.Claim(t.Context(), run, ledger.Claimant{Holder: "who died", Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	var told notes
@@ -97,7 +97,7 @@ type thief struct {
 
 func (s *thief) Called(ctx context.Context, e *ledger.Entry, c runner.Call) (context.Context, func(string)) {
 	s.once.Do(func() {
-		if _, err := s.b.ledger.Claim(ctx, s.run, "thief", true); err != nil {
+		if _, err := s.b.ledger.Claim(ctx, s.run, ledger.Claimant{Holder: "thief", Force: true}); err != nil {
 			s.b.Error(err)
 		}
 	})

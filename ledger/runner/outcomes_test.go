@@ -49,7 +49,7 @@ func (h *hiccup) from(fails func(n int) (fail, after bool)) {
 // up for it.
 func TestWritesOfUnknownOutcome(t *testing.T) {
 	for _, after := range []bool{false, true} {
-		for n, fired := 1, true; fired; n++ {
+		for n, fired := 1, true; fired; n += leap(t) {
 			fired = false
 			h := &hiccup{Store: openStore(t)}
 			b := newBenchOn(t, h)

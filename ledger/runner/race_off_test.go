@@ -13,3 +13,6 @@ const sealRounds = 50
 
 // crashStep is how many writes, or answers, a crash test goes on by: each of them is the one that fails.
 const crashStep = 1
+
+// pauseRounds is how often TestPausedReplicas stops a replica.
+const pauseRounds = 100

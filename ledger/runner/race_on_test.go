@@ -14,3 +14,6 @@ const sealRounds = 5
 // crashStep is how many writes, or answers, a crash test goes on by: every one fails without the race detector, to
 // which a death at one write looks as at the next.
 const crashStep = 3
+
+// pauseRounds is how often TestPausedReplicas stops a replica: 100 times without the race detector.
+const pauseRounds = 20

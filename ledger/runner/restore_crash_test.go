@@ -116,7 +116,7 @@ func TestRestoreTakesHours(t *testing.T) {
 			}
 			for range restoreMinutes { // another runner asks every minute
 				time.Sleep(time.Minute)
-				if _, err := b.ledger.Claim(t.Context(), run.ID, "another", false); ledger.CodeOf(err) == ledger.CodeConflict {
+				if _, err := b.ledger.Claim(t.Context(), run.ID, ledger.Claimant{Holder: "another"}); ledger.CodeOf(err) == ledger.CodeConflict {
 					refused++
 				}
 			}

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -19,7 +20,7 @@ const (
 	rewrite    = 200 * time.Millisecond // between two tries of a write whose outcome is not known
 )
 
-// Config is what a Runner needs. Every field but Grace, Sole, Observer and Paused is required.
+// Config is what a Runner needs. Every field but Grace, Sole, Observer, Term, Jobs and Paused is required.
 type Config struct {
 	Ledger *ledger.Ledger
 	Waker  *Waker
@@ -33,6 +34,10 @@ type Config struct {
 	Sole bool
 	// Observer is told of what is done, for metrics and traces; nil: nobody is.
 	Observer Observer
+	// Term is how long a lease stands without being renewed; 0: [ledger.LeaseTime]. A third of it passes between renewals.
+	Term time.Duration
+	// Jobs bring wake-ups to some replica's runner, maybe this one; nil: they stay in this process.
+	Jobs Jobs
 	// Paused pauses, at the start, every run that is not over: an operator resumes each.
 	Paused bool
 }
@@ -42,9 +47,16 @@ type Runner struct {
 	Config
 	holder    string
 	deletions deletions
+	watch     watch
 	wg        sync.WaitGroup
 	mu        sync.Mutex
-	active    map[uuid.UUID]chan struct{} // what wakes a run that is being worked on
+	active    map[uuid.UUID]*task
+}
+
+// A task is a run that is being worked on.
+type task struct {
+	wake chan struct{} // a value in it wakes the run
+	done chan struct{} // closed when the work has ended, for now or for good
 }
 
 // New returns a Runner; it does nothing before Run or RunOne.
@@ -52,8 +64,10 @@ func New(c Config) *Runner {
 	if c.Observer == nil {
 		c.Observer = unobserved{}
 	}
+	c.Term = cmp.Or(c.Term, ledger.LeaseTime)
 	return &Runner{
-		Config: c, holder: ledger.NewID().String(), active: map[uuid.UUID]chan struct{}{}, deletions: deletions{sent: map[string][]time.Time{}},
+		Config: c, holder: ledger.NewID().String(), active: map[uuid.UUID]*task{}, deletions: deletions{sent: map[string][]time.Time{}},
+		watch: watch{seen: map[uuid.UUID]sight{}},
 	}
 }
 
@@ -63,21 +77,37 @@ func (r *Runner) Run(ctx context.Context) {
 	if r.Paused && !r.pauseAll(ctx) {
 		return
 	}
-	sweep := time.NewTicker(sweepEvery)
+	if r.Jobs != nil {
+		stop := r.startJobs(ctx)
+		defer stop()
+	}
+	sweep := time.NewTicker(r.sweepTime())
 	defer sweep.Stop()
-	r.sweep(ctx)
+	r.sweep(ctx, true)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.Waker.bell:
 			for _, run := range r.Waker.take() {
-				r.poke(ctx, run)
+				r.told(ctx, run)
 			}
 		case <-sweep.C:
-			r.sweep(ctx)
+			r.sweep(ctx, false)
 		}
 	}
+}
+
+// told begins to work on a run, wakes it, or lets a job bring it to some replica.
+func (r *Runner) told(ctx context.Context, run ledger.Rollback) {
+	if r.Jobs == nil || r.isActive(run.ID) {
+		r.poke(ctx, run)
+		return
+	}
+	if idle(&run) {
+		return
+	}
+	r.wg.Go(func() { r.insert(ctx, run.ID) })
 }
 
 // pauseAll pauses every run that is not over. Nothing goes on until that is written: it tries until it
@@ -110,8 +140,18 @@ func (r *Runner) tryPauseAll(ctx context.Context) error {
 	return errors.Join(bad...)
 }
 
-// sweep finds every run that is not over and nobody works on.
-func (r *Runner) sweep(ctx context.Context) {
+// sweepTime is how often the runs that are not over are read: where others may hold them, often enough to see soon
+// that a lease is not renewed any more.
+func (r *Runner) sweepTime() time.Duration {
+	if r.Sole {
+		return sweepEvery
+	}
+	return min(watchEvery, r.Term/6)
+}
+
+// sweep finds every run that is not over and nobody works on: whose wake-up was lost, or whose runner is dead. At the
+// start it takes up at once what nobody holds.
+func (r *Runner) sweep(ctx context.Context, start bool) {
 	runs, err := r.Ledger.Unfinished(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -119,11 +159,23 @@ func (r *Runner) sweep(ctx context.Context) {
 		}
 		return
 	}
-	for _, run := range runs {
-		if !r.isActive(run.ID) {
-			r.poke(ctx, run)
+	now := r.Clock.Now() // after the reading: what stood then may be older, never younger
+	r.watch.note(runs, now)
+	for i := range runs {
+		run := &runs[i]
+		due := r.Sole || start && run.Holder == "" || r.watch.stood(run.ID, now) >= r.patience(run)
+		if due && !r.isActive(run.ID) {
+			r.poke(ctx, *run)
 		}
 	}
+}
+
+// patience is how long the lease of a run has to stand as it is before this runner takes the run up unasked.
+func (r *Runner) patience(run *ledger.Rollback) time.Duration {
+	if run.Holder == "" {
+		return sweepEvery // its wake-up is on its way, if it was not lost
+	}
+	return r.Term
 }
 
 func (r *Runner) isActive(id uuid.UUID) bool {
@@ -132,38 +184,56 @@ func (r *Runner) isActive(id uuid.UUID) bool {
 	return r.active[id] != nil
 }
 
-// poke wakes the run, or begins to work on it.
-func (r *Runner) poke(ctx context.Context, run ledger.Rollback) {
+// idle reports whether there is nothing to do about a run.
+func idle(run *ledger.Rollback) bool {
+	return run.State.Over() || run.State == ledger.RollbackPaused && !run.Cancelling
+}
+
+// poke wakes the run, or begins to work on it, and returns what is closed when that work ends; nil: there is nothing to do.
+func (r *Runner) poke(ctx context.Context, run ledger.Rollback) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if wake := r.active[run.ID]; wake != nil {
+	if t := r.active[run.ID]; t != nil {
 		select {
-		case wake <- struct{}{}:
+		case t.wake <- struct{}{}:
 		default:
 		}
-		return
+		return t.done
 	}
-	if run.State.Over() || run.State == ledger.RollbackPaused && !run.Cancelling {
-		return
+	if idle(&run) {
+		return nil
 	}
-	wake := make(chan struct{}, 1)
-	r.active[run.ID] = wake
+	t := &task{wake: make(chan struct{}, 1), done: make(chan struct{})}
+	r.active[run.ID] = t
 	r.wg.Go(func() {
-		r.work(ctx, run.ID, wake)
+		defer close(t.done)
+		r.work(ctx, run.ID, t.wake)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		delete(r.active, run.ID)
 		select {
-		case <-wake: // told while it was ending: look again
+		case <-t.wake: // told while it was ending: look again
 			r.Waker.Wake(run)
 		default:
 		}
 	})
+	return t.done
 }
 
-// RunOne works on one rollback until it is over, paused, or ctx ends.
+// RunOne works on one rollback until it is over, paused, or ctx ends. While another process works on it, it watches, and
+// goes on when that one is dead.
 func (r *Runner) RunOne(ctx context.Context, id uuid.UUID) {
-	r.work(ctx, id, make(chan struct{}, 1))
+	for {
+		r.work(ctx, id, make(chan struct{}, 1))
+		run, err := r.Ledger.Run(ctx, id)
+		if r.Sole || ctx.Err() != nil || err == nil && idle(run) || ledger.CodeOf(err) == ledger.CodeNotFound {
+			return
+		}
+		if err == nil {
+			r.watch.note([]ledger.Rollback{*run}, r.Clock.Now())
+		}
+		nap(ctx, nil, r.sweepTime())
+	}
 }
 
 // work claims the run and walks it to its end. After an error of the store it claims again.
@@ -181,64 +251,15 @@ func (r *Runner) work(ctx context.Context, id uuid.UUID, wake chan struct{}) {
 	}
 }
 
-func (r *Runner) claimAndWalk(ctx context.Context, id uuid.UUID, wake chan struct{}) error {
-	lease, err := r.Ledger.Claim(ctx, id, r.holder, r.Sole)
-	if err != nil {
-		return err
-	}
-	ctx = ledger.WithLogAttrs(ctx, slog.String("window_id", lease.Rollback.WindowID.String()), slog.String("rollback_id", id.String()))
-	ctx, done := r.Observer.Claimed(ctx, lease)
-	err = r.hold(ctx, lease, wake)
-	done(err)
-	return err
-}
-
-// hold walks a run that was claimed, while its lease lasts.
-func (r *Runner) hold(ctx context.Context, lease *ledger.Lease, wake chan struct{}) error {
-	r.Log.InfoContext(ctx, "rollback claimed", slog.Int64("epoch", lease.Epoch))
-	held, drop := context.WithCancelCause(ctx)
-	defer drop(nil)
-	renewed := *lease
-	r.wg.Go(func() { r.keep(held, drop, &renewed) })
-	w := newWalk(r, lease, wake)
-	if err := w.toTheEnd(held); err != nil {
-		if cause := context.Cause(held); cause != nil {
-			return cause
-		}
-		return err
-	}
-	return nil
-}
-
-// keep renews the lease until ctx ends; a lost lease ends the work.
-func (r *Runner) keep(ctx context.Context, drop context.CancelCauseFunc, lease *ledger.Lease) {
-	tick := time.NewTicker(ledger.LeaseRenew)
-	defer tick.Stop()
-	last := r.Clock.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := r.Ledger.RenewLease(ctx, lease)
-		switch {
-		case err == nil:
-			last = r.Clock.Now()
-		case errors.Is(err, ledger.ErrFenced), r.Clock.Now().Sub(last) > ledger.LeaseTime:
-			drop(ledger.ErrFenced)
-			return
-		}
-	}
-}
-
-// nap sleeps for d, or until it is woken or ctx ends.
-func nap(ctx context.Context, wake <-chan struct{}, d time.Duration) {
+// nap sleeps for d, or until it is woken (true) or ctx ends.
+func nap(ctx context.Context, wake <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(max(d, 0))
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-wake:
+		return true
 	case <-ctx.Done():
 	}
+	return false
 }

@@ -11,7 +11,10 @@ import (
 	"sideledger/ledger"
 )
 
-const page = 100 // open entries read together
+const (
+	page        = 100         // open entries read together
+	glanceEvery = time.Second // at the window, while the run waits
+)
 
 // A walk is one runner's work on one rollback: it goes through the open entries, newest first, again and
 // again, until none is left that it could do something about.
@@ -19,6 +22,7 @@ type walk struct {
 	runner *Runner
 	ledger *ledger.Ledger
 	lease  *ledger.Lease
+	mine   *tenancy
 	wake   chan struct{}
 
 	parked map[string]time.Time // systems that refused our credential in this run, and when
@@ -47,9 +51,9 @@ type walk struct {
 	lanes     lanes
 }
 
-func newWalk(r *Runner, lease *ledger.Lease, wake chan struct{}) *walk {
+func newWalk(r *Runner, lease *ledger.Lease, mine *tenancy, wake chan struct{}) *walk {
 	return &walk{
-		runner: r, ledger: r.Ledger, lease: lease, wake: wake, parked: map[string]time.Time{}, tries: map[string]int{},
+		runner: r, ledger: r.Ledger, lease: lease, mine: mine, wake: wake, parked: map[string]time.Time{}, tries: map[string]int{},
 		judged: map[uuid.UUID]bool{}, shared: map[string]bool{}, flights: map[string]*flight{}, sightings: map[uuid.UUID]sighting{},
 		landed: make(chan struct{}, 1),
 	}
@@ -148,7 +152,7 @@ func (w *walk) rest(ctx context.Context) error {
 		return err
 	}
 	if !adv.Moved {
-		nap(ctx, w.wake, w.napTime())
+		w.sleep(ctx, w.napTime())
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -157,6 +161,24 @@ func (w *walk) rest(ctx context.Context) error {
 		_, err = w.ledger.Wait(ctx, w.lease, nil)
 	}
 	return err
+}
+
+// sleep sleeps for d, or until the walk is woken. A word that was said at another replica wakes nobody here: the walk
+// glances at the window meanwhile.
+func (w *walk) sleep(ctx context.Context, d time.Duration) {
+	if w.runner.Sole {
+		nap(ctx, w.wake, d)
+		return
+	}
+	for until := w.runner.Clock.Now().Add(d); ctx.Err() == nil; {
+		left := until.Sub(w.runner.Clock.Now())
+		if left <= 0 || nap(ctx, w.wake, min(left, glanceEvery)) {
+			return
+		}
+		if behind, err := w.ledger.Behind(ctx, w.lease); behind || err != nil {
+			return
+		}
+	}
 }
 
 // napTime is how long the run sleeps: until what it waits for, but it looks at the store in between.

@@ -47,7 +47,7 @@ func lived(t *testing.T, s *Store) uuid.UUID {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Claim(ctx, r.ID, "me", true); err != nil {
+	if _, err := l.Claim(ctx, r.ID, ledger.Claimant{Holder: "me", Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	return w.ID

@@ -23,12 +23,18 @@ func (s *Store) openPostgres(ctx context.Context) error {
 		cfg.RuntimeParams["application_name"] = "sideledger"
 	}
 	cfg.RuntimeParams["standard_conforming_strings"] = "on" // bun quotes for this
+	s.dialect = postgresDialect()
+	if s.pooled, err = isPooled(ctx, cfg); err != nil {
+		return s.dialect.problem("connect to PostgreSQL", "", err)
+	}
+	if s.pooled {
+		cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
 	db := stdlib.OpenDB(*cfg)
 	conns := max(8, 4*runtime.NumCPU())
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	s.dialect = postgresDialect()
 	s.write = bun.NewDB(db, pgdialect.New())
 	s.read = s.write
 	var durable string
@@ -39,4 +45,85 @@ func (s *Store) openPostgres(ctx context.Context) error {
 		return errors.New("PostgreSQL's synchronous_commit is off: an answered record might not survive a power loss")
 	}
 	return nil
+}
+
+// isPooled reports whether a pooler such as PgBouncer stands between: then the process that the connection was told of at
+// its start is not the one that answers. A pooler may hand each transaction to another server connection, which
+// knows nothing that an earlier one prepared.
+func isPooled(ctx context.Context, cfg *pgx.ConnConfig) (bool, error) {
+	c, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
+	var pid uint32
+	err = c.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeExec).Scan(&pid)
+	return pid != c.PgConn().PID(), err
+}
+
+// Pooled reports whether a pooler stands between this process and PostgreSQL. Nothing that belongs to a session holds
+// then: no LISTEN, no prepared statement.
+func (s *Store) Pooled() bool { return s.pooled }
+
+// aloneLock is the key of the PostgreSQL lock that Alone holds.
+const aloneLock = 0x73696466
+
+// Alone runs fn while no other process runs one on this database: for what a first start makes once. It is short, and
+// uses the store freely. An embedded ledger has one process anyway.
+func (s *Store) Alone(ctx context.Context, fn func() error) error {
+	if s.file != "" {
+		return fn()
+	}
+	var own error
+	err := s.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		// A process that was stopped in the middle must not hold up the starts of all others.
+		if _, err := tx.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = '30s'"); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?)", aloneLock); err != nil {
+			return err
+		}
+		own = fn()
+		return own
+	})
+	if own != nil {
+		return own
+	}
+	return s.dialect.problem("wait for the other replicas", "", err)
+}
+
+// TakeDuty reports whether this holder, and no other replica's, does the named work from now on until d has passed. It is
+// asked again before that; another holder gets it afterwards. The database's clock decides. Whoever has overslept does the work once more
+// beside another: it must be harmless then. An embedded ledger has one process, which has every duty.
+func (s *Store) TakeDuty(ctx context.Context, name, holder string, d time.Duration) (bool, error) {
+	if s.file != "" {
+		return true, nil
+	}
+	res, err := s.write.ExecContext(ctx, `INSERT INTO duties AS d (name, holder, until) VALUES (?0, ?1, now() + ?2 * interval '1 ms')
+		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE d.holder = ?1 OR d.until < now()`,
+		name, holder, d.Milliseconds())
+	if err != nil {
+		return false, s.dialect.problem("take duty "+name, "", err)
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}
+
+// DutyTaken reports whether a replica has the named work right now.
+func (s *Store) DutyTaken(ctx context.Context, name string) (bool, error) {
+	if s.file != "" {
+		return false, nil
+	}
+	var n int
+	err := s.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM duties WHERE name = ? AND until >= now()", name).Scan(&n)
+	return n > 0, s.dialect.problem("look for duty "+name, "", err)
+}
+
+// DropDuty gives the named work back, if this holder has it.
+func (s *Store) DropDuty(ctx context.Context, name, holder string) error {
+	if s.file != "" {
+		return nil
+	}
+	_, err := s.write.ExecContext(ctx, "DELETE FROM duties WHERE name = ? AND holder = ?", name, holder)
+	return s.dialect.problem("drop duty "+name, "", err)
 }

@@ -62,6 +62,7 @@ type Store struct {
 	read    *bun.DB  // PostgreSQL: the same as write
 	file    string   // SQLite only
 	dsn     string   // SQLite only: of a write connection
+	pooled  bool     // PostgreSQL only: a pooler stands between
 	group   *group   // SQLite only
 	reserve *reserve // SQLite only; nil: none is kept
 	feed    *feed    // nil: no mirror

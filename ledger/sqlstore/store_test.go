@@ -1,9 +1,12 @@
 package sqlstore
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"sideledger/ledger"
 	"sideledger/ledger/ledgertest"
@@ -25,7 +28,19 @@ func sqliteStore(t testing.TB) *Store {
 }
 
 func postgresStore(t testing.TB) *Store {
-	return openStore(t, Config{URL: postgres.Database(t)})
+	return openBare(t, Config{URL: migrated(t)})
+}
+
+// migrated is the address of a new database on PostgreSQL of the newest schema.
+func migrated(t testing.TB) string {
+	t.Helper()
+	return postgres.Copy(t, func(url string) error {
+		s, err := Open(context.Background(), Config{URL: url, Clock: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return err
+		}
+		return errors.Join(s.Migrate(context.Background()), s.Close())
+	})
 }
 
 // both are the two databases.
