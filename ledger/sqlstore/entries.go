@@ -113,7 +113,7 @@ func filtered(sq *bun.SelectQuery, q ledger.EntryQuery, top int) *bun.SelectQuer
 	if q.Resource != (ledger.Key{}) {
 		sq = byResource(sq, q.WindowID, q.Resource, top)
 	} else {
-		sq = sq.Where("window_id = ?", q.WindowID).Where(unpruned("seq >", "pruned_seq"), q.WindowID)
+		sq = sq.Where("window_id = ?", q.WindowID).Where(unpruned("seq + 0 >", "pruned_seq"), q.WindowID)
 	}
 	sq = selected(sq, q.Select)
 	if len(q.States) > 0 {

@@ -18,7 +18,8 @@ const selectExpired = `SELECT w.* FROM windows AS w JOIN journal AS j ON j.windo
 	AND NOT EXISTS (SELECT 1 FROM rollbacks AS r WHERE r.window_id = w.id AND r.state NOT IN ('finished', 'cancelled'))
 	ORDER BY w.id LIMIT ?`
 
-// unpruned is the condition, with the window's id as its argument, that a row is none of those that are being removed.
+// unpruned is the condition, with the window's id as its argument, that a row is none of those that are being removed. A place
+// that is an expression keeps the planner from taking the condition for the one to search by.
 func unpruned(place, upTo string) string {
 	return place + " COALESCE((SELECT " + upTo + " FROM windows WHERE id = ?), 0)"
 }

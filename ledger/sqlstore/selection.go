@@ -125,7 +125,7 @@ func tallied(db bun.IDB, windowID uuid.UUID, sel ledger.Selection) *bun.SelectQu
 	} {
 		q = q.ColumnExpr("SUM(CASE WHEN outcome = ? THEN 1 ELSE 0 END) AS ?", string(o), bun.Ident(o))
 	}
-	return selected(q.Where("window_id = ?", windowID).Where(unpruned("seq >", "pruned_seq"), windowID), sel).GroupExpr("state")
+	return selected(q.Where("window_id = ?", windowID).Where(unpruned("seq + 0 >", "pruned_seq"), windowID), sel).GroupExpr("state")
 }
 
 // addTo sorts one state's entries into c. A retained entry counts as retained for as long as it has no other end.

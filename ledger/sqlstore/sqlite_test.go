@@ -288,7 +288,7 @@ func TestQueryPlans(t *testing.T) {
 			}, 5*inBucket).String(),
 			"USING INDEX entries_resource (resource_ref=?)",
 		},
-		"live windows": {selectLive, "USING INDEX windows_live"},
+		"live windows": {selectLive, "USING INDEX windows_state (state=?)"},
 		"other windows' entries on resources": {
 			askRivals(s.read, resourceRefs(w.ID, ledger.Key{1}, 5*inBucket)).String(),
 			"USING INDEX entries_resource (resource_ref=?)",
