@@ -107,14 +107,9 @@ type placedKind struct {
 
 // placesOf lists which kinds are rehearsed, and where.
 func (l *Ledger) placesOf(ctx context.Context, r RehearsalRequest, rem Remediator) ([]placedKind, error) {
-	kinds := rem.Kinds()
-	for i, k := range r.Kinds {
-		if !slices.Contains(kinds, k) && !slices.Contains(kinds, "") {
-			return nil, Invalid(fmt.Sprintf("/kinds/%d", i), "is not served by this system; it serves %s", strings.Join(kinds, ", "))
-		}
-	}
-	if len(r.Kinds) > 0 {
-		kinds = r.Kinds
+	kinds, err := r.kindsOf(rem)
+	if err != nil {
+		return nil, err
 	}
 	sys, _, err := l.systems.Find(r.System)
 	if err != nil {
@@ -138,6 +133,20 @@ func (l *Ledger) placesOf(ctx context.Context, r RehearsalRequest, rem Remediato
 		out = append(out, placedKind{k, joinPlaces(sys.Place, nil, r.Place)})
 	}
 	return out, nil
+}
+
+// kindsOf returns the kinds that are asked for; all that the system serves, where none are.
+func (r *RehearsalRequest) kindsOf(rem Remediator) ([]string, error) {
+	kinds := rem.Kinds()
+	for i, k := range r.Kinds {
+		if !slices.Contains(kinds, k) && !slices.Contains(kinds, "") {
+			return nil, Invalid(fmt.Sprintf("/kinds/%d", i), "is not served by this system; it serves %s", strings.Join(kinds, ", "))
+		}
+	}
+	if len(r.Kinds) > 0 {
+		return r.Kinds, nil
+	}
+	return kinds, nil
 }
 
 // joinPlaces puts together what says where: the configuration, the resource of an entry, and who asks, whose word goes

@@ -17,6 +17,7 @@ type Store interface {
 	Tokens
 	Replies
 	Retention
+	Measurer
 }
 
 // A Writer changes one window at a time, under its fence.
@@ -122,7 +123,6 @@ type Reader interface {
 	// CountEntries counts the window's entries that sel picks.
 	CountEntries(ctx context.Context, windowID uuid.UUID, sel Selection) (Counts, error)
 	Scanner
-	Measurer
 }
 
 // A Measurer tells what was measured.

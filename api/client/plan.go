@@ -75,23 +75,10 @@ func decodePlan(dec *json.Decoder, each func(wire.PlanStep) error) (*wire.Plan, 
 		if err != nil {
 			return nil, broken(err)
 		}
-		switch name {
-		case "steps":
+		if name == "steps" {
 			err = decodeSteps(dec, each)
-		case "window_id":
-			err = broken(dec.Decode(&p.WindowID))
-		case "computed_at":
-			err = broken(dec.Decode(&p.ComputedAt))
-		case "counts":
-			err = broken(dec.Decode(&p.Counts))
-		case "critical_path":
-			err = broken(dec.Decode(&p.CriticalPath))
-		case "estimate":
-			err = broken(dec.Decode(&p.Estimate))
-		case "fingerprint":
-			err = broken(dec.Decode(&p.Fingerprint))
-		default:
-			err = broken(dec.Decode(new(json.RawMessage)))
+		} else {
+			err = broken(dec.Decode(memberOf(&p, name)))
 		}
 		if err != nil {
 			return nil, err
@@ -104,6 +91,18 @@ func decodePlan(dec *json.Decoder, each func(wire.PlanStep) error) (*wire.Plan, 
 		return nil, errors.New("it ends without a fingerprint")
 	}
 	return &p, nil
+}
+
+// memberOf returns where the member of a plan that has this name is kept.
+func memberOf(p *wire.Plan, name json.Token) any {
+	members := map[json.Token]any{
+		"window_id": &p.WindowID, "computed_at": &p.ComputedAt, "counts": &p.Counts, "critical_path": &p.CriticalPath,
+		"estimate": &p.Estimate, "fingerprint": &p.Fingerprint,
+	}
+	if to, ok := members[name]; ok {
+		return to
+	}
+	return new(json.RawMessage) // of a later version
 }
 
 func decodeSteps(dec *json.Decoder, each func(wire.PlanStep) error) error {

@@ -147,16 +147,21 @@ func (r *Remediator) deriveByLook(ctx context.Context, c ledger.EffectCall, x *e
 			return nil, err
 		}
 	}
+	return now, r.takePlace(ctx, x, seen.Validator, d)
+}
+
+// takePlace adds to the resource what a validator says of where it stands. What is missing then is said by name.
+func (r *Remediator) takePlace(ctx context.Context, x *effect, validator string, d *ledger.Draft) (err error) {
 	if x.place == nil {
-		return now, nil
+		return nil
 	}
-	found, ok := x.place.find(seen.Validator)
+	found, ok := x.place.find(validator)
 	if !ok {
-		return now, nil // what is missing then is said by name
+		return nil
 	}
 	var more map[string]json.RawMessage
 	if err := json.Unmarshal(d.Resource, &more); err != nil {
-		return nil, err
+		return err
 	}
 	for name, s := range found {
 		if _, said := more[name]; !said {
@@ -167,7 +172,7 @@ func (r *Remediator) deriveByLook(ctx context.Context, c ledger.EffectCall, x *e
 		x.Last.forget(ctx, r.client, more)
 	}
 	d.Resource, err = json.Marshal(more)
-	return now, err
+	return err
 }
 
 // expected is what the resource is once the call has been made, from what the call asks for; not known where that does
