@@ -294,6 +294,7 @@ func (w *walk) undo(ctx context.Context, c *work, sent ledger.Sent) error {
 	f := &flight{land: func() { w.settle(c, a, sent) }}
 	flown, err := w.fly(ctx, c, f, func() {
 		defer done()
+		defer func() { observed(sent.Result()) }()
 		if !w.mine.stands() { // this process slept, or the database was away: another runner may be at work
 			sent.Err = &ledger.CallError{Class: ledger.CallNotSent, Detail: "the lease was not renewed in time, so nothing was sent"}
 			return
@@ -301,7 +302,6 @@ func (w *walk) undo(ctx context.Context, c *work, sent ledger.Sent) error {
 		sent.Answer, sent.Err = c.rem.Undo(call, c.eff, c.seen)
 		c.eff = c.eff.At(sent.Answer.Alias)
 		sent.Seen, sent.LookErr = w.lookAfter(call, c, sent)
-		observed(sent.Result())
 	})
 	if flown {
 		w.awaitFlight(c.entry)
