@@ -100,7 +100,10 @@ func settles[B, R any](run func(ctx context.Context, in *call, body *B) (R, erro
 		}
 		result, reply, err := once(c.Request().Context(), a, c, in, checked, render)
 		var replay *ledger.ReplayError
-		if errors.As(err, &replay) {
+		if err == nil || errors.As(err, &replay) {
+			a.sayDurable(c.Response().Header(), a.durability())
+		}
+		if replay != nil {
 			return a.replay(c, replay.Reply)
 		}
 		if err != nil {

@@ -42,6 +42,8 @@ type Config struct {
 	// ReadyFunc returns an error while the server cannot work; its text is logged, not shown. CodeFull: it can, but takes
 	// nothing new. nil: always ready.
 	ReadyFunc func(ctx context.Context) error
+	// DurableFunc says what an answered record survives; it asks nobody. nil: nothing is said.
+	DurableFunc func() ledger.Durability
 	// Vigil watches over what the ledger once had; nil: nobody does.
 	Vigil Vigil
 	// BehindProxy takes the caller's address from X-Forwarded-For: the last one in it that no proxy of ours

@@ -54,7 +54,7 @@ func (a *API) ready(ctx context.Context, _ *call) (answer, error) {
 	}
 	switch err := a.ReadyFunc(ctx); {
 	case ledger.CodeOf(err) == ledger.CodeFull:
-		return answer{body: wire.Status{Status: "full"}}, nil // whoever asks must still reach it, to roll back
+		return answer{body: wire.Status{Status: "full", Durability: string(a.durability())}}, nil // whoever asks must still reach it, to roll back
 	case err != nil:
 		a.log.WarnContext(ctx, "not ready", slog.String("err", err.Error()))
 		return answer{}, &ledger.Error{Code: ledger.CodeUnavailable, Op: "check readiness", Msg: "the server is not ready; its log says why"}
@@ -62,7 +62,7 @@ func (a *API) ready(ctx context.Context, _ *call) (answer, error) {
 	if safe := a.safe(); safe != nil {
 		return answer{}, safe.Err("check readiness")
 	}
-	return answer{body: wire.Status{Status: "ok", Warnings: a.warnings()}}, nil
+	return answer{body: wire.Status{Status: "ok", Durability: string(a.durability()), Warnings: a.warnings()}}, nil
 }
 
 func (a *API) version(context.Context, *call) (answer, error) {

@@ -60,6 +60,21 @@ func (a *API) warn(h http.Header) {
 	}
 }
 
+// durability is what an answered record survives; empty: nobody knows.
+func (a *API) durability() ledger.Durability {
+	if a.DurableFunc == nil {
+		return ""
+	}
+	return a.DurableFunc()
+}
+
+// sayDurable says with the answer to a change what it survives.
+func (a *API) sayDurable(h http.Header, d ledger.Durability) {
+	if d != "" {
+		h.Set(wire.HeaderDurability, string(d))
+	}
+}
+
 // sealed puts the head that an answer shows into a header, for the client to keep and to send back.
 func (a *API) sealed(ans answer) answer {
 	if a.Vigil == nil || ans.window == uuid.Nil || ans.head.Number == 0 {
@@ -115,6 +130,7 @@ func (a *API) aside(c echo.Context, r route, in *call, safe *ledger.SafeMode) er
 	if err != nil {
 		return &ledger.Error{Code: ledger.CodeUnavailable, Op: "keep a fact aside", Msg: "the fact was not kept; ask again with the same id", Err: err}
 	}
+	a.sayDurable(c.Response().Header(), ledger.DurabilityLocal)
 	return a.write(c, ans)
 }
 

@@ -46,6 +46,7 @@ type Version struct {
 
 // A Status is what /livez and /readyz answer.
 type Status struct {
-	Status   string   `json:"status"`            // ok; of /readyz also full: the disk is, and nothing new is taken; unavailable
-	Warnings []string `json:"warnings,omitzero"` // promises that are not kept right now; nil: none
+	Status     string   `json:"status"`              // ok; of /readyz also full: the disk is, and nothing new is taken; unavailable
+	Durability string   `json:"durability,omitzero"` // of /readyz: what an answered record survives, local or replicated; empty: not said
+	Warnings   []string `json:"warnings,omitzero"`   // promises that are not kept right now; nil: none
 }

@@ -8,6 +8,10 @@ const HeaderHead = "Ledger-Head"
 // HeaderWarning is the header of every answer of a server that cannot keep all of its promises: it says why.
 const HeaderWarning = "Ledger-Warning"
 
+// HeaderDurability is the header of every answer to a change: what it survives. "local": it is on one disk. "replicated": it is on
+// the disk of a synchronous standby too.
+const HeaderDurability = "Ledger-Durability"
+
 // An Aside is the answer (202) to a fact while the ledger is in safe mode: it is kept durably beside the ledger, and stands in
 // it once an operator has recovered it.
 type Aside struct {

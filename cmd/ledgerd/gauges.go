@@ -89,6 +89,9 @@ var ofProcess = []gauge{
 	gaugeOf("store_full", "1: the ledger's disk is full, and nothing new is taken.", func(g *gauges, _ *sqlstore.Census, send sender) {
 		send(truth(g.parts.store.Full()))
 	}),
+	gaugeOf("store_replicated", "1: an answered record is on the disk of a synchronous standby too.", func(g *gauges, _ *sqlstore.Census, send sender) {
+		send(truth(g.parts.store.Durability() == ledger.DurabilityReplicated))
+	}),
 	gaugeOf("store_queue_length", "Changes that wait for the SQLite writer; 0 for PostgreSQL.", func(g *gauges, _ *sqlstore.Census, send sender) {
 		send(float64(g.parts.store.Queued()))
 	}),

@@ -123,7 +123,7 @@ func (p *parts) newAPI() (*api.API, error) {
 	p.meters.expect(p.registry.List())
 	return api.New(api.Config{
 		Ledger: p.ledger, Log: p.log, Clock: time.Now, Version: versionText(), BehindProxy: p.config.BehindProxy,
-		ReadyFunc: p.store.Ping, Vigil: p.vigil, Metrics: p.meters.registry, Traces: p.traces.provider,
+		ReadyFunc: p.store.Ping, DurableFunc: p.store.Durability, Vigil: p.vigil, Metrics: p.meters.registry, Traces: p.traces.provider,
 	})
 }
 

@@ -99,6 +99,10 @@ func (p *parts) watch(ctx context.Context, e *env, withoutMirror bool) (err erro
 		return nil
 	}
 	v.signer = v.newSigner()
+	if p.config.replicated() {
+		v.askPrimary(ctx)
+		defer func() { go v.followPrimary(ctx) }()
+	}
 	return v.mirrors.start(ctx, p.store)
 }
 

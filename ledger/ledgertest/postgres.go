@@ -108,14 +108,23 @@ func (p *Postgres) Stop() error {
 	return errors.Join(errs...)
 }
 
-func (p *Postgres) start() (err error) {
+// makeDir finds the programs and makes the server's folder, once.
+func (p *Postgres) makeDir() (err error) {
+	if p.dir != "" {
+		return nil
+	}
 	if p.bin, err = findPostgres(); err != nil {
 		return err
 	}
 	if p.dir, err = os.MkdirTemp("", "postgres-"); err != nil {
 		return err
 	}
-	if p.cred, err = unprivileged(p.dir); err != nil {
+	p.cred, err = unprivileged(p.dir)
+	return err
+}
+
+func (p *Postgres) start() (err error) {
+	if err := p.makeDir(); err != nil {
 		return err
 	}
 	data := filepath.Join(p.dir, "data")
@@ -150,7 +159,7 @@ func (p *Postgres) serve(data string) error {
 	go func() {
 		in := bufio.NewScanner(out)
 		for in.Scan() {
-			if strings.Contains(in.Text(), "database system is ready to accept connections") {
+			if strings.Contains(in.Text(), "database system is ready to accept") {
 				ready <- true
 				_, _ = io.Copy(io.Discard, out)
 				break
@@ -171,13 +180,19 @@ func (p *Postgres) serve(data string) error {
 }
 
 func (p *Postgres) run(name string, args ...string) error {
+	_, err := p.output(name, args...)
+	return err
+}
+
+func (p *Postgres) output(name string, args ...string) ([]byte, error) {
 	cmd := exec.Command(filepath.Join(p.bin, name), args...)
 	cmd.Dir = p.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.cred.Credential}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", name, err, out)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", name, err, out)
 	}
-	return nil
+	return out, nil
 }
 
 // findPostgres looks where Debian keeps the servers, newest first, and then in the PATH.

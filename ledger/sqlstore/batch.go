@@ -20,6 +20,7 @@ type unit struct {
 	window     *ledger.Window // of Open; nil: the window is there already
 	fn         func(ledger.Tx) error
 	directFunc func(ctx context.Context, db bun.IDB) error
+	wary       bool // a direct one that is not made at a server that was not compared yet
 	err        error
 }
 

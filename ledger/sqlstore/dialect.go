@@ -119,6 +119,8 @@ func postgresFault(err error) fault {
 		return faultFull
 	case "40001", "40P01":
 		return faultRace
+	case readOnly:
+		return faultAway
 	}
 	switch e.Code[:2] {
 	case "23":

@@ -29,6 +29,10 @@ func (s *Store) heads(ctx context.Context) ([]journal.Leaf, error) {
 	return out, s.dialect.problem("list heads", "", err)
 }
 
+func leafOf(id uuid.UUID, h ledger.Head) journal.Leaf {
+	return journal.Leaf{WindowID: id.String(), Number: h.Number, Hash: hex.EncodeToString(h.Hash[:])}
+}
+
 // Heads returns the heads of all windows, oldest window first.
 func (s *Store) Heads(ctx context.Context) ([]journal.Leaf, error) { return s.heads(ctx) }
 
@@ -91,13 +95,14 @@ func (s *Store) AddSigned(ctx context.Context, h journal.SignedHead) error {
 		}
 		rows = append(rows, leafRow{Place: h.First + int64(i), WindowID: id, Number: l.Number, Hash: hash})
 	}
-	return s.change(ctx, "store a signed head", func(ctx context.Context, db bun.IDB) error {
+	const op = "store a signed head"
+	return s.dialect.problem(op, "", s.submit(ctx, &unit{op: op, wary: true, directFunc: func(ctx context.Context, db bun.IDB) error {
 		var n int64
 		if err := db.NewSelect().TableExpr("leaves").ColumnExpr("COUNT(*)").Scan(ctx, &n); err != nil {
 			return err
 		}
 		if n != h.First {
-			return ledger.Conflict("store a signed head", "", "the tree has %d leaves, not %d", n, h.First)
+			return ledger.Conflict(op, "", "the tree has %d leaves, not %d", n, h.First)
 		}
 		if len(rows) > 0 {
 			if _, err := db.NewInsert().Model(&rows).Exec(ctx); err != nil {
@@ -105,7 +110,7 @@ func (s *Store) AddSigned(ctx context.Context, h journal.SignedHead) error {
 			}
 		}
 		return putFact(ctx, db, factNote, []byte(h.Note))
-	})
+	}}))
 }
 
 // ForgetLeaves begins the signed tree anew: after a loss that was accepted, it cannot go on.

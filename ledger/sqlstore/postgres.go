@@ -12,8 +12,8 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 )
 
-// openPostgres makes one pool for reads and writes. An answered commit is durable: a session that would
-// not wait for the disk is refused.
+// openPostgres makes one pool for reads and writes, of connections to a server that takes both. An answered commit is durable: a
+// session that would not wait for the disk is refused.
 func (s *Store) openPostgres(ctx context.Context) error {
 	cfg, err := pgx.ParseConfig(s.cfg.URL)
 	if err != nil {
@@ -24,25 +24,23 @@ func (s *Store) openPostgres(ctx context.Context) error {
 	}
 	cfg.RuntimeParams["standard_conforming_strings"] = "on" // bun quotes for this
 	s.dialect = postgresDialect()
+	onlyPrimary(cfg)
+	s.primary = newPrimary()
 	if s.pooled, err = isPooled(ctx, cfg); err != nil {
 		return s.dialect.problem("connect to PostgreSQL", "", err)
 	}
 	if s.pooled {
 		cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
-	db := stdlib.OpenDB(*cfg)
+	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(s.greet))
 	conns := max(8, 4*runtime.NumCPU())
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	s.write = bun.NewDB(db, pgdialect.New())
 	s.read = s.write
-	var durable string
-	if err := db.QueryRowContext(ctx, "SHOW synchronous_commit").Scan(&durable); err != nil {
-		return s.dialect.problem("ask PostgreSQL for synchronous_commit", "", err)
-	}
-	if durable == "off" {
-		return errors.New("PostgreSQL's synchronous_commit is off: an answered record might not survive a power loss")
+	if err := db.PingContext(ctx); err != nil {
+		return s.dialect.problem("connect to PostgreSQL", "", err)
 	}
 	return nil
 }

@@ -63,6 +63,7 @@ type Store struct {
 	file    string   // SQLite only
 	dsn     string   // SQLite only: of a write connection
 	pooled  bool     // PostgreSQL only: a pooler stands between
+	primary *primary // PostgreSQL only
 	group   *group   // SQLite only
 	reserve *reserve // SQLite only; nil: none is kept
 	feed    *feed    // nil: no mirror

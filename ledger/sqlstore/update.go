@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -65,10 +66,18 @@ func (u *unit) id() string {
 
 // single runs a unit in a transaction of its own, on a connection of the pool.
 func (s *Store) single(ctx context.Context, u *unit) (result, error) {
+	if err := s.primary.refuse(u); err != nil {
+		return result{}, err
+	}
+	s.primary.busy.RLock()
+	defer s.primary.busy.RUnlock()
 	refused := s.feed.ready(ctx)
 	c, err := s.conn(ctx)
 	if err != nil {
 		return result{}, err
+	}
+	if err := s.primary.refuse(u); err != nil { // the connection may be one to another server
+		return result{}, errors.Join(err, c.close())
 	}
 	res := s.transactOn(ctx, c, []*unit{u}, refused)
 	if res.unknown {
@@ -77,6 +86,9 @@ func (s *Store) single(ctx context.Context, u *unit) (result, error) {
 		s.cfg.Log.DebugContext(ctx, "give connection back", "err", err)
 	}
 	s.mirror(ctx, []*unit{u}, res)
+	if res.err == nil && res.batch != nil {
+		s.primary.keep(res.batch)
+	}
 	return res, res.err
 }
 
@@ -129,7 +141,7 @@ func (s *Store) transactOn(ctx context.Context, c *conn, units []*unit, refused 
 	if b.err == nil && kept > 0 && b.save(positions) == nil {
 		_ = b.finish() // its error is b.err
 	}
-	if b.err != nil || kept == 0 {
+	if b.err != nil || kept == 0 && !s.rests(b, units) {
 		return result{err: b.err, unknown: !s.rollback(ctx, c), batch: b}
 	}
 	res := s.commit(ctx, c, b)
@@ -137,6 +149,14 @@ func (s *Store) transactOn(ctx context.Context, c *conn, units []*unit, refused 
 		s.feed.saved(positions)
 	}
 	return res
+}
+
+// rests reports whether an answer rests on what was found, although nothing was done: a first answer that is asked for again. On PostgreSQL a
+// commit waits until a synchronous standby has that too, since the lock of the fence is in its log behind it; a rollback waits for nothing.
+func (s *Store) rests(b *batch, units []*unit) bool {
+	var replay *ledger.ReplayError
+	return s.primary != nil && len(b.entries)+len(b.records)+len(b.replies) == 0 &&
+		slices.ContainsFunc(units, func(u *unit) bool { return errors.As(u.err, &replay) })
 }
 
 // mirror brings what was committed to the mirrors before anybody is answered. If it is not known to be there, neither
@@ -171,6 +191,9 @@ func (s *Store) commit(ctx context.Context, c *conn, b *batch) result {
 	defer cancel()
 	began := time.Now()
 	err := s.commitFunc(ctx, c)
+	if err == nil {
+		err = c.waited()
+	}
 	if s.cfg.CommittedFunc != nil {
 		s.cfg.CommittedFunc(time.Since(began), err)
 	}
