@@ -41,6 +41,7 @@ type server struct {
 	binary string
 	dir    string
 	config string
+	url    string
 	client *client.Client
 	cmd    *exec.Cmd
 	log    *os.File
@@ -139,7 +140,8 @@ func newServerAt(t *testing.T, binary, thirdURL string, at site, more string) *s
 		t.Fatal(err)
 	}
 	token := s.run("token", "create", "--role", "admin")
-	if s.client, err = client.New(client.Config{URL: "http://" + address, Token: token, Tries: 1}); err != nil {
+	s.url = "http://" + address
+	if s.client, err = client.New(client.Config{URL: s.url, Token: token, Tries: 1}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -168,17 +170,23 @@ func (s *server) run(args ...string) string {
 // start starts the server and waits until it is ready.
 func (s *server) start(args ...string) {
 	s.t.Helper()
-	s.cmd = exec.Command(s.binary, append([]string{"serve", "--config", s.config}, args...)...)
-	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.log, s.log
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
+	s.launch(args...)
 	limit := time.Now().Add(30 * time.Second)
 	for s.client.Ready(s.t.Context()) != nil {
 		if time.Now().After(limit) {
 			s.t.Fatal("the server did not become ready")
 		}
 		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// launch starts the server and does not wait for it.
+func (s *server) launch(args ...string) {
+	s.t.Helper()
+	s.cmd = exec.Command(s.binary, append([]string{"serve", "--config", s.config}, args...)...)
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

@@ -74,16 +74,24 @@ func (p *Pair) Rejoin() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.await("SELECT COUNT(*) FROM pg_stat_replication WHERE application_name = 'walreceiver' AND state = 'streaming' AND replay_lsn >= pg_current_wal_flush_lsn()", "1")
+	p.Followed()
+}
+
+// Followed waits until the standby has what is committed now.
+func (p *Pair) Followed() {
+	p.t.Helper()
+	place := p.SQL("SELECT pg_current_wal_flush_lsn()")
+	p.Await("SELECT COUNT(*) FROM pg_stat_replication WHERE application_name = 'walreceiver' AND state = 'streaming' AND replay_lsn >= '"+place+"'", "1")
 }
 
 // Synced waits until the standby is a synchronous one.
 func (p *Pair) Synced() {
 	p.t.Helper()
-	p.await("SELECT sync_state FROM pg_stat_replication WHERE application_name = 'walreceiver'", "sync")
+	p.Await("SELECT sync_state FROM pg_stat_replication WHERE application_name = 'walreceiver'", "sync")
 }
 
-func (p *Pair) await(question, want string) {
+// Await asks the primary until the answer is the one that is wanted.
+func (p *Pair) Await(question, want string) {
 	p.t.Helper()
 	got := ""
 	for limit := time.Now().Add(time.Minute); time.Now().Before(limit); time.Sleep(20 * time.Millisecond) {
@@ -94,12 +102,18 @@ func (p *Pair) await(question, want string) {
 	p.t.Fatalf("%s: %s, want %s", question, got, want)
 }
 
-// Hold stops what sends the log to the standby: what is committed from here on, asynchronously, is at the primary alone.
-func (p *Pair) Hold() {
+// Hold stops what sends the log to the standby: what is committed from here on is at the primary
+// alone, and a commit that has to wait for the standby does.
+func (p *Pair) Hold() { p.signal(syscall.SIGSTOP) }
+
+// Release ends a Hold.
+func (p *Pair) Release() { p.signal(syscall.SIGCONT) }
+
+func (p *Pair) signal(sig syscall.Signal) {
 	p.t.Helper()
 	pid, err := strconv.Atoi(p.SQL("SELECT pid FROM pg_stat_replication"))
 	if err == nil {
-		err = syscall.Kill(pid, syscall.SIGSTOP)
+		err = syscall.Kill(pid, sig)
 	}
 	if err != nil {
 		p.t.Fatal(err)
