@@ -28,7 +28,7 @@ const (
 func (c *Config) replicated() bool { return c.sqliteFile() == "" }
 
 func (p *parts) riverConfig(chores ...runner.Chore) runner.RiverConfig {
-	return runner.RiverConfig{URL: p.config.Database, Pooled: p.store.Pooled(), Log: p.log, Chores: chores}
+	return runner.RiverConfig{URL: p.config.Database, Pooled: p.store.Pooled(), ConnFunc: sqlstore.OnlyPrimary, Log: p.log, Chores: chores}
 }
 
 // openJobs returns what brings wake-ups to all replicas, and the function that closes it; nothing for an embedded ledger.
@@ -52,7 +52,7 @@ func migrateJobs(ctx context.Context, c Config, store *sqlstore.Store, log *slog
 		return nil
 	}
 	return store.Alone(ctx, func() error {
-		return runner.MigrateRiver(ctx, runner.RiverConfig{URL: c.Database, Pooled: store.Pooled(), Log: log})
+		return runner.MigrateRiver(ctx, runner.RiverConfig{URL: c.Database, Pooled: store.Pooled(), ConnFunc: sqlstore.OnlyPrimary, Log: log})
 	})
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -39,8 +38,10 @@ type RiverConfig struct {
 	// Pooled: a pooler stands between, which hands each transaction to another connection. There is no LISTEN then: jobs are
 	// polled for.
 	Pooled bool
-	Log    *slog.Logger
-	Chores []Chore
+	// ConnFunc says how connections are made; nil: as the address says.
+	ConnFunc func(*pgx.ConnConfig)
+	Log      *slog.Logger
+	Chores   []Chore
 }
 
 // A Chore is work that one replica does now and then.
@@ -105,13 +106,8 @@ func openPool(ctx context.Context, c RiverConfig) (*pgxpool.Pool, error) {
 		return nil, errors.New("the PostgreSQL address cannot be read") // err may hold a part of the password
 	}
 	cfg.MaxConns = riverConns
-	cfg.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // with several hosts, the one that takes writes
-	if cfg.ConnConfig.ConnectTimeout == 0 {
-		cfg.ConnConfig.ConnectTimeout = riverTimeout / 2
-	}
-	before := cfg.ConnConfig.OnPgError
-	cfg.ConnConfig.OnPgError = func(c *pgconn.PgConn, e *pgconn.PgError) bool {
-		return e.Code != "25006" && before(c, e) // it takes no writes any more
+	if c.ConnFunc != nil {
+		c.ConnFunc(cfg.ConnConfig)
 	}
 	if c.Pooled {
 		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec

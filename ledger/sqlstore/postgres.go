@@ -24,7 +24,7 @@ func (s *Store) openPostgres(ctx context.Context) error {
 	}
 	cfg.RuntimeParams["standard_conforming_strings"] = "on" // bun quotes for this
 	s.dialect = postgresDialect()
-	onlyPrimary(cfg)
+	OnlyPrimary(cfg)
 	s.primary = newPrimary()
 	if s.pooled, err = isPooled(ctx, cfg); err != nil {
 		return s.dialect.problem("connect to PostgreSQL", "", err)

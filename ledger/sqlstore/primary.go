@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +35,9 @@ const askWithin = 5 * time.Second
 // connectWithin limits how long a host may let us wait before the next one of the address is tried, unless connect_timeout
 // says it.
 const connectWithin = 5 * time.Second
+
+// goneAfter is how long a server may leave what was sent to it unacknowledged.
+const goneAfter = 10 * time.Second
 
 // keptHeads is how many windows' newest heads are kept to compare a new primary with.
 const keptHeads = 10_000
@@ -237,13 +241,15 @@ func isDenied(err error) bool {
 // warned is where a connection keeps that its server warned.
 const warned = "sideledger.warned"
 
-// onlyPrimary makes connections refuse a server that takes no writes, end themselves once theirs does not any more, and remember a
-// warning: one that comes with a COMMIT says that it was not waited for the standby.
-func onlyPrimary(cfg *pgx.ConnConfig) {
+// OnlyPrimary makes connections refuse a server that takes no writes, end themselves once theirs does not any more or its machine is
+// gone without a word, and remember a warning: one that comes with a COMMIT says that it was not waited for the standby.
+func OnlyPrimary(cfg *pgx.ConnConfig) {
 	cfg.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectWithin
 	}
+	alive := net.KeepAliveConfig{Enable: true, Idle: goneAfter / 2, Interval: 2 * time.Second, Count: 2}
+	cfg.DialFunc = (&net.Dialer{KeepAliveConfig: alive, Control: giveUp(goneAfter)}).DialContext
 	before := cfg.OnPgError
 	cfg.OnPgError = func(c *pgconn.PgConn, e *pgconn.PgError) bool {
 		return e.Code != readOnly && before(c, e)
