@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
 
 	"sideledger/ledger"
@@ -71,8 +72,14 @@ func TestServerBecomesReadOnly(t *testing.T) {
 	for err == nil {
 		err = update()
 	}
-	if ledger.CodeOf(err) != ledger.CodeUnavailable {
-		t.Errorf("%v", err)
+	for range 100 { // more than there are connections; a new one is refused
+		if ledger.CodeOf(err) != ledger.CodeUnavailable {
+			t.Fatalf("%v", err)
+		}
+		err = update()
+	}
+	if !errors.As(err, new(*pgconn.ConnectError)) {
+		t.Errorf("a connection to a server that takes no writes is still used: %v", err)
 	}
 	p.SQL("ALTER SYSTEM SET default_transaction_read_only = off")
 	p.SQL("SELECT pg_reload_conf()")
