@@ -21,7 +21,7 @@ import (
 	"sideledger/ledger/ledgertest"
 )
 
-var promotions = flag.Int("standby.promotions", 2, "how often TestSynchronousStandby loses the primary and promotes the standby")
+var promotions = flag.Int("standby.promotions", 5, "how often TestSynchronousStandby loses the primary and promotes the standby")
 
 // A paired is a real ledgerd on a PostgreSQL with a standby, and one third party.
 type paired struct {
