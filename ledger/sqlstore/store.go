@@ -64,6 +64,7 @@ type Store struct {
 	dsn     string   // SQLite only: of a write connection
 	pooled  bool     // PostgreSQL only: a pooler stands between
 	group   *group   // SQLite only
+	lines   *lines   // PostgreSQL only
 	reserve *reserve // SQLite only; nil: none is kept
 	feed    *feed    // nil: no mirror
 	safe    atomic.Pointer[ledger.SafeMode]
@@ -87,6 +88,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg.Queue = 4096
 	}
 	s := &Store{cfg: cfg, commitFunc: commit, stmts: map[string]*sql.Stmt{}}
+	s.lines = &lines{store: s, waiting: map[uuid.UUID][]*ticket{}}
 	scheme, rest, _ := strings.Cut(cfg.URL, ":")
 	var err error
 	switch scheme {

@@ -41,18 +41,7 @@ func (s *Store) submit(ctx context.Context, u *unit) error {
 	if s.group != nil {
 		return s.group.submit(ctx, u)
 	}
-	var err error
-	for range races {
-		var res result
-		if res, err = s.single(ctx, u); err == nil {
-			s.tell(res.grown)
-			return u.err
-		}
-		if s.dialect.faultFunc(err) != faultRace {
-			break
-		}
-	}
-	return s.dialect.problem(u.op, u.id(), err)
+	return s.lines.submit(ctx, u)
 }
 
 // id names the unit in errors.
@@ -63,21 +52,28 @@ func (u *unit) id() string {
 	return u.windowID.String()
 }
 
-// single runs a unit in a transaction of its own, on a connection of the pool.
-func (s *Store) single(ctx context.Context, u *unit) (result, error) {
+// together runs units in one transaction, on a connection of the pool.
+func (s *Store) together(ctx context.Context, units []*unit) result {
 	refused := s.feed.ready(ctx)
 	c, err := s.conn(ctx)
 	if err != nil {
-		return result{}, err
+		return result{err: err}
 	}
-	res := s.transactOn(ctx, c, []*unit{u}, refused)
+	returned := false
+	defer func() {
+		if !returned {
+			c.discard() // a unit has ended this goroutine
+		}
+	}()
+	res := s.transactOn(ctx, c, units, refused)
+	returned = true
 	if res.unknown {
 		c.discard()
 	} else if err := c.close(); err != nil {
 		s.cfg.Log.DebugContext(ctx, "give connection back", "err", err)
 	}
-	s.mirror(ctx, []*unit{u}, res)
-	return res, res.err
+	s.mirror(ctx, units, res)
+	return res
 }
 
 // tell says which journals grew.
