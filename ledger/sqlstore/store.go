@@ -65,6 +65,7 @@ type Store struct {
 	pooled  bool     // PostgreSQL only: a pooler stands between
 	primary *primary // PostgreSQL only
 	group   *group   // SQLite only
+	lines   *lines   // PostgreSQL only
 	reserve *reserve // SQLite only; nil: none is kept
 	feed    *feed    // nil: no mirror
 	safe    atomic.Pointer[ledger.SafeMode]
@@ -88,6 +89,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg.Queue = 4096
 	}
 	s := &Store{cfg: cfg, commitFunc: commit, stmts: map[string]*sql.Stmt{}}
+	s.lines = &lines{store: s, waiting: map[uuid.UUID][]*ticket{}}
 	scheme, rest, _ := strings.Cut(cfg.URL, ":")
 	var err error
 	switch scheme {

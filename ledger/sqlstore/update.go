@@ -42,18 +42,7 @@ func (s *Store) submit(ctx context.Context, u *unit) error {
 	if s.group != nil {
 		return s.group.submit(ctx, u)
 	}
-	var err error
-	for range races {
-		var res result
-		if res, err = s.single(ctx, u); err == nil {
-			s.tell(res.grown)
-			return u.err
-		}
-		if s.dialect.faultFunc(err) != faultRace {
-			break
-		}
-	}
-	return s.dialect.problem(u.op, u.id(), err)
+	return s.lines.submit(ctx, u)
 }
 
 // id names the unit in errors.
@@ -64,32 +53,45 @@ func (u *unit) id() string {
 	return u.windowID.String()
 }
 
-// single runs a unit in a transaction of its own, on a connection of the pool.
-func (s *Store) single(ctx context.Context, u *unit) (result, error) {
-	if err := s.primary.refuse(u); err != nil {
-		return result{}, err
+// together runs units in one transaction, on a connection of the pool. Where there are several they are of one window.
+func (s *Store) together(ctx context.Context, units []*unit) result {
+	if err := s.primary.refuse(units[0]); err != nil {
+		return result{err: err}
 	}
 	s.primary.busy.RLock()
 	defer s.primary.busy.RUnlock()
 	refused := s.feed.ready(ctx)
 	c, err := s.conn(ctx)
 	if err != nil {
-		return result{}, err
+		return result{err: err}
 	}
-	if err := s.primary.refuse(u); err != nil { // the connection may be one to another server
-		return result{}, errors.Join(err, c.close())
+	if err := s.primary.refuse(units[0]); err != nil { // the connection may be one to another server
+		return result{err: errors.Join(err, c.close())}
 	}
-	res := s.transactOn(ctx, c, []*unit{u}, refused)
+	res := s.transactAlone(ctx, c, units, refused)
+	s.mirror(ctx, units, res)
+	if res.err == nil && res.batch != nil {
+		s.primary.keep(res.batch)
+	}
+	return res
+}
+
+// transactAlone is transactOn, after which the connection is given back, or ended.
+func (s *Store) transactAlone(ctx context.Context, c *conn, units []*unit, refused error) result {
+	returned := false
+	defer func() {
+		if !returned {
+			c.discard() // a unit has ended this goroutine
+		}
+	}()
+	res := s.transactOn(ctx, c, units, refused)
+	returned = true
 	if res.unknown {
 		c.discard()
 	} else if err := c.close(); err != nil {
 		s.cfg.Log.DebugContext(ctx, "give connection back", "err", err)
 	}
-	s.mirror(ctx, []*unit{u}, res)
-	if res.err == nil && res.batch != nil {
-		s.primary.keep(res.batch)
-	}
-	return res, res.err
+	return res
 }
 
 // tell says which journals grew.
