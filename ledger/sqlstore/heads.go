@@ -93,7 +93,7 @@ func (s *Store) AddSigned(ctx context.Context, h journal.SignedHead) error {
 	}
 	return s.change(ctx, "store a signed head", func(ctx context.Context, db bun.IDB) error {
 		var n int64
-		if err := db.NewSelect().TableExpr("leaves").ColumnExpr("COUNT(*)").Scan(ctx, &n); err != nil {
+		if err := db.NewSelect().TableExpr("leaves").ColumnExpr("COALESCE(MAX(place) + 1, 0)").Scan(ctx, &n); err != nil { // a count walks over all
 			return err
 		}
 		if n != h.First {
