@@ -153,9 +153,13 @@ func (m *scaling) windows() {
 		id = "('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid"
 	}
 	m.sql(fmt.Sprintf(numbered+`INSERT INTO windows (id, state, resume, rollback_id, last_seq, head_number, head_hash, created_at, sealed_at, name, ticket, owner, opens_at, ends_at, buffer_ns, snapshot)
-		SELECT `+id+`, 'kept', '', w.rollback_id, 0, 7, w.head_hash, 1, 1, w.name, '', '', 0, 0, 0, '' FROM n, (SELECT * FROM windows LIMIT 1) AS w`, manyWindows))
+		SELECT `+id+`, 'kept', '', w.rollback_id, 0, 0, w.head_hash, 1, 1, w.name, '', '', 0, 0, 0, '' FROM n, (SELECT * FROM windows LIMIT 1) AS w`, manyWindows))
 	m.per(manyWindows, "window-head", func() error {
 		_, err := m.store.Heads(m.Context())
+		return err
+	})
+	m.per(manyWindows, "window-head-mirrored", func() error { // the difference is what the writer waits for
+		_, err := m.store.Mirrored(m.Context())
 		return err
 	})
 	m.per(manyWindows, "window-counted", func() error {
