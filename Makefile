@@ -11,7 +11,7 @@ VULNCHECK := $(TOOLS)/govulncheck
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help demo test check build bench sim machine fuzz powercut mutants acceptance tools lint format generate proofs clean
+.PHONY: help demo test check build bench sim machine fuzz powercut large mutants acceptance tools lint format generate proofs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,10 @@ fuzz: ## every fuzz target for FUZZTIME (20s); what breaks one is kept in testda
 POWER ?= 200
 powercut: ## POWER power cuts (200) while recording and again while rolling back; `make test` has 20. Root, /dev/fuse
 	go test -run 'TestPowerCut|TestFailedSync' -count 1 -timeout 60m -v ./cmd/ledgerd -power.rounds $(POWER)
+
+ENTRIES ?= 1000000
+large: ## a window of ENTRIES entries (1000000) on both databases, and the server's memory; an hour. `make test` has 400
+	go test -run TestLargeWindow -count 1 -timeout 6h -v ./cmd/ledgerd -large.entries $(ENTRIES)
 
 mutants: ## put known faults back into a copy of the code; a named test must catch each. Root, /dev/fuse
 	@.ci/mutate

@@ -151,8 +151,8 @@ func (c *checkedDraft) gradeAgain(rem Remediator, posted *Draft) {
 		return
 	}
 	g, err := rem.Check(&c.draft)
-	if err != nil {
-		return // what it showed it cannot grade: the first word stands
+	if err != nil || g.Reversible == ReversibleManual {
+		return // it cannot be graded, or holds a mask: the first word stands, and the undo ends blocked and names the secret
 	}
 	c.warnings = g.Warnings
 	if posted.Reversible == "" {

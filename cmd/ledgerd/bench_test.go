@@ -199,6 +199,7 @@ func echoOnly(b *testing.B) string {
 // A load posts entries to one address.
 type load struct {
 	url    string
+	more   []string // further addresses: calls go to each in turn
 	token  string
 	client *http.Client
 	bodyOf func(i int) []byte
@@ -217,7 +218,8 @@ func newLoad(b *testing.B, url, token string) *load {
 func (l *load) run(b *testing.B, workers, n int) measure {
 	b.Helper()
 	return measured(b, workers, n, func(i int) error {
-		req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, l.url, bytes.NewReader(l.bodyOf(i)))
+		url := append([]string{l.url}, l.more...)[i%(1+len(l.more))]
+		req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url, bytes.NewReader(l.bodyOf(i)))
 		if err != nil {
 			return err
 		}
@@ -258,17 +260,13 @@ type benchServer struct {
 
 func newBenchServer(b *testing.B, systems ledger.Systems) *benchServer {
 	b.Helper()
-	log := slog.New(slog.DiscardHandler)
-	store, err := sqlstore.Open(b.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(b.TempDir(), "l.db"), Clock: time.Now, Log: log})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = store.Close() })
-	if err := store.Migrate(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	s := &benchServer{waker: runner.NewWaker()}
-	s.ledger = ledger.New(ledger.Config{Store: store, Systems: systems, Clock: time.Now, Log: log, Waker: s.waker})
+	return newBenchServerOn(b, systems, "sqlite:"+filepath.Join(b.TempDir(), "l.db"))
+}
+
+// newBenchServerOn is newBenchServer with the ledger anywhere.
+func newBenchServerOn(b *testing.B, systems ledger.Systems, database string) *benchServer {
+	b.Helper()
+	s := openBench(b, systems, database)
 	secret, _, err := s.ledger.CreateToken(b.Context(), ledger.Token{Role: ledger.RoleAdmin})
 	if err != nil {
 		b.Fatal(err)
@@ -277,15 +275,9 @@ func newBenchServer(b *testing.B, systems ledger.Systems) *benchServer {
 	if err != nil {
 		b.Fatal(err)
 	}
-	a, err := api.New(api.Config{Ledger: s.ledger, Log: log, Clock: time.Now})
-	if err != nil {
-		b.Fatal(err)
-	}
-	web := httptest.NewServer(a)
-	b.Cleanup(web.Close)
-	s.url, s.window = web.URL, w.ID
-	s.load, s.batches = newLoad(b, web.URL, secret), newLoad(b, web.URL, secret)
-	s.load.url = web.URL + "/v1/windows/" + w.ID.String() + "/entries"
+	s.window = w.ID
+	s.load, s.batches = newLoad(b, s.url, secret), newLoad(b, s.url, secret)
+	s.load.url = s.entries(w.ID)
 	s.batches.url = s.load.url + "/batch"
 	s.batches.bodyOf = func(i int) []byte {
 		list := make([]string, 100)
@@ -295,6 +287,35 @@ func newBenchServer(b *testing.B, systems ledger.Systems) *benchServer {
 		return []byte(`{"entries":[` + strings.Join(list, ",") + `]}`)
 	}
 	return s
+}
+
+// openBench serves a ledger, with no window yet.
+func openBench(b *testing.B, systems ledger.Systems, database string) *benchServer {
+	b.Helper()
+	log := slog.New(slog.DiscardHandler)
+	store, err := sqlstore.Open(b.Context(), sqlstore.Config{URL: database, Clock: time.Now, Log: log})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = store.Close() })
+	if err := store.Migrate(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	s := &benchServer{waker: runner.NewWaker()}
+	s.ledger = ledger.New(ledger.Config{Store: store, Systems: systems, Clock: time.Now, Log: log, Waker: s.waker})
+	a, err := api.New(api.Config{Ledger: s.ledger, Log: log, Clock: time.Now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	web := httptest.NewServer(a)
+	b.Cleanup(web.Close)
+	s.url = web.URL
+	return s
+}
+
+// entries is where a window's entries are posted.
+func (s *benchServer) entries(window uuid.UUID) string {
+	return s.url + "/v1/windows/" + window.String() + "/entries"
 }
 
 // fill records n facts in batches, straight through the domain.

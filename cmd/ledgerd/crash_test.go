@@ -128,7 +128,10 @@ func newServerAt(t *testing.T, binary, thirdURL string, at site, more string) *s
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	own := t.TempDir()
+	own := at.dir
+	if _, err := os.Stat(filepath.Join(own, "ledgerd.yaml")); err == nil {
+		own = t.TempDir() // of another replica in one folder
+	}
 	s := &server{t: t, binary: binary, dir: at.dir, config: filepath.Join(own, "ledgerd.yaml")}
 	text := fmt.Sprintf("listen: %s\noutside_snapshot: true\ndatabase: %s\nsystems:\n  sys: {remediator: http, url: %q, allow_private: true, retry: {base: 10ms, cap: 200ms}}\n%s",
 		address, at.database, thirdURL, more)

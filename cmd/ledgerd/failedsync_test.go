@@ -43,19 +43,22 @@ func (p *powered) failSync(third *counting, n int, dies bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	process, syncs := p.cmd.Process, 0
-	p.disk.onStep(func(s step) syscall.Errno {
-		if !s.sync || !strings.HasSuffix(s.name, "-wal") {
-			return 0
-		}
-		if syncs++; syncs != n && (syncs != n+1 || n%2 == 1) {
-			return 0
-		}
-		if dies {
-			_ = process.Kill()
-		}
-		return syscall.EIO
-	})
+	process := p.cmd.Process
+	arm := func() {
+		syncs := 0
+		p.disk.onStep(func(s step) syscall.Errno {
+			if !s.sync || !strings.HasSuffix(s.name, "-wal") {
+				return 0
+			}
+			if syncs++; syncs != n && (syncs != n+1 || n%2 == 1) {
+				return 0
+			}
+			if dies {
+				_ = process.Kill()
+			}
+			return syscall.EIO
+		})
+	}
 	acked := map[string]bool{}
 	var unknown []wire.EntryDraft
 	put := func(draft wire.EntryDraft) {
@@ -69,7 +72,10 @@ func (p *powered) failSync(third *counting, n int, dies bool) {
 			t.Errorf("a failed fsync was answered %v", err)
 		}
 	}
-	for i := range 8 {
+	for i := 0; i < 8 || len(unknown) == 0 && i < 80; i++ { // the fsync may be that of a signed head: once more then
+		if i%8 == 0 {
+			arm()
+		}
 		at := fmt.Sprintf("/%s/%d", w.ID, i)
 		third.set(at, `{"v":"new"}`)
 		put(putDraft(at))

@@ -46,7 +46,7 @@ func TestOneLockForAllSpellings(t *testing.T) {
 func TestNoLedgerUnderTwoNames(t *testing.T) {
 	h := newHouse(t, false)
 	h.must("token", "list")
-	link := filepath.Join(t.TempDir(), "link.db")
+	link := filepath.Join(h.dir, "link.db")
 	if err := os.Link(h.db(), link); err != nil {
 		t.Fatal(err)
 	}

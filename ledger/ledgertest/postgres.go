@@ -37,6 +37,8 @@ func StartPostgres(t testing.TB) string {
 // fsync. The zero value is ready: the server starts with the first database asked for. Whoever has one
 // calls Stop at the end.
 type Postgres struct {
+	Sync bool // with fsync, as a server has that is not for tests
+
 	once sync.Once
 	err  error
 	bin  string // folder of initdb, postgres and createdb
@@ -134,9 +136,16 @@ func (p *Postgres) start() (err error) {
 	return err
 }
 
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
 func (p *Postgres) serve(data string) error {
 	cmd := exec.Command(filepath.Join(p.bin, "postgres"), "-D", data, "-p", strconv.Itoa(p.port), "-k", p.dir,
-		"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
+		"-c", "listen_addresses=127.0.0.1", "-c", "fsync="+onOff(p.Sync), "-c", "full_page_writes="+onOff(p.Sync), "-c", "max_connections=200")
 	cmd.Dir, cmd.SysProcAttr = p.dir, p.cred
 	out, err := cmd.StderrPipe()
 	if err != nil {

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"math/bits"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sideledger/api/client"
+	"sideledger/api/wire"
+	"sideledger/ledger/journal"
+)
+
+var largeEntries = flag.Int("large.entries", 400, "how many entries the window of TestLargeWindow has")
+
+const (
+	largeBatch = 100
+	largeLimit = 300 // MiB that the server may have resident, however large a window is
+)
+
+// A vast third party has every resource /r/N without keeping any: a bit says which were put back, each once.
+type vast struct {
+	mu    sync.Mutex
+	back  []uint64
+	twice int
+	count int
+}
+
+func (v *vast) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	n, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/r/"))
+	if err != nil || n < 0 || n >= len(v.back)*bits.UintSize {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	v.mu.Lock()
+	word, bit := &v.back[n/bits.UintSize], uint64(1)<<(n%bits.UintSize)
+	if r.Method == http.MethodPut {
+		if *word&bit != 0 {
+			v.twice++
+		}
+		*word |= bit
+		v.count++
+	}
+	back := *word&bit != 0
+	v.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	if back {
+		_, _ = io.WriteString(w, `{"v":"old"}`)
+		return
+	}
+	_, _ = io.WriteString(w, `{"v":"new"}`)
+}
+
+func (v *vast) undone() (count, twice int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.count, v.twice
+}
+
+// A large window records, plans, rolls back with a kill -9 in the middle, and exports, in memory that does not grow with it; and
+// the lists answer meanwhile. `make large` has a million entries.
+func TestLargeWindow(t *testing.T) {
+	t.Parallel()
+	for name, database := range map[string]func() string{
+		"SQLite": func() string { return "" }, "Postgres": func() string { return postgres.Database(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			third := &vast{back: make([]uint64, *largeEntries/bits.UintSize+1)}
+			web := httptest.NewServer(third)
+			t.Cleanup(web.Close)
+			at := site{t.TempDir(), database()}
+			if at.database == "" {
+				at.database = "sqlite:" + at.dir + "/ledger.db"
+			}
+			l := &large{server: newServerAt(t, buildServer(t), web.URL, at, "log: {level: warn}\n"), third: third, n: *largeEntries}
+			l.start()
+			l.record()
+			l.plan()
+			l.rollBack()
+			l.export()
+		})
+	}
+}
+
+// A large window at a real server.
+type large struct {
+	*server
+	third  *vast
+	n      int
+	window string
+}
+
+// phase says how long something took, and what the server's memory came to until then.
+func (l *large) phase(name string, began time.Time) {
+	l.t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.cmd.Process.Pid))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(raw), "VmHWM:")
+	peak, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Logf("%s of %d entries: %.1f s, at most %d MiB resident", name, l.n, time.Since(began).Seconds(), peak>>10)
+	if peak>>10 > largeLimit {
+		l.t.Errorf("%s: %d MiB resident, more than %d", name, peak>>10, largeLimit)
+	}
+}
+
+func (l *large) record() {
+	l.t.Helper()
+	w, err := l.client.OpenWindow(l.t.Context(), wire.WindowDraft{Name: "large"})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.window = w.ID
+	began := time.Now()
+	batches := make(chan int)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for from := range batches {
+				list := make([]wire.EntryDraft, 0, largeBatch)
+				for n := from; n < min(from+largeBatch, l.n); n++ {
+					list = append(list, putDraft("/r/"+strconv.Itoa(n)))
+				}
+				if _, err := l.client.RecordBatch(l.t.Context(), l.window, list); err != nil {
+					l.t.Error(err)
+				}
+			}
+		})
+	}
+	for from := 0; from < l.n; from += largeBatch {
+		batches <- from
+	}
+	close(batches)
+	wg.Wait()
+	l.phase("recording", began)
+}
+
+func (l *large) plan() {
+	l.t.Helper()
+	began, steps := time.Now(), 0
+	_, err := l.client.EachStep(l.t.Context(), l.window, client.Selection{}, func(wire.PlanStep) error { steps++; return nil })
+	if err != nil || steps != l.n {
+		l.t.Fatalf("%d steps, %v", steps, err)
+	}
+	l.phase("planning", began)
+}
+
+// rollBack kills the server once half is undone.
+func (l *large) rollBack() {
+	l.t.Helper()
+	began := time.Now()
+	run, err := l.client.StartRollback(l.t.Context(), l.window, wire.RollbackRequest{Reason: "large"}, 0)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for count := 0; count < l.n/2; count, _ = l.third.undone() {
+		l.lists()
+		time.Sleep(20 * time.Millisecond)
+	}
+	l.phase("half of the rollback", began)
+	l.kill()
+	l.start()
+	for run.State != "finished" {
+		if run, err = l.client.Rollback(l.t.Context(), run.ID); err != nil {
+			l.t.Fatal(err)
+		}
+		l.lists()
+		time.Sleep(20 * time.Millisecond)
+	}
+	l.phase("the rollback, with a kill -9,", began)
+	if count, twice := l.third.undone(); count != l.n || twice != 0 || !run.Complete || run.Counts.Undone+run.Counts.AlreadyUndone != l.n {
+		l.t.Errorf("%d undone, %d twice, the run says %+v", count, twice, run)
+	}
+}
+
+// lists asks for what a console shows.
+func (l *large) lists() {
+	l.t.Helper()
+	_, err := l.client.Window(l.t.Context(), l.window)
+	if err == nil {
+		_, err = l.client.Entries(l.t.Context(), l.window, client.EntryQuery{Limit: 100})
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *large) export() {
+	l.t.Helper()
+	began := time.Now()
+	body, err := l.client.Journal(l.t.Context(), l.window)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	report, err := journal.Verify(body)
+	_ = body.Close()
+	if err != nil || !report.OK || report.Records < int64(2*l.n) {
+		l.t.Errorf("%+v, %v", report, err)
+	}
+	l.phase("exporting", began)
+}
