@@ -64,11 +64,11 @@ lint: $(LINT) ## golangci-lint alone
 format: $(LINT) ## write the code in its one format
 	$(LINT) fmt ./...
 
-generate: ## write what is generated from the code (docs/states.md, docs/metrics.md, the pages of profiles)
+generate: ## write what is generated from the code (docs/states.md, docs/metrics.md, docs/scaling.md, the pages of profiles)
 	go test ./ledger -run TestStatesPage -count 1 -update
 	go test ./remediators/httpapi -run TestPages -count 1 -update
 	go test ./remediators/remediatortest -run TestServersPage -count 1 -update
-	go test ./cmd/ledgerd -run TestMetricsAreNamedAsOthers -count 1 -update
+	go test ./cmd/ledgerd -run 'TestMetricsAreNamedAsOthers|TestScalingPage' -count 1 -update
 
 proofs: ## what the tests proved at real servers, anew, for the table in docs/remediators; minutes
 	PROOFS=write go test -p 1 -count 1 $$(go list ./remediators/... | grep -E 'alertmanager|command|etcd|httpapi|powerdns|unleash')

@@ -18,7 +18,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-var update = flag.Bool("update", false, "write docs/metrics.md")
+var update = flag.Bool("update", false, "write docs/metrics.md and the table of docs/scaling.md")
 
 // meteredHouse is a ledger in which something of everything has happened: two windows, one rolled back, one stuck by a
 // drift, an intent in doubt, and a system whose credential ends.

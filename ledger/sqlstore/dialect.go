@@ -131,6 +131,12 @@ func postgresFault(err error) fault {
 	return faultOther
 }
 
+// isLockWait reports whether PostgreSQL gave up waiting for a lock (lock_not_available).
+func isLockWait(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "55P03"
+}
+
 // commonFault reads what database/sql and the network say.
 func commonFault(err error) fault {
 	for _, away := range []error{context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, driver.ErrBadConn} {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/migrate"
@@ -25,6 +27,13 @@ const (
 // migrationLock is the key of the PostgreSQL lock that migrations run under. It is a lock of the
 // transaction: the server lets it go with the transaction, whatever became of the process.
 const migrationLock = 0x73696465
+
+// A change of a table waits on PostgreSQL for everybody who has the table open, a long read included, and everybody else
+// queues behind it. So it gives up after lockWait, lets them pass, and tries again after lockPause.
+const (
+	lockWait  = time.Second
+	lockPause = 2 * time.Second
+)
 
 // errApplied ends a migration that somebody else applied while this one waited for its transaction.
 var errApplied = errors.New("applied meanwhile")
@@ -82,10 +91,27 @@ func (s *Store) migrate(ctx context.Context, files fs.FS) (err error) {
 		if err := m.init(ctx); err != nil {
 			return fmt.Errorf("make the migrator's tables: %w", err)
 		}
-		if _, err := m.Migrate(ctx); !errors.Is(err, errApplied) {
+		switch _, err := m.Migrate(ctx); {
+		case errors.Is(err, errApplied): // somebody else is at it too: see what is left
+		case isLockWait(err):
+			s.cfg.Log.WarnContext(ctx, "a migration waits: a table that it changes is in use", slog.Any("err", err))
+			if err := pause(ctx, lockPause); err != nil {
+				return err
+			}
+		default:
 			return err
 		}
-		// Somebody else is at it too: see what is left.
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
 	}
 }
 
@@ -121,7 +147,8 @@ func (s *Store) migrator(db *bun.DB, files fs.FS) (*migrator, error) {
 	return m, nil
 }
 
-// before runs in the migration's transaction, which on SQLite holds the write lock already.
+// before runs in the migration's transaction, which on SQLite holds the write lock already. The wait for the tables is bounded,
+// the one for another process's migrations is not.
 func (m *migrator) before(ctx context.Context, db bun.IConn, one *migrate.Migration) error {
 	if err := m.lock(ctx, db); err != nil {
 		return err
@@ -134,7 +161,10 @@ func (m *migrator) before(ctx context.Context, db bun.IConn, one *migrate.Migrat
 	if n > 0 {
 		return errApplied
 	}
-	return nil
+	if m.locking {
+		_, err = db.ExecContext(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lockWait.Milliseconds()))
+	}
+	return err
 }
 
 func (m *migrator) lock(ctx context.Context, db bun.IConn) error {

@@ -390,8 +390,8 @@ const (
 	msgUnmirrored = "it is recorded here and not known to be in the mirror; ask again with the same id"
 )
 
-// Mirrored brings everything that is committed to every mirror, and returns the heads of all windows as they are there,
-// in the order of their opening. Without a mirror the heads are those of the database. It keeps nobody from recording
+// Mirrored brings everything that is committed to every mirror, and returns the heads of all windows, which the mirrors then
+// have, in the order of their opening. Without a mirror the heads are those of the database. It keeps nobody from recording
 // when it has returned: whoever stores something by these heads needs the writer, who may wait for the mirrors.
 func (s *Store) Mirrored(ctx context.Context) ([]journal.Leaf, error) {
 	if s.feed == nil {
@@ -405,15 +405,15 @@ func (s *Store) Mirrored(ctx context.Context) ([]journal.Leaf, error) {
 	return heads, err
 }
 
-// bringAll brings every mirror all that is committed, and returns the heads of it.
+// bringAll brings every mirror all that was committed when it was called, and returns the heads of it.
 func (f *feed) bringAll(ctx context.Context) ([]journal.Leaf, error) {
+	heads, err := f.store.heads(ctx) // before the lock, which the writer waits for: where windows are many it takes seconds
+	if err != nil {
+		return nil, err
+	}
 	f.writing.Lock()
 	defer f.writing.Unlock()
 	if err := f.catchUp(ctx); err != nil {
-		return nil, err
-	}
-	heads, err := f.store.heads(ctx)
-	if err != nil {
 		return nil, err
 	}
 	want := make([]wanted, 0, len(heads))

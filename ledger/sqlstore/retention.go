@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,7 +13,8 @@ import (
 	"sideledger/ledger"
 )
 
-const selectExpired = `SELECT w.* FROM windows AS w JOIN journal AS j ON j.window_id = w.id AND j.number = w.head_number
+// The columns are named: a newer version may have added some.
+var selectExpired = "SELECT w." + strings.Join(windowTable.columns, ", w.") + ` FROM windows AS w JOIN journal AS j ON j.window_id = w.id AND j.number = w.head_number
 	WHERE w.state IN ('rolled_back', 'kept') AND w.head_number > w.pruned_number AND j.at < ? AND w.id > ?
 	AND NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.window_id = w.id AND e.open)
 	AND NOT EXISTS (SELECT 1 FROM rollbacks AS r WHERE r.window_id = w.id AND r.state NOT IN ('finished', 'cancelled'))
