@@ -76,10 +76,10 @@ func runPrune(ctx context.Context, e *env, o *pruneOptions) error {
 }
 
 // retain removes what is past its time, if the configuration says that anything ever is. What was recorded without the mirror is
-// the only copy: nothing is removed then.
+// the only copy: nothing is removed then, nor in safe mode, where what is here is evidence.
 func (p *parts) retain(ctx context.Context) error {
 	keep, err := p.config.retention()
-	if err != nil || keep == 0 || p.vigil.Warning() != "" {
+	if err != nil || keep == 0 || p.vigil.Safe() != nil || p.vigil.Warning() != "" {
 		return err
 	}
 	err = p.expired(ctx, time.Now().Add(-keep), func(w ledger.Window) error {
