@@ -5,10 +5,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"sideledger/api/wire"
+	"sideledger/ledger"
 )
 
 // oldWindows leaves a window that was rolled back, and one that is open; it returns both.
@@ -102,4 +105,28 @@ func (h *house) lives(id string) map[string]string {
 		h.Errorf("its last run: %+v", again)
 	}
 	return got
+}
+
+// In safe mode what is here is evidence: nothing of it goes, not even what was said to be removed before.
+func TestNothingIsRemovedInSafeMode(t *testing.T) {
+	h := newHouse(t, true)
+	h.oldWindows()
+	h.serve()
+	list, err := h.parts.ledger.Expired(t.Context(), time.Now().Add(time.Hour), uuid.Nil, 1)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	if _, err := h.parts.ledger.Prune(t.Context(), list[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.parts.store.EnterSafe(t.Context(), ledger.Missing{From: "a test", Detail: "on purpose"}); err != nil {
+		t.Fatal(err)
+	}
+	h.parts.config.Retention = "400d"
+	if err := h.parts.retain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := h.parts.store.RemovePruned(t.Context(), 1); err != nil || n != 1 {
+		t.Errorf("%d rows were left, %v", n, err)
+	}
 }

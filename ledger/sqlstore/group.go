@@ -165,21 +165,27 @@ func (g *group) run(batch []*ticket) {
 		}
 		res = g.transact(ctx, batch)
 	}
+	g.store.settle(ctx, batch, res, g.run)
+}
+
+// settle answers a batch by what became of its transaction. If a shared one failed, each of its units is run again alone, unless
+// it is not known whether it was committed.
+func (s *Store) settle(ctx context.Context, batch []*ticket, res result, runFunc func([]*ticket)) {
 	if res.err != nil && len(batch) > 1 && !isUnknown(res.err) {
-		g.store.cfg.Log.WarnContext(ctx, "a statement failed in a shared transaction: each update runs alone", "err", res.err)
+		s.cfg.Log.WarnContext(ctx, "a statement failed in a shared transaction: each update runs alone", "err", res.err)
 		for _, t := range batch {
-			g.run([]*ticket{t})
+			runFunc([]*ticket{t})
 		}
 		return
 	}
 	for _, t := range batch {
 		if res.err != nil {
-			t.answer(g.store.dialect.problem(t.op, t.id(), res.err))
+			t.answer(s.dialect.problem(t.op, t.id(), res.err))
 		} else {
 			t.answer(t.err)
 		}
 	}
-	g.store.tell(res.grown)
+	s.tell(res.grown)
 }
 
 // admitted answers those of a batch that a full disk has no room for, and returns the others.

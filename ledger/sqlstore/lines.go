@@ -120,23 +120,7 @@ func (l *lines) run(batch []*ticket) {
 			break
 		}
 	}
-	if res.err != nil && len(batch) > 1 && !isUnknown(res.err) {
-		l.store.cfg.Log.WarnContext(ctx, "a statement failed in a shared transaction: each update runs alone", "err", res.err)
-		for _, t := range batch {
-			l.run([]*ticket{t})
-		}
-		return
-	}
-	for _, t := range batch {
-		if res.err != nil {
-			t.answer(l.store.dialect.problem(t.op, t.id(), res.err))
-		} else {
-			t.answer(t.err)
-		}
-	}
-	if res.err == nil {
-		l.store.tell(res.grown)
-	}
+	l.store.settle(ctx, batch, res, l.run)
 }
 
 // shared returns what a batch runs under: its caller's context, or where there are several none that ends with one of them.
