@@ -61,6 +61,7 @@ func (p *powered) failSync(third *counting, n int, dies bool) {
 	}
 	acked := map[string]bool{}
 	var unknown []wire.EntryDraft
+	records := 0
 	put := func(draft wire.EntryDraft) {
 		e, err := p.client.Record(t.Context(), w.ID, draft)
 		switch {
@@ -72,11 +73,11 @@ func (p *powered) failSync(third *counting, n int, dies bool) {
 			t.Errorf("a failed fsync was answered %v", err)
 		}
 	}
-	for i := 0; i < 8 || len(unknown) == 0 && i < 80; i++ { // the fsync may be that of a signed head: once more then
-		if i%8 == 0 {
+	for ; records < 8 || len(unknown) == 0 && records < 80; records++ { // the fsync may be that of a signed head: once more then
+		if records%8 == 0 {
 			arm()
 		}
-		at := fmt.Sprintf("/%s/%d", w.ID, i)
+		at := fmt.Sprintf("/%s/%d", w.ID, records)
 		third.set(at, `{"v":"new"}`)
 		put(putDraft(at))
 	}
@@ -99,8 +100,8 @@ func (p *powered) failSync(third *counting, n int, dies bool) {
 	p.cut(nil)
 	p.start()
 	seqs := p.checkRecorded(w.ID, maps.Clone(acked))
-	if len(seqs) != 8 {
-		t.Errorf("8 records, %d entries", len(seqs))
+	if len(seqs) != records {
+		t.Errorf("%d records, %d entries", records, len(seqs))
 	}
 	p.finish(w.ID)
 	p.checkUndone(w.ID, third.take(), seqs)
