@@ -24,7 +24,7 @@ import (
 var (
 	addColumn   = regexp.MustCompile(`^ALTER TABLE [a-z_]+ ADD COLUMN [a-z_]+ [A-Za-z]+( NOT NULL DEFAULT (0|1|''|false|true))?$`)
 	createIndex = regexp.MustCompile(`^CREATE INDEX [a-z_]+ ON [a-z_]+ \([a-z_, ]+\)( WHERE [^;]+)?$`)
-	createTable = regexp.MustCompile(`^CREATE TABLE [a-z_]+ \(.*\)( STRICT)?(, WITHOUT ROWID| WITHOUT ROWID)?$`)
+	createTable = regexp.MustCompile(`^CREATE (UNLOGGED )?TABLE [a-z_]+ \(.*\)( STRICT)?(, WITHOUT ROWID| WITHOUT ROWID)?$`)
 	sqlComment  = regexp.MustCompile(`--[^\n]*`)
 )
 

@@ -1,0 +1,1 @@
+-- On PostgreSQL limits of systems over all replicas. An embedded ledger has one process, which counts in memory.
