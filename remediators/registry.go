@@ -42,6 +42,7 @@ type Registry struct {
 
 	mu    sync.RWMutex
 	bound map[string]*bound
+	turns ledger.Turns // nil: this process has the limits to itself
 }
 
 // bound is one system with everything that belongs to it.
@@ -105,6 +106,17 @@ func (r *Registry) Update(systems map[string]SystemConfig) ([]Warning, error) {
 	return warnings, nil
 }
 
+// Share lets the limits of all systems, now and after every Update, hold over the processes that share turns. It is called before
+// the first call is made.
+func (r *Registry) Share(turns ledger.Turns) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turns = turns
+	for _, b := range r.bound {
+		b.lane.share(turns)
+	}
+}
+
 // bind makes one system; old is what stood under its name before, or nil.
 func (r *Registry) bind(name string, c SystemConfig, old *bound) (*bound, error) {
 	factory, ok := r.factories[c.Remediator]
@@ -122,6 +134,7 @@ func (r *Registry) bind(name string, c SystemConfig, old *bound) (*bound, error)
 		base, _ := url.Parse(c.URL) // Validate has parsed it
 		b.client = newClient(b.lane, base, c, clientEnv{getenv: r.getenv, dial: r.dial})
 	}
+	b.lane.share(r.turns)
 	var updater *Updater
 	if c.DNSUpdate.Address != "" {
 		updater = newUpdater(b.lane, c, clientEnv{getenv: r.getenv, dial: r.dial})

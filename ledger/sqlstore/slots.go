@@ -29,14 +29,14 @@ const askSlot = `INSERT INTO slots AS s (system, slot, holder, until, wanted_by,
 	ON CONFLICT (system, slot) DO UPDATE
 	SET holder = excluded.holder, until = clock_timestamp() + ?::bigint * interval '1 microsecond', wanted_by = excluded.wanted_by, wanted_until = '-infinity'
 	WHERE s.until < clock_timestamp() AND (s.wanted_by = excluded.wanted_by OR s.wanted_until < clock_timestamp())
-	RETURNING s.slot`
+	RETURNING ` + unhurried + `, s.slot`
 
 // askNext keeps one of the slots for this process, once it is free: the one that is kept for it already, or one that is kept for nobody.
 const askNext = `UPDATE slots SET wanted_by = ?, wanted_until = clock_timestamp() + ?::bigint * interval '1 microsecond'
 	WHERE (wanted_by = ? OR wanted_until < clock_timestamp()) AND system = ? AND slot = (
 		SELECT slot FROM slots WHERE system = ? AND slot < ? AND (wanted_by = ? OR wanted_until < clock_timestamp())
 		ORDER BY wanted_by = ? AND wanted_until >= clock_timestamp() DESC, random() LIMIT 1)
-	RETURNING slot`
+	RETURNING ` + unhurried + `, slot`
 
 // Slot implements [ledger.Turns].
 func (t *Turns) Slot(ctx context.Context, system string, n int) (ledger.Slot, error) {
@@ -70,7 +70,7 @@ func (s *slot) Free() {
 	t.mu.Unlock()
 	var number int64
 	_, err := t.ask(context.Background(), "give a slot back", []any{&number},
-		"UPDATE slots SET until = '-infinity' WHERE system = ? AND holder = ? RETURNING slot", s.system, s.holder)
+		"UPDATE slots SET until = '-infinity' WHERE system = ? AND holder = ? RETURNING "+unhurried+", slot", s.system, s.holder)
 	if err != nil {
 		t.store.cfg.Log.Warn("a slot ends by itself", slog.String("system", s.system), slog.Any("err", err))
 	}
@@ -109,7 +109,7 @@ func (t *Turns) keep() {
 const renewAll = `WITH renewed AS (
 		UPDATE slots SET until = clock_timestamp() + ?::bigint * interval '1 microsecond'
 		WHERE holder = ANY (string_to_array(?, ',')) AND until > '-infinity' RETURNING holder)
-	SELECT COALESCE(string_agg(holder, ','), '') FROM renewed`
+	SELECT ` + unhurried + `, COALESCE(string_agg(holder, ','), '') FROM renewed`
 
 // renew renews slots. One that another process has taken, or that the server has forgotten, is lost.
 func (t *Turns) renew(held map[string]*slot) error {

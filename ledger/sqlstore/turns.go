@@ -40,11 +40,15 @@ func (s *Store) Turns() *Turns {
 	return &Turns{store: s, id: ledger.NewID().String(), term: ledger.LeaseTime, wanted: 8 * ledger.SlotPoll, held: map[string]*slot{}}
 }
 
-// ask asks one statement whose answer is one row or none. It does not end with ctx: what was taken is known.
+// unhurried is the first thing that each statement returns. The tables are unlogged, so it waits for nothing; but a statement that meets the
+// system's catalog may tidy up there, and would wait for the disk, and the standby, to have that. It is for this transaction alone.
+const unhurried = "set_config('synchronous_commit', 'off', true)"
+
+// ask asks one statement whose answer is one row, of unhurried and dest, or none. It does not end with ctx: what was taken is known.
 func (t *Turns) ask(ctx context.Context, op string, dest []any, query string, args ...any) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnWithin)
 	defer cancel()
-	err = t.store.write.DB.QueryRowContext(ctx, t.store.dialect.bindFunc(query), args...).Scan(dest...)
+	err = t.store.write.DB.QueryRowContext(ctx, t.store.dialect.bindFunc(query), args...).Scan(append([]any{new(string)}, dest...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -59,7 +63,7 @@ const askTurn = `INSERT INTO turns AS t (system, every_us, asked_at, ahead_us, g
 		SELECT excluded.every_us, w.at, w.wait + CASE WHEN w.wait <= ? THEN excluded.every_us ELSE 0 END, w.wait <= ?
 		FROM (SELECT c.at, ceil(greatest(0, t.ahead_us - greatest(0, extract(epoch FROM c.at - t.asked_at) * 1000000))
 			* excluded.every_us / t.every_us)::bigint AS wait FROM (SELECT clock_timestamp() AS at) AS c) AS w)
-	RETURNING asked_at, ahead_us, given`
+	RETURNING ` + unhurried + `, asked_at, ahead_us, given`
 
 // Turn implements [ledger.Turns].
 func (t *Turns) Turn(ctx context.Context, system string, p ledger.Pace) (ledger.Turn, bool, error) {
@@ -85,7 +89,7 @@ func (t *Turns) Turn(ctx context.Context, system string, p ledger.Pace) (ledger.
 func (t *Turns) ReturnTurn(ctx context.Context, system string, turn ledger.Turn) error {
 	var ahead int64
 	_, err := t.ask(ctx, "give a turn back", []any{&ahead},
-		"UPDATE turns SET ahead_us = ahead_us - every_us WHERE system = ? AND asked_at = ? AND ahead_us = ? AND every_us = ? RETURNING ahead_us",
+		"UPDATE turns SET ahead_us = ahead_us - every_us WHERE system = ? AND asked_at = ? AND ahead_us = ? AND every_us = ? RETURNING "+unhurried+", ahead_us",
 		system, turn.Asked, (turn.Wait + turn.Every).Microseconds(), turn.Every.Microseconds())
 	return err
 }
@@ -96,7 +100,7 @@ const askDeletion = `INSERT INTO deletions AS d (system, times) VALUES (?, ARRAY
 			SELECT u.at FROM unnest(d.times) AS u(at) WHERE u.at > clock_timestamp() - interval '1 minute' ORDER BY u.at DESC LIMIT ?
 		) AS newest ORDER BY newest.at) || clock_timestamp()
 	WHERE ? OR (SELECT COUNT(*) FROM unnest(d.times) AS u(at) WHERE u.at > clock_timestamp() - interval '1 minute') < ?
-	RETURNING cardinality(times)`
+	RETURNING ` + unhurried + `, cardinality(times)`
 
 // CountDeletion implements [ledger.Deletions].
 func (t *Turns) CountDeletion(ctx context.Context, system string, limit int, anyway bool) (bool, error) {

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -185,5 +186,51 @@ func TestTurnsAfterTheClockWasSetBack(t *testing.T) {
 	turns.set(t, "UPDATE turns SET asked_at = asked_at + interval '1 hour'")
 	if turn := ask(); turn.Wait != time.Minute {
 		t.Errorf("the next turn comes after %v", turn.Wait)
+	}
+}
+
+// A limit is asked for without waiting for a standby, or for the disk: while every commit waits for a standby that is not there, limits
+// are answered.
+func TestLimitsWaitForNoStandby(t *testing.T) {
+	turns := openStore(t, Config{URL: ledgertest.StartPostgres(t)}).Turns()
+	turns.set(t, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+	turns.set(t, "SELECT pg_reload_conf()")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error)
+	go func() {
+		for {
+			_, err := turns.store.write.DB.ExecContext(ctx, "INSERT INTO duties (name, holder, until) VALUES ($1, '', now())", ledger.NewID().String())
+			if err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	for waiting := 0; waiting == 0; {
+		row := turns.store.read.DB.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+		if err := row.Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // what is new, and what is there
+		if _, ok, err := turns.Turn(t.Context(), "a", ledger.Pace{Every: time.Hour}); err != nil || !ok {
+			t.Errorf("turn: %v, %v", ok, err)
+		}
+		if s := turns.slot(t, "a"); s != nil {
+			s.Free()
+		} else {
+			t.Error("no slot")
+		}
+		if ok, err := turns.CountDeletion(t.Context(), "a", 5, false); err != nil || !ok {
+			t.Errorf("deletion: %v, %v", ok, err)
+		}
+	}
+	cancel()
+	<-ended
+	var logged int
+	row := turns.store.read.DB.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM pg_class WHERE relname IN ('turns', 'slots', 'deletions') AND relpersistence <> 'u'")
+	if err := row.Scan(&logged); err != nil || logged != 0 {
+		t.Errorf("%d tables of limits are in the log that standbys get, %v", logged, err)
 	}
 }
