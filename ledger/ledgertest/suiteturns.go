@@ -173,28 +173,31 @@ func testSlots(t *testing.T, ps [3]Limits) {
 
 // However many ask at once, no more than n have a slot, and everybody gets one.
 func testSlotsAtOnce(t *testing.T, ps [3]Limits) {
-	const n, each = 3, 10
-	var under, most atomic.Int32
-	var wg sync.WaitGroup
-	for i := range 12 {
-		wg.Go(func() {
-			for got := 0; got < each && !t.Failed(); {
-				s := taken(t, ps[i%3], "a", n)
-				if s == nil {
-					continue
+	for n, system := range map[int]string{1: "one", 3: "three"} {
+		var under, most atomic.Int32
+		var wg sync.WaitGroup
+		for i := range 12 {
+			wg.Go(func() {
+				for range 8 {
+					s := taken(t, ps[i%3], system, n)
+					for s == nil && !t.Failed() {
+						s = taken(t, ps[i%3], system, n)
+					}
+					now := under.Add(1)
+					for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+					}
+					asked(t, ps[i%3], system, time.Second) // the others ask meanwhile
+					under.Add(-1)
+					if s != nil {
+						s.Free()
+					}
 				}
-				now := under.Add(1)
-				for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
-				}
-				got++
-				under.Add(-1)
-				s.Free()
-			}
-		})
-	}
-	wg.Wait()
-	if most.Load() > n {
-		t.Errorf("%d had a slot at once, of %d", most.Load(), n)
+			})
+		}
+		wg.Wait()
+		if int(most.Load()) != n {
+			t.Errorf("%d had a slot at once, of %d", most.Load(), n)
+		}
 	}
 }
 

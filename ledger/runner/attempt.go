@@ -276,9 +276,7 @@ func (w *walk) mayOpen() []opening {
 // launch sends an undo whose attempt stands open.
 func (w *walk) launch(ctx context.Context, o opening, opened *ledger.Entry) error {
 	c := o.work
-	if deletes(c.entry, o.request) {
-		w.runner.deletions.add(c.sys.Name, w.runner.Clock.Now())
-	}
+	delete(w.counted, c.entry.ID)
 	w.forget(c.entry.ResourceKey)
 	c.entry = opened
 	c.eff = merge(c.eff, opened)

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -10,29 +11,29 @@ import (
 	"sideledger/ledger"
 )
 
-// deletions remembers when undos that delete were sent, by system, over all runs of this process. A process that
-// starts anew counts from nothing.
+// deletions counts undos that delete, by system, over all runs of this process. A process that starts anew counts from nothing. It
+// implements [ledger.Deletions].
 type deletions struct {
-	mu   sync.Mutex
-	sent map[string][]time.Time // of the last minute, oldest first
+	clock ledger.Clock
+	mu    sync.Mutex
+	times map[string][]time.Time // of the last minute, oldest first
 }
 
-// within returns how many were sent to a system in the minute before now.
-func (d *deletions) within(system string, now time.Time) int {
+// CountDeletion implements [ledger.Deletions].
+func (d *deletions) CountDeletion(_ context.Context, system string, limit int, anyway bool) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	list := d.sent[system]
+	now := d.clock.Now()
+	list := d.times[system]
 	for len(list) > 0 && now.Sub(list[0]) >= time.Minute {
 		list = list[1:]
 	}
-	d.sent[system] = list
-	return len(list)
-}
-
-func (d *deletions) add(system string, now time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.sent[system] = append(d.sent[system], now)
+	ok := anyway || len(list) < limit
+	if ok {
+		list = append(list, now)
+	}
+	d.times[system] = list
+	return ok, nil
 }
 
 // deletes reports whether an undo takes a resource away.
@@ -40,11 +41,9 @@ func deletes(e *ledger.Entry, req ledger.Request) bool {
 	return e.Action == ledger.ActionCreate || req.Method == http.MethodDelete
 }
 
-// guarded reports whether an undo waits for an operator's second word, and asks for it where that is new.
+// guarded reports whether an undo waits for an operator's second word, and asks for it where that is new. One that does not wait
+// and deletes has been counted: it may be sent.
 func (w *walk) guarded(ctx context.Context, c *work, req ledger.Request) (bool, error) {
-	if w.lease.Rollback.Confirmed(c.sys.Name) {
-		return false, nil
-	}
 	detail, err := w.tooMuch(ctx, c, req)
 	switch {
 	case err != nil:
@@ -68,12 +67,39 @@ func (w *walk) awaitWord(e *ledger.Entry) {
 	w.wait(ledger.Waiting{Why: whySecondWord, On: e.System})
 }
 
-// tooMuch says what about an undo is more than its system's guard allows; empty: nothing.
+// tooMuch says what about an undo is more than its system's guard allows; empty: nothing. The deletion is counted last, once all
+// else allows it. After the second word it is counted for the others.
 func (w *walk) tooMuch(ctx context.Context, c *work, req ledger.Request) (string, error) {
+	confirmed := w.lease.Rollback.Confirmed(c.sys.Name)
+	if !confirmed {
+		if detail, err := w.overShare(ctx, c); detail != "" || err != nil {
+			return detail, err
+		}
+	}
 	limit := c.sys.Guard.Deletions
-	if limit > 0 && deletes(c.entry, req) && w.runner.deletions.within(c.sys.Name, w.runner.Clock.Now()) >= limit {
+	if limit == 0 || !deletes(c.entry, req) || w.isCounted(c.entry) {
+		return "", nil
+	}
+	switch ok, err := w.runner.Deletions.CountDeletion(ctx, c.sys.Name, limit, confirmed); {
+	case err != nil:
+		w.runner.Log.WarnContext(ctx, "deletions cannot be counted: none is sent", slog.String("system", c.sys.Name), slog.Any("err", err))
+		return "", &ledger.CallError{Class: ledger.CallAway, RetryAfter: time.Second, Detail: "the limits of the system cannot be asked"}
+	case !ok:
 		return fmt.Sprintf("more than %d deletions within a minute", limit), nil
 	}
+	w.counted[c.entry.ID] = w.runner.Clock.Now()
+	return "", nil
+}
+
+// isCounted reports whether the deletion was counted within the last minute, and not sent since: news came between.
+func (w *walk) isCounted(e *ledger.Entry) bool {
+	at, ok := w.counted[e.ID]
+	return ok && w.runner.Clock.Now().Sub(at) < time.Minute
+}
+
+// overShare says that the run undoes a larger share of what a system holds than its guard allows; empty: it does not. It is
+// worked out once.
+func (w *walk) overShare(ctx context.Context, c *work) (string, error) {
 	if c.sys.Guard.Share <= 0 || w.shared[c.sys.Name] {
 		return "", nil
 	}

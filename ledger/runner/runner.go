@@ -20,7 +20,7 @@ const (
 	rewrite    = 200 * time.Millisecond // between two tries of a write whose outcome is not known
 )
 
-// Config is what a Runner needs. Every field but Grace, Sole, Observer, Term, Jobs and Paused is required.
+// Config is what a Runner needs. Every field but Grace, Sole, Observer, Term, Jobs, Deletions and Paused is required.
 type Config struct {
 	Ledger *ledger.Ledger
 	Waker  *Waker
@@ -38,6 +38,8 @@ type Config struct {
 	Term time.Duration
 	// Jobs bring wake-ups to some replica's runner, maybe this one; nil: they stay in this process.
 	Jobs Jobs
+	// Deletions count what is deleted, over all processes of the ledger; nil: this process counts its own.
+	Deletions ledger.Deletions
 	// Paused pauses, at the start, every run that is not over: an operator resumes each.
 	Paused bool
 }
@@ -45,12 +47,11 @@ type Config struct {
 // A Runner works on all rollbacks that are due, each in a goroutine of its own.
 type Runner struct {
 	Config
-	holder    string
-	deletions deletions
-	watch     watch
-	wg        sync.WaitGroup
-	mu        sync.Mutex
-	active    map[uuid.UUID]*task
+	holder string
+	watch  watch
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	active map[uuid.UUID]*task
 }
 
 // A task is a run that is being worked on.
@@ -64,9 +65,12 @@ func New(c Config) *Runner {
 	if c.Observer == nil {
 		c.Observer = unobserved{}
 	}
+	if c.Deletions == nil {
+		c.Deletions = &deletions{clock: c.Clock, times: map[string][]time.Time{}}
+	}
 	c.Term = cmp.Or(c.Term, ledger.LeaseTime)
 	return &Runner{
-		Config: c, holder: ledger.NewID().String(), active: map[uuid.UUID]*task{}, deletions: deletions{sent: map[string][]time.Time{}},
+		Config: c, holder: ledger.NewID().String(), active: map[uuid.UUID]*task{},
 		watch: watch{seen: map[uuid.UUID]sight{}},
 	}
 }

@@ -30,6 +30,8 @@ type walk struct {
 	judged map[uuid.UUID]bool   // entries that the final look has visited
 	shared map[string]bool      // systems whose share of what they hold was worked out
 
+	counted map[uuid.UUID]time.Time // entries whose undo deletes, was counted, and is not sent yet
+
 	flights   map[string]*flight     // calls under way that the walk does not wait for, by system
 	sightings map[uuid.UUID]sighting // what such looks have brought, by entry
 	landed    chan struct{}          // a call is back
@@ -54,7 +56,7 @@ type walk struct {
 func newWalk(r *Runner, lease *ledger.Lease, mine *tenancy, wake chan struct{}) *walk {
 	return &walk{
 		runner: r, ledger: r.Ledger, lease: lease, mine: mine, wake: wake, parked: map[string]time.Time{}, tries: map[string]int{},
-		judged: map[uuid.UUID]bool{}, shared: map[string]bool{}, flights: map[string]*flight{}, sightings: map[uuid.UUID]sighting{},
+		judged: map[uuid.UUID]bool{}, shared: map[string]bool{}, counted: map[uuid.UUID]time.Time{}, flights: map[string]*flight{}, sightings: map[uuid.UUID]sighting{},
 		landed: make(chan struct{}, 1),
 	}
 }

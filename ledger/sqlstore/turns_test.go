@@ -172,6 +172,29 @@ func TestDeletionsOfAMinute(t *testing.T) {
 	}
 }
 
+// A turn is given back by who reserved it last, and nobody else, also where two asked within one microsecond.
+func TestTurnsOfOneMicrosecond(t *testing.T) {
+	turns := threeTurns(t, migrated(t))[0]
+	var list []ledger.Turn
+	for range 2 {
+		turn, _, err := turns.Turn(t.Context(), "a", ledger.Pace{Every: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, turn)
+	}
+	_, err := turns.store.write.DB.ExecContext(t.Context(), "UPDATE turns SET asked_at = $1", list[0].Asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := turns.ReturnTurn(t.Context(), "a", list[0]); err != nil {
+		t.Fatal(err)
+	}
+	if turn, _, err := turns.Turn(t.Context(), "a", ledger.Pace{Every: time.Hour}); err != nil || turn.Wait < 119*time.Minute {
+		t.Errorf("the third turn comes after %v, %v", turn.Wait, err)
+	}
+}
+
 // A clock of the server that is set back lets nobody wait for it.
 func TestTurnsAfterTheClockWasSetBack(t *testing.T) {
 	turns := threeTurns(t, migrated(t))[0]
