@@ -25,21 +25,28 @@ import (
 // A fleet is three real ledgerd on one PostgreSQL, with one third party and one mirror.
 type fleet struct {
 	*testing.T
-	third *counting
-	list  []*server
+	third  *counting
+	list   []*server
+	system string // that entries are recorded at
 }
 
 // newFleet starts three replicas over a database. They run in one folder, which stands for the key files that an operator
 // gives to each.
 func newFleet(t *testing.T, database string) *fleet {
 	t.Helper()
-	f := &fleet{T: t, third: &counting{state: map[string]string{}}}
+	return newFleetWith(t, database, func(*counting) string { return "" })
+}
+
+// newFleetWith starts them with more systems in their configuration.
+func newFleetWith(t *testing.T, database string, systemsFunc func(third *counting) string) *fleet {
+	t.Helper()
+	f := &fleet{T: t, third: &counting{state: map[string]string{}}, system: "sys"}
 	web := httptest.NewServer(f.third)
 	t.Cleanup(web.Close)
 	at := site{t.TempDir(), database}
-	mirror := "mirror: {folder: " + filepath.Join(t.TempDir(), "mirror") + "}\n"
+	more := systemsFunc(f.third) + "mirror: {folder: " + filepath.Join(t.TempDir(), "mirror") + "}\n"
 	for range 3 {
-		f.list = append(f.list, newServerAt(t, buildServer(t), web.URL, at, mirror))
+		f.list = append(f.list, newServerAt(t, buildServer(t), web.URL, at, more))
 	}
 	var wg sync.WaitGroup
 	for _, s := range f.list {
@@ -64,7 +71,9 @@ func (f *fleet) record(window, who string, n int) []string {
 	for i := range n {
 		at := fmt.Sprintf("/%s/%s-%d", window, who, i)
 		f.third.set(at, `{"v":"new"}`)
-		if _, err := f.list[i%len(f.list)].client.Record(f.Context(), window, putDraft(at)); err != nil {
+		d := putDraft(at)
+		d.System = f.system
+		if _, err := f.list[i%len(f.list)].client.Record(f.Context(), window, d); err != nil {
 			f.Error(err)
 			return list
 		}

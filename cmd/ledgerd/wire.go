@@ -56,6 +56,7 @@ type parts struct {
 	vigil    *vigil           // nil: nothing is recorded by this command
 	meters   *meters
 	traces   *traces
+	turns    *sqlstore.Turns // nil: limits of systems hold in this process, which is the only one
 
 	recovering bool
 	log        *slog.Logger
@@ -118,6 +119,9 @@ func openParts(ctx context.Context, e *env, c Config, how opening) (*parts, erro
 		config: c, store: store, registry: registry, waker: runner.NewWaker(), meters: counted, traces: untraced(), log: e.log,
 		recovering: how.recovering,
 	}
+	if p.turns = store.Turns(); p.turns != nil {
+		registry.Share(p.turns)
+	}
 	var cipher ledger.Cipher
 	if !how.closed {
 		if p.keyring, err = openKeyring(ctx, e, &c, store); err != nil {
@@ -173,7 +177,7 @@ const callGrace = 10 * time.Second
 
 // newRunner returns the runner of rollbacks. jobs: what reaches other replicas; nil: nothing.
 func (p *parts) newRunner(jobs runner.Jobs, paused bool) *runner.Runner {
-	return runner.New(runner.Config{
+	c := runner.Config{
 		Ledger: p.ledger, Waker: p.waker, Clock: time.Now, Log: p.log, Grace: callGrace, Sole: !p.config.replicated(), Paused: paused,
 		Jobs: jobs, Observer: p.traces.observer(p.meters),
 		JitterFunc: func(d time.Duration) time.Duration {
@@ -182,7 +186,11 @@ func (p *parts) newRunner(jobs runner.Jobs, paused bool) *runner.Runner {
 			}
 			return rand.N(d) //nolint:gosec // spreads retries; nobody gains by guessing it
 		},
-	})
+	}
+	if p.turns != nil {
+		c.Deletions = p.turns
+	}
+	return runner.New(c)
 }
 
 // checkInUse refuses a configuration that lacks a system which open entries need.
