@@ -23,7 +23,7 @@ func (b *bench) counting(d ledger.Deletions, sole bool) *runner.Runner {
 }
 
 // Two replicas undo two windows at one system at once: they delete as much as its guard allows together, and then both wait for
-// a second word.
+// a second word. With it they delete what is left.
 func TestDeletionsOfAllReplicas(t *testing.T) {
 	const limit = 5
 	url := migrated(t)
@@ -54,6 +54,14 @@ func TestDeletionsOfAllReplicas(t *testing.T) {
 	}
 	if sent != limit {
 		t.Errorf("%d deletions without a second word, want %d", sent, limit)
+	}
+	for i, b := range benches {
+		if _, err := b.ledger.Confirm(t.Context(), runs[i].ID, "edge", "all ours"); err != nil {
+			t.Error(err)
+		}
+		if got := b.awaitRun(runs[i].ID, func(r *ledger.RollbackView) bool { return r.State.Over() }); !got.Complete || len(got.Words) != 1 {
+			t.Errorf("%+v", got)
+		}
 	}
 	cancel()
 	wg.Wait()

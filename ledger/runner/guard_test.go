@@ -157,7 +157,9 @@ func TestDeletionsOfTheLastMinuteCount(t *testing.T) {
 		b.creates("edge", 5)
 		b.third.OnUndo = func(int, string) (bool, error) { time.Sleep(31 * time.Second); return false, nil }
 		id := b.start(ledger.RollbackRequest{}).ID
-		b.runner().RunOne(t.Context(), id)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		b.runner().RunOne(ctx, id)
 		if run, err := b.ledger.Rollback(t.Context(), id); err != nil || !run.Complete || len(run.Words) != 0 {
 			t.Errorf("%+v, %v", run, err)
 		}
