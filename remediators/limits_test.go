@@ -170,7 +170,7 @@ func TestLimitsThatCannotBeAsked(t *testing.T) {
 			for range 3 {
 				var call *ledger.CallError
 				if _, err := lanes[0].Enter(t.Context(), true); !errors.As(err, &call) || call.Class != ledger.CallAway || call.RetryAfter != time.Second {
-					t.Errorf("%v", err)
+					t.Fatalf("%v", err)
 				}
 			}
 			f.fails = false
@@ -190,7 +190,7 @@ func TestLostSlot(t *testing.T) {
 	f, lanes := sharing(1, RateConfig{Concurrent: 1})
 	f.lost = true
 	if _, err := lanes[0].Enter(t.Context(), true); class(err) != "away" || f.held != 0 {
-		t.Errorf("%v, %d held", err, f.held)
+		t.Fatalf("%v, %d held", err, f.held)
 	}
 	f.lost = false
 	through(t, lanes[0], true, 0)

@@ -163,8 +163,10 @@ func TestDeletionsOfAMinute(t *testing.T) {
 		}
 		return ok
 	}
-	if !count() || !count() || count() {
-		t.Error("two of two, and no third")
+	for i, want := range []bool{true, true, false} {
+		if count() != want {
+			t.Errorf("deletion %d of two: counted: %v", i+1, !want)
+		}
 	}
 	ts[1].set(t, "UPDATE deletions SET times[1] = times[1] - interval '1 minute'")
 	if !count() || count() {
