@@ -92,15 +92,16 @@ func sharing(n int, c RateConfig) (*fakeTurns, []*Lane) {
 	return f, lanes
 }
 
-// through makes a call that takes d.
-func through(t *testing.T, l *Lane, changing bool, d time.Duration) {
+// through makes a call that takes no time.
+func through(t *testing.T, l *Lane, changing bool) {
 	t.Helper()
-	leave, err := l.Enter(t.Context(), changing)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	leave, err := l.Enter(ctx, changing)
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	time.Sleep(d)
 	leave(ResultAnswered)
 }
 
@@ -110,10 +111,12 @@ func TestSharedLimits(t *testing.T) {
 		f, lanes := sharing(2, RateConfig{PerSecond: 5, Concurrent: 3})
 		var under, most atomic.Int32
 		var wg sync.WaitGroup
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
 		began := time.Now()
 		for i := range 21 {
 			wg.Go(func() {
-				leave, err := lanes[i%2].Enter(t.Context(), true)
+				leave, err := lanes[i%2].Enter(ctx, true)
 				if err != nil {
 					t.Error(err)
 					return
@@ -155,7 +158,7 @@ func TestSlotOfAnotherProcess(t *testing.T) {
 			t.Errorf("a change: %v after %v", err, time.Since(began))
 		}
 		f.held = 0
-		through(t, lanes[0], true, 0) // nothing of this process's own was kept
+		through(t, lanes[0], true) // nothing of this process's own was kept
 	})
 }
 
@@ -163,24 +166,29 @@ func TestSlotOfAnotherProcess(t *testing.T) {
 func TestLimitsThatCannotBeAsked(t *testing.T) {
 	for name, c := range map[string]RateConfig{"pace": {PerSecond: 1}, "slots": {Concurrent: 1}} {
 		t.Run(name, func(t *testing.T) {
-			f, lanes := sharing(1, c)
-			var log strings.Builder
-			lanes[0].log = slog.New(slog.NewTextHandler(&log, nil))
-			f.fails = true
-			for range 3 {
-				var call *ledger.CallError
-				if _, err := lanes[0].Enter(t.Context(), true); !errors.As(err, &call) || call.Class != ledger.CallAway || call.RetryAfter != time.Second {
-					t.Fatalf("%v", err)
+			synctest.Test(t, func(t *testing.T) {
+				f, lanes := sharing(1, c)
+				var log strings.Builder
+				lanes[0].log = slog.New(slog.NewTextHandler(&log, nil))
+				f.fails = true
+				for range 3 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					_, err := lanes[0].Enter(ctx, true)
+					cancel()
+					want := ledger.CallError{Class: ledger.CallAway, RetryAfter: time.Second, Detail: "the limits of the system cannot be asked"}
+					if call := new(ledger.CallError); !errors.As(err, &call) || *call != want {
+						t.Fatalf("%v", err)
+					}
 				}
-			}
-			f.fails = false
-			through(t, lanes[0], true, 0)
-			if n := strings.Count(log.String(), "cannot be asked"); n != 1 || !strings.Contains(log.String(), "can be asked again") {
-				t.Errorf("%s", log.String())
-			}
-			if w := lanes[0].status(ledger.System{}).Waiting; w != 0 {
-				t.Errorf("%d wait", w)
-			}
+				f.fails = false
+				through(t, lanes[0], true)
+				if n := strings.Count(log.String(), "cannot be asked"); n != 1 || !strings.Contains(log.String(), "can be asked again") {
+					t.Errorf("%s", log.String())
+				}
+				if w := lanes[0].status(ledger.System{}).Waiting; w != 0 {
+					t.Errorf("%d wait", w)
+				}
+			})
 		})
 	}
 }
@@ -193,14 +201,14 @@ func TestLostSlot(t *testing.T) {
 		t.Fatalf("%v, %d held", err, f.held)
 	}
 	f.lost = false
-	through(t, lanes[0], true, 0)
+	through(t, lanes[0], true)
 }
 
 // A system without rate asks nobody.
 func TestNoLimitsAskNobody(t *testing.T) {
 	f, lanes := sharing(1, RateConfig{})
 	f.fails = true
-	through(t, lanes[0], true, 0)
+	through(t, lanes[0], true)
 	if f.calls != 0 {
 		t.Errorf("%d calls", f.calls)
 	}
@@ -214,7 +222,7 @@ func TestNoLimitsAskNobody(t *testing.T) {
 func TestUnusedSharedTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, lanes := sharing(2, RateConfig{PerSecond: 0.05})
-		through(t, lanes[0], true, 0)
+		through(t, lanes[0], true)
 		var call *ledger.CallError
 		if _, err := lanes[1].Enter(t.Context(), false); !errors.As(err, &call) || call.Class != ledger.CallAway || call.RetryAfter != 20*time.Second {
 			t.Errorf("a read: %v", err)
@@ -225,7 +233,7 @@ func TestUnusedSharedTurn(t *testing.T) {
 			t.Errorf("%v, %d given back", err, f.returned)
 		}
 		began := time.Now()
-		through(t, lanes[1], true, 0)
+		through(t, lanes[1], true)
 		if took := time.Since(began); took != 19*time.Second {
 			t.Errorf("the next turn came after %v", took)
 		}
@@ -242,7 +250,7 @@ func TestRegistryShares(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, name := range []string{"sys", "more"} {
-		through(t, reg.bound[name].lane, true, 0)
+		through(t, reg.bound[name].lane, true)
 		if f.calls != i+1 {
 			t.Errorf("%s: %d calls", name, f.calls)
 		}
