@@ -422,3 +422,22 @@ func TestTamperedMirror(t *testing.T) {
 		}
 	}
 }
+
+// A record of the mirror whose window's id was changed to what is none is found like any other edit.
+func TestTamperedWindowID(t *testing.T) {
+	t.Parallel()
+	h, key, note := tampered(t)
+	files := h.mirrorBytes()
+	for name, raw := range files {
+		lines := bytes.SplitAfter(raw, []byte("\n"))
+		n := slices.IndexFunc(lines, func(line []byte) bool { return bytes.Contains(line, []byte(`"number":3,`)) })
+		at := bytes.Index(lines[n], []byte(`"window_id":"`)) + len(`"window_id":"`)
+		id := string(lines[n][at : at+36])
+		lines[n] = bytes.Replace(lines[n], []byte(id), []byte("x"+id[1:]), 1)
+		h.setMirror(map[string][]byte{name: bytes.Join(lines, nil)})
+		bad := h.verifyFile(h.db(), verifyWith{note: note, key: key, dirs: []string{h.mirror}})
+		if !slices.ContainsFunc(bad, func(d journal.Damage) bool { return d.WindowID == id && d.Number == 3 }) {
+			t.Errorf("window %s, record 3: found %v", id, bad)
+		}
+	}
+}
