@@ -216,12 +216,6 @@ func convert[R, T any](rows []R, fn func(*R) (*T, error)) ([]T, error) {
 	return out, nil
 }
 
-// CountEntries implements [ledger.Reader].
-func (s *Store) CountEntries(ctx context.Context, windowID uuid.UUID, sel ledger.Selection) (ledger.Counts, error) {
-	c, err := countEntries(ctx, s.read, windowID, sel)
-	return c, s.dialect.problem("count entries of", windowID.String(), err)
-}
-
 // SharedResources implements [ledger.Scanner].
 func (s *Store) SharedResources(ctx context.Context, windowID uuid.UUID) (map[ledger.Key]int, error) {
 	var rows []struct {
