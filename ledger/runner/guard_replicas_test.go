@@ -70,12 +70,14 @@ func TestDeletionsOfAllReplicas(t *testing.T) {
 // A counter is deletions that are counted elsewhere.
 type counter struct {
 	mu     sync.Mutex
-	calls  int
+	calls  int    // that were let through
 	fails  int    // the next ones
+	full   bool   // nothing is let through, but anyway
+	anyway int    // that were let through so
 	before func() // the first call; nil: nothing
 }
 
-func (c *counter) CountDeletion(context.Context, string, int, bool) (bool, error) {
+func (c *counter) CountDeletion(_ context.Context, _ string, _ int, anyway bool) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.before != nil {
@@ -86,8 +88,38 @@ func (c *counter) CountDeletion(context.Context, string, int, bool) (bool, error
 		c.fails--
 		return false, errors.New("away")
 	}
+	if c.full && !anyway {
+		return false, nil
+	}
 	c.calls++
+	if anyway {
+		c.anyway++
+	}
 	return true, nil
+}
+
+// After the second word deletions go on beyond the limit, and count for the others.
+func TestDeletionsAfterTheSecondWord(t *testing.T) {
+	b := newBench(t)
+	b.third.Guard = ledger.Guard{Deletions: 1}
+	b.creates("edge", 3)
+	run := b.start(ledger.RollbackRequest{})
+	c := &counter{full: true}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { b.counting(c, true).Run(ctx) })
+	defer wg.Wait()
+	defer cancel()
+	b.awaitRun(run.ID, asksFor("edge"))
+	c.mu.Lock()
+	c.full = false // the run ends, whatever it asks
+	c.mu.Unlock()
+	if _, err := b.ledger.Confirm(t.Context(), run.ID, "", "all ours"); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.awaitRun(run.ID, func(r *ledger.RollbackView) bool { return r.State.Over() }); !got.Complete || c.calls != 3 || c.anyway != 3 {
+		t.Errorf("%+v, %d counted, %d anyway", got, c.calls, c.anyway)
+	}
 }
 
 // While nobody can be asked how much was deleted, nothing is.
