@@ -284,6 +284,8 @@ func (f *fleet) dies(sig syscall.Signal) {
 	window := f.open("taken over")
 	f.record(window, "c", 6)
 	reached, answer := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(answer) })
+	defer release() // a test that fails ends too
 	f.third.holdPut(3, reached, answer)
 	run, err := f.list[0].client.StartRollback(f.Context(), window, wire.RollbackRequest{Reason: "r"}, 0)
 	if err != nil {
@@ -305,7 +307,7 @@ func (f *fleet) dies(sig syscall.Signal) {
 		f.Errorf("%+v", r)
 	}
 	head := f.headOf(second, window)
-	close(answer)
+	release()
 	if sig == syscall.SIGSTOP {
 		f.wakes(first, second, window, head)
 	}
