@@ -26,7 +26,7 @@ var (
 	addColumn   = regexp.MustCompile(`^ALTER TABLE [a-z_]+ ADD COLUMN [a-z_]+ [A-Za-z]+( NOT NULL DEFAULT (0|1|''|false|true))?$`)
 	createIndex = regexp.MustCompile(`^CREATE INDEX [a-z_]+ ON [a-z_]+ \([a-z_, ]+\)( WHERE [^;]+)?$`)
 	createTable = regexp.MustCompile(`^CREATE (UNLOGGED )?TABLE [a-z_]+ \(.*\)( STRICT)?(, WITHOUT ROWID| WITHOUT ROWID)?$`)
-	triggerHead = regexp.MustCompile(`^CREATE (TRIGGER [a-z_]+ AFTER (INSERT|UPDATE)( OF [a-z_, ]+)? ON|FUNCTION [a-z_]+\(\) RETURNS trigger) `)
+	triggerHead = regexp.MustCompile(`^CREATE (TRIGGER [a-z_]+ AFTER (INSERT|UPDATE|DELETE)( OF [a-z_, ]+)? ON|FUNCTION [a-z_]+\(\) RETURNS trigger) `)
 	writes      = regexp.MustCompile(`(?:INSERT INTO|UPDATE|DELETE FROM|TRUNCATE|DROP|ALTER) ([a-z_]+)`)
 	sqlComment  = regexp.MustCompile(`--[^\n]*`)
 )

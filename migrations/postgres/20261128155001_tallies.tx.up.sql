@@ -16,6 +16,14 @@ BEGIN
     RETURN NULL;
 END $$;
 --bun:split
+CREATE FUNCTION entries_removed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tallies AS t (window_id, state, outcome, on_rollback, total)
+    SELECT window_id, state, outcome, on_rollback, -count(*) FROM removed GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    ON CONFLICT (window_id, state, outcome, on_rollback) DO UPDATE SET total = t.total + excluded.total;
+    RETURN NULL;
+END $$;
+--bun:split
 CREATE TRIGGER windows_added AFTER INSERT ON windows REFERENCING NEW TABLE AS added
 FOR EACH STATEMENT EXECUTE FUNCTION windows_added();
 --bun:split
@@ -43,3 +51,6 @@ FOR EACH STATEMENT EXECUTE FUNCTION entries_added();
 --bun:split
 CREATE TRIGGER entries_moved AFTER UPDATE ON entries REFERENCING OLD TABLE AS moved_from NEW TABLE AS moved_to
 FOR EACH STATEMENT EXECUTE FUNCTION entries_moved();
+--bun:split
+CREATE TRIGGER entries_removed AFTER DELETE ON entries REFERENCING OLD TABLE AS removed
+FOR EACH STATEMENT EXECUTE FUNCTION entries_removed();

@@ -26,3 +26,9 @@ WHEN NEW.state <> OLD.state OR NEW.outcome <> OLD.outcome OR NEW.on_rollback <> 
     VALUES (OLD.window_id, OLD.state, OLD.outcome, OLD.on_rollback, -1), (NEW.window_id, NEW.state, NEW.outcome, NEW.on_rollback, 1)
     ON CONFLICT DO UPDATE SET total = total + excluded.total;
 END;
+--bun:split
+CREATE TRIGGER entries_removed AFTER DELETE ON entries BEGIN
+    INSERT INTO tallies (window_id, state, outcome, on_rollback, total)
+    VALUES (OLD.window_id, OLD.state, OLD.outcome, OLD.on_rollback, -1)
+    ON CONFLICT DO UPDATE SET total = total - 1;
+END;
