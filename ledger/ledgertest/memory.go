@@ -2,6 +2,7 @@ package ledgertest
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -18,4 +19,22 @@ func MemoryDir(t testing.TB) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
+}
+
+// Files returns what stands in all files of a folder, and below it. It fails the test if there is none.
+func Files(t testing.TB, folder string) []byte {
+	t.Helper()
+	var all []byte
+	err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		raw, err := os.ReadFile(path) //nolint:gosec // the test names the folder
+		all = append(all, raw...)
+		return err
+	})
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%s: %d bytes, %v", folder, len(all), err)
+	}
+	return all
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,16 +16,28 @@ import (
 // A Postgres is a server for the ledgers of a package's tests. Its zero value is ready; TestMain stops it.
 type Postgres struct{ ledgertest.Postgres }
 
-// Open is [Open], and for a test below TestOnPostgres the ledger is on this server.
-func (p *Postgres) Open(t testing.TB, c sqlstore.Config) *sqlstore.Store {
+// New returns the address of an empty ledger of the newest schema: a file in memory, and for a test below TestOnPostgres a
+// database of this server.
+func (p *Postgres) New(t testing.TB) (url string) {
 	t.Helper()
 	if ledgertest.OnPostgres(t) {
-		c.URL = p.Migrated(t)
+		return p.Migrated(t)
 	}
-	return Open(t, c)
+	file := filepath.Join(ledgertest.MemoryDir(t), "l.db")
+	Write(t, file)
+	return "sqlite:" + file
 }
 
-// Migrated returns the address of an empty ledger of the newest schema.
+// Written returns everything that stands on a disk of a ledger that [Postgres.New] gave.
+func (p *Postgres) Written(t testing.TB, url string) []byte {
+	t.Helper()
+	if file, embedded := strings.CutPrefix(url, "sqlite:"); embedded {
+		return ledgertest.Files(t, filepath.Dir(file))
+	}
+	return p.Files(t, url)
+}
+
+// Migrated returns the address of an empty ledger of the newest schema on this server.
 func (p *Postgres) Migrated(t testing.TB) string {
 	t.Helper()
 	return p.Copy(t, func(url string) error {
