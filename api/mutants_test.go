@@ -21,8 +21,8 @@ import (
 	"github.com/google/uuid"
 
 	"sideledger/ledger"
-	"sideledger/ledger/ledgertest"
 	"sideledger/ledger/journal"
+	"sideledger/ledger/ledgertest"
 )
 
 var (

@@ -65,9 +65,17 @@ func (p *Postgres) Database(t testing.TB) string {
 	return p.address(name)
 }
 
+// A Lifetime is what a database goes with: a test, or one example of a test.
+type Lifetime interface {
+	Helper()
+	Error(args ...any)
+	Fatal(args ...any)
+	Cleanup(fn func())
+}
+
 // Copy returns the address of a new database that is a copy of one which prepareFunc has filled, once for all: migrating takes
 // longer than most tests. prepareFunc leaves no connection open.
-func (p *Postgres) Copy(t testing.TB, prepareFunc func(url string) error) string {
+func (p *Postgres) Copy(t Lifetime, prepareFunc func(url string) error) string {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,7 +92,7 @@ func (p *Postgres) Copy(t testing.TB, prepareFunc func(url string) error) string
 }
 
 // dropAfter lets a database go with the test, whoever is connected to it still.
-func (p *Postgres) dropAfter(t testing.TB, name string) {
+func (p *Postgres) dropAfter(t Lifetime, name string) {
 	t.Helper()
 	t.Cleanup(func() {
 		p.mu.Lock()
@@ -99,11 +107,11 @@ func (p *Postgres) dropAfter(t testing.TB, name string) {
 }
 
 // create makes a database and returns its name. p.mu is held.
-func (p *Postgres) create(t testing.TB, template string) string {
+func (p *Postgres) create(t Lifetime, template string) string {
 	t.Helper()
 	p.once.Do(func() { p.err = p.start() })
 	if p.err != nil {
-		t.Fatalf("start PostgreSQL: %v", p.err)
+		t.Fatal("start PostgreSQL: ", p.err)
 	}
 	p.n++
 	name := fmt.Sprintf("ledger%d", p.n)
