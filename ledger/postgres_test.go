@@ -27,7 +27,7 @@ func TestOnPostgres(t *testing.T) {
 		TestEffectWithItsOwnSuccess, TestEffectNamesWhatItMade,
 		TestEffectReplayMakesNoSecondCall, TestEffectKilledBetween, TestEffectKilledAfterADelete, TestEffectNotMadeOnceItsIntentFell,
 		TestEffectOvertakenByARollback, TestEffectTakesNothingItCannotRecord, TestEffectAfterImage, TestEffectReads,
-		TestEffectKeepsSecretsHidden,
+		TestEffectKeepsSecretsHidden, TestEffectRefusedBesideItsIntent,
 		TestApplied, TestAppliedAtOnce, TestAppliedWithoutItsSystem, TestVerifyEachByItsOwnScope, TestAppliedWhileItsUndoIsSent,
 		TestNoSecretBecomesAName,
 		TestASecretIsNowhereAndComesBackByteForByte, TestWhatATelltaleHashWouldGive, TestTheSameSecretsAgainAreTheSameEntry,

@@ -294,7 +294,7 @@ func TestOneSickOfTen(t *testing.T) {
 	}
 	undisturbed := map[int]time.Duration{}
 	for i, c := range sickCases {
-		if raceDetector && i%4 != 0 {
+		if (raceDetector || ledgertest.OnPostgres(t)) && i%4 != 0 {
 			continue // ten times as slow
 		}
 		alone, ok := undisturbed[c.windows]

@@ -138,8 +138,12 @@ func (s *sim) live(id uuid.UUID, d time.Duration) {
 	defer cancel()
 	life := s.store.revive()
 	defer context.AfterFunc(ctx, func() { s.store.die(life) })()
+	term := ledger.LeaseTime
+	if d > time.Hour { // which is spent waiting: renewing a lease every 2 s all the while takes most of the test's time
+		term = 5 * time.Minute
+	}
 	r := runner.New(runner.Config{
-		Ledger: s.ledger, Waker: s.waker, Clock: time.Now, Log: slog.New(slog.DiscardHandler), Grace: callGrace, Sole: true,
+		Ledger: s.ledger, Waker: s.waker, Clock: time.Now, Log: slog.New(slog.DiscardHandler), Grace: callGrace, Sole: true, Term: term,
 		JitterFunc: func(d time.Duration) time.Duration { return d },
 	})
 	r.RunOne(ctx, id)
