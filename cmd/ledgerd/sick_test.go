@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"sideledger/ledger"
+	"sideledger/ledger/ledgertest"
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
 	"sideledger/remediators"
