@@ -29,7 +29,7 @@ func Files(t testing.TB, folder string) []byte {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		raw, err := os.ReadFile(path) //nolint:gosec // the test names the folder
+		raw, err := os.ReadFile(path)
 		all = append(all, raw...)
 		return err
 	})
