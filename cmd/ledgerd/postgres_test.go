@@ -92,7 +92,7 @@ func TestOnPostgres(t *testing.T) {
 		TestRestorePostgresOutlivesLedgerd, TestRestoreTreeKilledInTheMiddle, TestRestoreTreeOutlivesLedgerd,
 		TestOfflineRollbackRestoresTheSnapshot, TestOfflineRollbackLeavesTheMachineAlone, TestOfflineRollbackHasNothingToRestore,
 		TestOfflineRollbackAfterAFailedRestore,
-		TestImportRecordsOnly, TestRecordersStayWithinAllow, TestCompletedOutsideAllow, TestDeniedAddressesBlock, TestPluginServes,
+		TestImportRecordsOnly, TestRecordersStayWithinAllow, TestCompletedOutsideAllow, TestDeniedAddressesBlock, TestPluginServes, TestScripts,
 		TestServerLogsIDs, TestMetricsTellWhatHappened, TestOneTrace, TestTracePassesUnrecorded, TestTraceIsKept, TestSpansHoldNoSecrets, TestCollectorAway,
 	}, Not: map[string]string{
 		"it is about SQLite's file: its disk, its syncs, its lock, its rows": `TestPowerCut TestPowerCutBites TestFailedSync TestFaultAtEach TestFullDisk
@@ -102,6 +102,6 @@ func TestOnPostgres(t *testing.T) {
 		"it opens no ledger, or asks one for nothing": `TestTheCanarySearchBites TestManifests TestUnit TestEveryRemediatorIsDescribed TestPagesNameRealTests TestCurlIsCurl
 			TestCurlRefusesWhatItCannotCarry TestImports TestImportTable TestRiverInOneFile TestNoInit TestTopLevel TestLogLinesCarryTheirContext
 			TestNotifier TestMetricsAreNamedAsOthers TestRulesSayWhoIsTold TestMirrorConfig TestLibrariesAreHushed TestPluginTest TestScalingPage TestScalingModel`,
-		"its text says where the ledger is": "TestQuickStartAsItIsPrinted TestScripts",
+		"its text says where the ledger is": "TestQuickStartAsItIsPrinted",
 	}}.Run(t)
 }
