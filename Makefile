@@ -29,8 +29,11 @@ check: ## format, vet, lint, tests with the race detector, generated files uncha
 build: ## both commands, static, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/rollback ./cmd/ledgerd
 
-bench: ## the benchmarks, as ratios against what the machine can do
+bench: ## the benchmarks, as ratios against what the machine can do, and how long a failover takes
 	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/ledgerd
+	@echo 'failover, of a replica (killed, stopped) and of the database (promoted, noticed):'
+	@go test -count 1 -v -timeout 30m ./cmd/ledgerd -run 'TestReplicaDies|TestSynchronousStandby|TestAsynchronousStandby' | \
+		grep -E '_test.go:[0-9]+: (killed|stopped|promot)|^(FAIL|ok)' | sed -E 's/^ *[a-z_]+\.go:[0-9]+: /  /'
 
 SEEDS ?= 20000
 sim: ## simulated weekends, SEEDS of them (20000), on both databases, in hours; `make test` runs 500, and 125 on PostgreSQL

@@ -97,6 +97,7 @@ type large struct {
 	third  *vast
 	n      int
 	window string
+	slow   time.Duration // the longest that a list took, since it was last told
 }
 
 // phase says how long something took, and what the server's memory came to until then.
@@ -111,7 +112,8 @@ func (l *large) phase(name string, began time.Time) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.t.Logf("%s of %d entries: %.1f s, at most %d MiB resident", name, l.n, time.Since(began).Seconds(), peak>>10)
+	l.t.Logf("%s of %d entries: %.1f s, at most %d MiB resident; a list took at most %d ms", name, l.n, time.Since(began).Seconds(), peak>>10, l.slow.Milliseconds())
+	l.slow = 0
 	if peak>>10 > largeLimit {
 		l.t.Errorf("%s: %d MiB resident, more than %d", name, peak>>10, largeLimit)
 	}
@@ -189,12 +191,23 @@ func (l *large) rollBack() {
 // lists asks for what a console shows.
 func (l *large) lists() {
 	l.t.Helper()
-	_, err := l.client.Window(l.t.Context(), l.window)
-	if err == nil {
-		_, err = l.client.Entries(l.t.Context(), l.window, client.EntryQuery{Limit: 100})
-	}
-	if err != nil {
-		l.t.Fatal(err)
+	for _, listFunc := range []func() error{
+		func() error { _, err := l.client.Window(l.t.Context(), l.window); return err },
+		func() error { _, err := l.client.Windows(l.t.Context(), client.WindowQuery{Limit: 20}); return err },
+		func() error {
+			_, err := l.client.Entries(l.t.Context(), l.window, client.EntryQuery{Limit: 100})
+			return err
+		},
+		func() error {
+			_, err := l.client.Entries(l.t.Context(), l.window, client.EntryQuery{Limit: 100, States: []string{"undone"}})
+			return err
+		},
+	} {
+		began := time.Now()
+		if err := listFunc(); err != nil {
+			l.t.Fatal(err)
+		}
+		l.slow = max(l.slow, time.Since(began))
 	}
 }
 

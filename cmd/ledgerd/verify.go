@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"sideledger/ledger/heads"
@@ -272,6 +273,12 @@ func (p *parts) verifyCopy(ctx context.Context, c *mirrorCopy, key string) ([]jo
 // compareWindow finds the first record of a window that is another one here than in the mirror, or is not here.
 func (p *parts) compareWindow(ctx context.Context, c *mirrorCopy, id string) (*journal.Damage, error) {
 	records := c.records[id]
+	switch {
+	case len(records) == 0:
+		return nil, nil //nolint:nilnil // what is wrong with it was found in the mirror
+	case uuid.Validate(id) != nil:
+		return &journal.Damage{WindowID: id, Number: records[0].Number, Problem: "it is in the mirror, and is of no window: its id is none"}, nil
+	}
 	first, here, err := p.store.Hashes(ctx, id)
 	if err != nil {
 		return nil, err

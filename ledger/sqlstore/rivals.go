@@ -210,7 +210,8 @@ func (b *batch) liveWindows() ([]liveWindow, error) {
 	if b.live != nil {
 		return b.live, nil
 	}
-	list, err := readLive(b.ctx, b.c.db)
+	var list []liveWindow
+	err := b.c.find(b.ctx, &list, selectLive)
 	if err == nil && b.c.dialect.lock == "" {
 		b.live = append([]liveWindow{}, list...)
 	}

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"context"
 	"strings"
 	"unicode/utf8"
 
@@ -90,62 +89,4 @@ func appendText(to []string, s string) []string {
 		return to
 	}
 	return append(to, s)
-}
-
-// tally is what entries in one state add up to.
-type tally struct {
-	State         string `bun:"state"`
-	Total         int    `bun:"total"`
-	Retained      int    `bun:"retained"`
-	AlreadyUndone int    `bun:"already_undone"`
-	Compensated   int    `bun:"compensated"`
-	Unverified    int    `bun:"unverified"`
-	ByHand        int    `bun:"by_hand"`
-}
-
-// countEntries counts in one pass over an index; a selection by system, kind or tag reads the rows too.
-func countEntries(ctx context.Context, db bun.IDB, windowID uuid.UUID, sel ledger.Selection) (ledger.Counts, error) {
-	var tallies []tally
-	if err := tallied(db, windowID, sel).Scan(ctx, &tallies); err != nil {
-		return ledger.Counts{}, err
-	}
-	var c ledger.Counts
-	for _, t := range tallies {
-		t.addTo(&c)
-	}
-	return c, nil
-}
-
-// tallied asks for a tally of each state.
-func tallied(db bun.IDB, windowID uuid.UUID, sel ledger.Selection) *bun.SelectQuery {
-	q := db.NewSelect().TableExpr("entries").Column("state").ColumnExpr("COUNT(*) AS total").
-		ColumnExpr("SUM(CASE WHEN on_rollback = ? THEN 1 ELSE 0 END) AS retained", string(ledger.OnRollbackRetain))
-	for _, o := range []ledger.Outcome{
-		ledger.OutcomeAlreadyUndone, ledger.OutcomeCompensated, ledger.OutcomeUnverified, ledger.OutcomeByHand,
-	} {
-		q = q.ColumnExpr("SUM(CASE WHEN outcome = ? THEN 1 ELSE 0 END) AS ?", string(o), bun.Ident(o))
-	}
-	return selected(q.Where("window_id = ?", windowID).Where(unpruned("seq + 0 >", "pruned_seq"), windowID), sel).GroupExpr("state")
-}
-
-// addTo sorts one state's entries into c. A retained entry counts as retained for as long as it has no other end.
-func (t tally) addTo(c *ledger.Counts) {
-	switch ledger.EntryState(t.State) {
-	case ledger.EntryUndone:
-		c.Undone += t.Total - t.AlreadyUndone - t.Compensated - t.Unverified - t.ByHand
-		c.AlreadyUndone += t.AlreadyUndone
-		c.Compensated += t.Compensated
-		c.Unverified += t.Unverified
-		c.ByHand += t.ByHand
-	case ledger.EntryVoid:
-		c.Void += t.Total
-	case ledger.EntryWaived:
-		c.Waived += t.Total
-	case ledger.EntryStuck:
-		c.Stuck += t.Total - t.Retained
-		c.Retained += t.Retained
-	case ledger.EntryIntended, ledger.EntryApplied, ledger.EntryUndoing:
-		c.Remaining += t.Total - t.Retained
-		c.Retained += t.Retained
-	}
 }

@@ -178,17 +178,15 @@ func (t *tx) FindEntry(id uuid.UUID) (*ledger.Entry, bool, error) {
 			return nil, false, t.b.fail(err)
 		}
 	}
-	var where uuid.UUID
-	found, err := t.b.c.scan(t.b.ctx, []any{&where}, "SELECT window_id FROM entries WHERE id = ?", id)
+	e, err := t.b.c.entry(t.b.ctx, id)
 	if err != nil {
 		return nil, false, t.b.fail(err)
 	}
-	if !found || where != t.win.ID {
+	if e == nil || e.WindowID != t.win.ID {
 		t.b.misses++
-		return nil, found, nil
+		return nil, e != nil, nil
 	}
-	e, err := getEntry(t.b.ctx, t.b.c.db, id)
-	return e, false, t.b.fail(err)
+	return e, false, nil
 }
 
 // InsertEntry implements [ledger.EntryTx].
@@ -376,6 +374,10 @@ var (
 	updateRollback = "UPDATE rollbacks SET " + set(rollbackTable.columns[2:]) + " WHERE id = ? AND window_id = ? AND epoch = ?"
 
 	selectRollback = "SELECT " + strings.Join(rollbackTable.columns, ", ") + " FROM rollbacks WHERE id = ?"
+
+	selectEntry = "SELECT " + strings.Join(entryTable.columns, ", ") + " FROM entries WHERE id = ?"
+
+	selectAttempts = "SELECT " + strings.Join(attemptTable.columns, ", ") + " FROM attempts WHERE entry_id = ? ORDER BY n"
 
 	saveAttempt = "INSERT INTO attempts (" + strings.Join(attemptTable.columns, ", ") + ") VALUES (?" +
 		strings.Repeat(", ?", len(attemptTable.columns)-1) + ") ON CONFLICT (entry_id, n) DO UPDATE SET " + excluded(attemptTable.columns[2:])

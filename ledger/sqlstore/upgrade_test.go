@@ -20,26 +20,50 @@ import (
 
 // What a newer version may do to the schema while this one still runs, statement by statement. Whoever runs an older version
 // names its columns, inserts rows without the new ones, and deletes rows that it knows nothing of. So a new column has a
-// default, or may be NULL; a new index refuses nothing; a new table refers to no older one; and nothing goes or changes.
+// default, or may be NULL; a new index refuses nothing; a new table refers to no older one; a trigger writes to tables alone
+// that are new with it; and nothing goes or changes.
 var (
 	addColumn   = regexp.MustCompile(`^ALTER TABLE [a-z_]+ ADD COLUMN [a-z_]+ [A-Za-z]+( NOT NULL DEFAULT (0|1|''|false|true))?$`)
 	createIndex = regexp.MustCompile(`^CREATE INDEX [a-z_]+ ON [a-z_]+ \([a-z_, ]+\)( WHERE [^;]+)?$`)
 	createTable = regexp.MustCompile(`^CREATE TABLE [a-z_]+ \(.*\)( STRICT)?(, WITHOUT ROWID| WITHOUT ROWID)?$`)
+	triggerHead = regexp.MustCompile(`^CREATE (TRIGGER [a-z_]+ AFTER (INSERT|UPDATE|DELETE)( OF [a-z_, ]+)? ON|FUNCTION [a-z_]+\(\) RETURNS trigger) `)
+	writes      = regexp.MustCompile(`(?:INSERT INTO|UPDATE|DELETE FROM|TRUNCATE|DROP|ALTER) ([a-z_]+)`)
 	sqlComment  = regexp.MustCompile(`--[^\n]*`)
 )
 
 // survivable returns the statements of a migration that an older version under way might not survive.
 func survivable(text string) (bad []string) {
-	for s := range strings.SplitSeq(sqlComment.ReplaceAllString(text, ""), ";") {
-		s = strings.Join(strings.Fields(s), " ")
-		switch {
-		case s == "", addColumn.MatchString(s), createIndex.MatchString(s):
-		case createTable.MatchString(s) && !strings.Contains(s, "REFERENCES"):
-		default:
-			bad = append(bad, s)
+	fresh := map[string]bool{}
+	for part := range strings.SplitSeq(text, "--bun:split") {
+		part = strings.Join(strings.Fields(sqlComment.ReplaceAllString(part, "")), " ")
+		if head := triggerHead.FindString(part); head != "" {
+			if !writesTo(part[len(head):], fresh) {
+				bad = append(bad, part)
+			}
+			continue
+		}
+		for s := range strings.SplitSeq(part, ";") {
+			s = strings.TrimSpace(s)
+			switch {
+			case s == "", addColumn.MatchString(s), createIndex.MatchString(s):
+			case createTable.MatchString(s) && !strings.Contains(s, "REFERENCES"):
+				fresh[strings.Fields(s)[2]] = true
+			default:
+				bad = append(bad, s)
+			}
 		}
 	}
 	return bad
+}
+
+// writesTo reports whether what a trigger does writes to these tables alone.
+func writesTo(body string, tables map[string]bool) bool {
+	for _, m := range writes.FindAllStringSubmatch(strings.ReplaceAll(body, "DO UPDATE SET", ""), -1) {
+		if !tables[m[1]] {
+			return false
+		}
+	}
+	return true
 }
 
 // The program that runs while a newer one migrates, or beside it afterwards, goes on: every migration after the first keeps to what
@@ -66,6 +90,8 @@ func TestMigrationsAreForOlderProgramsToo(t *testing.T) {
 		"ALTER TABLE windows ADD COLUMN x text NOT NULL", "ALTER TABLE windows ADD COLUMN x text UNIQUE", "ALTER TABLE windows ADD COLUMN x text REFERENCES tokens (id)",
 		"ALTER TABLE windows ALTER COLUMN name SET NOT NULL", "CREATE UNIQUE INDEX x ON windows (name)", "CREATE TABLE x (id uuid REFERENCES windows (id))",
 		"UPDATE windows SET name = ''", "DELETE FROM journal", "DROP INDEX windows_live", "CREATE TABLE x (a int); DROP TABLE windows",
+		"CREATE TRIGGER x AFTER INSERT ON entries BEGIN DELETE FROM journal; END", "CREATE TRIGGER x BEFORE INSERT ON entries BEGIN SELECT 1; END",
+		"CREATE FUNCTION x() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE windows SET name = ''; RETURN NULL; END $$",
 	} {
 		if len(survivable(s)) == 0 {
 			t.Errorf("%q is taken", s)

@@ -91,6 +91,9 @@ func (v *verification) run(ctx context.Context) error {
 	if err := v.entries(ctx); err != nil {
 		return err
 	}
+	if err := v.tally(ctx); err != nil {
+		return err
+	}
 	return v.rollbacks(ctx)
 }
 
