@@ -96,7 +96,8 @@ func TestOnPostgres(t *testing.T) {
 		TestServerLogsIDs, TestMetricsTellWhatHappened, TestOneTrace, TestTracePassesUnrecorded, TestTraceIsKept, TestSpansHoldNoSecrets, TestCollectorAway,
 	}, Not: map[string]string{
 		"it is about SQLite's file: its disk, its syncs, its lock, its rows": `TestPowerCut TestPowerCutBites TestFailedSync TestFaultAtEach TestFullDisk
-			TestFullDiskBites TestOneLockForAllSpellings TestNoLedgerUnderTwoNames TestTamperedDatabase TestKeptHeadFindsTampering TestTamperedMirror`,
+			TestFullDiskBites TestOneLockForAllSpellings TestNoLedgerUnderTwoNames TestTamperedDatabase TestKeptHeadFindsTampering
+			TestTamperedMirror TestTamperedWindowID`,
 		"it runs on PostgreSQL already": `TestLargeWindow TestReplicasShareAWindow TestReplicasBehindPgBouncer TestReplicasTellEachOther TestReplicaDies
 			TestReplicasRaceForTheDead TestOneKeyAtTwoReplicas TestKeyOfACallThatIsUnderWayElsewhere TestSynchronousStandby TestAsynchronousStandby TestRollingUpgrade`,
 		"it opens no ledger, or asks one for nothing": `TestTheCanarySearchBites TestManifests TestUnit TestEveryRemediatorIsDescribed TestPagesNameRealTests TestCurlIsCurl
