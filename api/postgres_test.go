@@ -37,7 +37,7 @@ func TestOnPostgres(t *testing.T) {
 		TestEventsReplayAndFollow, TestEventsSweep, TestEventsHeartbeat, TestRollbackEventsEnd, TestClientFollowsARollback,
 		TestStreamsOutliveTheReadTimeoutAndEndWithTheServer, TestSlowReaderIsDropped, TestPlanThatBreaksOff, TestClientAgainstTheServer,
 		TestHeadOfAnswers, TestSafeMode,
-	}, Not: map[string]string{
+	}, Raced: []func(*testing.T){TestKeyAtOnce, TestRollbackThroughTheAPI, TestEventsReplayAndFollow}, Not: map[string]string{
 		"no ledger is asked for anything": `TestAPanicShowsNoValue TestRemediatorsAreListed TestCompiledSchemasAgreeWithKinOpenAPI TestUnknownKeywordsAreRefused
 			TestDurations TestPrefer TestEveryCodeHasAnAnswer TestBodiesAreStrict TestDocumentsKeepTheirBytes TestChosenNamesAreNotRepeated TestDocumentIsTrue
 			TestDocs TestServerSettings`,

@@ -24,6 +24,9 @@ func OnPostgres(t testing.TB) bool {
 // A Round is the tests of a package that run once more, on PostgreSQL, and those that do not.
 type Round struct {
 	Tests []func(*testing.T)
+	// Raced are those of them that run with the race detector too. What a database changes for it is in the store, whose
+	// own tests run with it on both, and everything takes several times as long.
+	Raced []func(*testing.T)
 	Not   map[string]string // names of tests, with spaces between, by the reason
 }
 
@@ -47,7 +50,9 @@ func (r Round) Run(t *testing.T) {
 			t.Errorf("%s is named twice", name)
 		}
 		named[name] = true
-		t.Run(strings.TrimPrefix(name, "Test"), test)
+		if !raceDetector || slices.ContainsFunc(r.Raced, func(f func(*testing.T)) bool { return nameOf(f) == name }) {
+			t.Run(strings.TrimPrefix(name, "Test"), test)
+		}
 	}
 	for _, name := range there {
 		if !named[name] {

@@ -101,6 +101,10 @@ func TestOnPostgres(t *testing.T) {
 		TestOneWordSettlesAnOpenAttempt, TestLateReportSendsNothingTwice, TestProofByAnotherRunDoesNotCount,
 		TestBlindEntryAtASystemThatNeverHasTime, TestBlindEntryIsSentOnce, TestOnStuckOfAHeldEntry, TestAttemptsKeepNoQuery,
 		TestAWordThatClosesLeavesNoReason,
+	}, Raced: []func(*testing.T){
+		TestDeathAtEveryWrite, TestEveryAnswerLost, TestLostAnswersOfWhatMayNotBeRepeated, TestThirtyPercentOfAnswersLost,
+		TestFiftyTriggersOneRun, TestStaleRunnerWritesNothing, TestHalfRestored, TestWritesOfUnknownOutcome,
+		TestDeathAtEveryWriteOfManySystems, TestPauseResumeCancel,
 	}, Not: map[string]string{
 		"it runs on PostgreSQL already": "TestPausedReplicas TestWordAtAnotherReplica TestClocksOfReplicasDiffer",
 	}}.Run(t)
