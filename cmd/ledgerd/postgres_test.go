@@ -99,10 +99,14 @@ func TestOnPostgres(t *testing.T) {
 			TestFullDiskBites TestOneLockForAllSpellings TestNoLedgerUnderTwoNames TestTamperedDatabase TestKeptHeadFindsTampering
 			TestTamperedMirror TestTamperedWindowID`,
 		"it runs on PostgreSQL already": `TestLargeWindow TestReplicasShareAWindow TestReplicasBehindPgBouncer TestReplicasTellEachOther TestReplicaDies
+			TestLimitsHoldOverAllReplicas TestReplicaDiesWithASlot
 			TestReplicasRaceForTheDead TestOneKeyAtTwoReplicas TestKeyOfACallThatIsUnderWayElsewhere TestSynchronousStandby TestAsynchronousStandby TestRollingUpgrade`,
 		"it opens no ledger, or asks one for nothing": `TestTheCanarySearchBites TestManifests TestUnit TestEveryRemediatorIsDescribed TestPagesNameRealTests TestCurlIsCurl
 			TestCurlRefusesWhatItCannotCarry TestImports TestImportTable TestRiverInOneFile TestNoInit TestTopLevel TestLogLinesCarryTheirContext
 			TestNotifier TestMetricsAreNamedAsOthers TestRulesSayWhoIsTold TestMirrorConfig TestLibrariesAreHushed TestPluginTest TestScalingPage TestScalingModel`,
 		"its text says where the ledger is": "TestQuickStartAsItIsPrinted",
 	}}.Run(t)
+	if left, err := filepath.Glob("ledgerd.*"); err != nil || len(left) > 0 {
+		t.Errorf("a test kept what it should have in a folder of its own here: %v, %v", left, err)
+	}
 }

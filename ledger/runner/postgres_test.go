@@ -72,6 +72,7 @@ func TestOnPostgres(t *testing.T) {
 		TestSlowCallBeforeTheRestoreSaysWhatWaits, TestStoppingWritesWhatFlew,
 		TestNoGraceAfterALostLease, TestGraceWhenTheServerStops,
 		TestDeletionsWaitForASecondWord, TestShareWaitsForASecondWord, TestShareOfASystemThatIsAway, TestDeletionsOfTheLastMinuteCount,
+		TestDeletionsAfterTheSecondWord, TestDeletionsThatCannotBeCounted, TestDeletionsAreCountedOnce,
 		TestHeldIsNamed, TestHeldByWhatIsStuck,
 		TestSystemsSideBySide, TestNothingIsOvertaken, TestStuckDependentHoldsOverSystems, TestHaltStopsAllSystems,
 		TestStoppingStopsAllSystems, TestIntentHoldsAllSystems, TestRetryGoesOnBesideTheOthers, TestFactBesideALookIsNotOvertaken,
@@ -106,6 +107,6 @@ func TestOnPostgres(t *testing.T) {
 		TestFiftyTriggersOneRun, TestStaleRunnerWritesNothing, TestHalfRestored, TestWritesOfUnknownOutcome,
 		TestDeathAtEveryWriteOfManySystems, TestPauseResumeCancel,
 	}, Not: map[string]string{
-		"it runs on PostgreSQL already": "TestPausedReplicas TestWordAtAnotherReplica TestClocksOfReplicasDiffer",
+		"it runs on PostgreSQL already": "TestPausedReplicas TestWordAtAnotherReplica TestClocksOfReplicasDiffer TestDeletionsOfAllReplicas",
 	}}.Run(t)
 }
