@@ -106,6 +106,6 @@ func TestOnPostgres(t *testing.T) {
 		TestFiftyTriggersOneRun, TestStaleRunnerWritesNothing, TestHalfRestored, TestWritesOfUnknownOutcome,
 		TestDeathAtEveryWriteOfManySystems, TestPauseResumeCancel,
 	}, Not: map[string]string{
-		"it runs on PostgreSQL already": "TestPausedReplicas TestWordAtAnotherReplica TestClocksOfReplicasDiffer",
+		"it runs on PostgreSQL already": "TestPausedReplicas TestWordAtAnotherReplica TestClocksOfReplicasDiffer TestDeletionsOfAllReplicas TestDeletionsAfterTheSecondWord TestDeletionsThatCannotBeCounted TestDeletionsAreCountedOnce",
 	}}.Run(t)
 }
