@@ -23,7 +23,8 @@ func TestOnPostgres(t *testing.T) {
 		"it is about PostgreSQL alone": `
 			TestDialLimits TestLines TestLineGoesOn TestDurability TestServerBecomesReadOnly TestCancelledWaitIsNoAnswer
 			TestReplayWaitsForTheStandby TestSuspicion TestWindowsDoNotWaitForEachOther TestStoreBehindPgBouncer
-			TestPostgresConnectionLost TestPostgresCallerGone TestPostgresMustBeDurable`,
+			TestPostgresConnectionLost TestPostgresCallerGone TestPostgresMustBeDurable TestLimits TestSlotOfADeadProcess TestSlotsAreRenewed TestNextSlot
+			TestDeletionsOfAMinute TestTurnsOfOneMicrosecond TestTurnsAfterTheClockWasSetBack TestLimitsWaitForNoStandby`,
 		"it is about the file of SQLite: its settings, its disk, its backup, its plans": `
 			TestSQLiteVersions TestPragmasAreAsserted TestReadersCannotWrite TestFileIsItsOwnersAlone TestBackup TestBackupFailsWhole
 			TestFullDisk TestQueryPlans TestCensusIsIndexed TestReserve TestReserveDividesABatch TestReserveIsOpenedAgain
