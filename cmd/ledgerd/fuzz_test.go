@@ -60,7 +60,7 @@ func testImporter(t testing.TB) *importer {
 	t.Helper()
 	dir := t.TempDir()
 	p, err := open(t.Context(), quiet(), Config{
-		Database: "sqlite:" + filepath.Join(dir, "l.db"), Systems: map[string]remediators.SystemConfig{manualSystem: {Remediator: "manual"}},
+		Database: emptyLedger(t), Systems: map[string]remediators.SystemConfig{manualSystem: {Remediator: "manual"}},
 	})
 	if err != nil {
 		t.Fatal(err)
