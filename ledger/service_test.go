@@ -278,6 +278,13 @@ func TestCapture(t *testing.T) {
 	there.Action = ledger.ActionCreate
 	_, err = s.record(there)
 	s.wantCode("a create of what is there", err, ledger.CodeConflict)
+	absent := update("/nothing", "", "")
+	absent.Capture = true
+	_, err = s.record(absent)
+	s.wantCode("an update of what is not there", err, ledger.CodeConflict)
+	if err != nil && !strings.Contains(err.Error(), "action create") {
+		t.Errorf("it does not say what to do: %v", err)
+	}
 	s.third.OnLook = func(int, string) error { return &ledger.CallError{Class: ledger.CallNotSent} }
 	_, err = s.record(d)
 	s.wantCode("an intent whose capture fails", err, ledger.CodeConflict)
