@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -190,4 +191,14 @@ func CheckHeader(name, value string) error {
 		return errors.New("has a character that no header value may have")
 	}
 	return nil
+}
+
+// References returns the references of a system's configuration, each once.
+func (c *SystemConfig) References() []string {
+	refs := append(slices.Collect(maps.Values(c.Credentials)), slices.Collect(maps.Values(c.Secrets))...)
+	if c.Credential != "" {
+		refs = append(refs, c.Credential)
+	}
+	slices.Sort(refs)
+	return slices.Compact(refs)
 }

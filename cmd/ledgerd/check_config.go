@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,6 +39,14 @@ func runCheckConfig(e *env, f *configFlags) error {
 	}
 	for _, w := range warnings {
 		_, _ = fmt.Fprintln(e.stdout, "warning: "+w.String())
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Systems)) {
+		sys := c.Systems[name]
+		for _, ref := range sys.References() {
+			if _, err := remediators.Resolve(ref, e.getenv); err != nil {
+				_, _ = fmt.Fprintf(e.stdout, "warning: systems.%s: %v here: its calls would be refused, and its entries end blocked\n", name, err)
+			}
+		}
 	}
 	for _, s := range registry.List() {
 		_, _ = fmt.Fprintf(e.stdout, "system %s: %s %s\n", s.Name, s.Remediator, s.URL)

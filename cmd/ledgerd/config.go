@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -97,6 +98,9 @@ func (f *configFlags) load() (Config, error) {
 	return c, c.validate()
 }
 
+// goType is how the decoder says that a name is not known, by the type that lacks it.
+var goType = regexp.MustCompile(`(field \S+) not found in type \S+`)
+
 // read reads the text of a configuration file; an empty one says nothing.
 func (c *Config) read(raw []byte) error {
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
@@ -106,7 +110,7 @@ func (c *Config) read(raw []byte) error {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
-		return err
+		return errors.New(goType.ReplaceAllString(err.Error(), "$1 is no name of this place"))
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return errors.New("there is more than one document in it")

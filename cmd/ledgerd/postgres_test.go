@@ -103,7 +103,7 @@ func TestOnPostgres(t *testing.T) {
 			TestReplicasRaceForTheDead TestOneKeyAtTwoReplicas TestKeyOfACallThatIsUnderWayElsewhere TestSynchronousStandby TestAsynchronousStandby TestRollingUpgrade`,
 		"it opens no ledger, or asks one for nothing": `TestTheCanarySearchBites TestManifests TestUnit TestEveryRemediatorIsDescribed TestPagesNameRealTests TestCurlIsCurl
 			TestCurlRefusesWhatItCannotCarry TestImports TestImportTable TestRiverInOneFile TestNoInit TestTopLevel TestLogLinesCarryTheirContext
-			TestNotifier TestMetricsAreNamedAsOthers TestRulesSayWhoIsTold TestMirrorConfig TestLibrariesAreHushed TestPluginTest TestScalingPage TestScalingModel`,
+			TestNotifier TestMetricsAreNamedAsOthers TestRulesSayWhoIsTold TestMirrorConfig TestLibrariesAreHushed TestPluginTest TestScalingPage TestScalingModel TestCheckConfigSaysWhatWillBeRefused`,
 		"its text says where the ledger is": "TestQuickStartAsItIsPrinted",
 	}}.Run(t)
 	if left, err := filepath.Glob("ledgerd.*"); err != nil || len(left) > 0 {

@@ -53,7 +53,7 @@ func runPrune(ctx context.Context, e *env, o *pruneOptions) error {
 				return safe.Err("prune")
 			}
 		}
-		before := time.Now().Add(-age)
+		before, n := time.Now().Add(-age), 0
 		said := "would be removed"
 		if o.yes {
 			said = "removed"
@@ -64,9 +64,13 @@ func runPrune(ctx context.Context, e *env, o *pruneOptions) error {
 					return err
 				}
 			}
+			n++
 			_, err := fmt.Fprintf(e.stdout, "%s  %-11s  %d entries  %s  %s\n", w.ID, w.State, w.LastSeq, w.Name, said)
 			return err
 		})
+		if err == nil && n == 0 {
+			_, err = fmt.Fprintf(e.stderr, "nothing: no window that is rolled back or kept, with no entry open, has been at rest for %s\n", o.olderThan)
+		}
 		if err != nil || !o.yes {
 			return err
 		}
