@@ -55,7 +55,7 @@ func (l *Lane) configure(c SystemConfig) {
 	defer l.mu.Unlock()
 	l.disabled = c.Disabled
 	l.open = c.Retry.backoff().Cap
-	l.limits.configure(c.Rate, l.clock.Now())
+	l.limits.configure(c.Rate, l.clock)
 }
 
 // share lets the limits of the system hold over all processes.

@@ -32,14 +32,14 @@ type limits struct {
 func newLimits() limits { return limits{asking: make(chan struct{}, 1)} }
 
 // configure takes over a configuration; turns and slots that are taken stay so.
-func (l *limits) configure(c RateConfig, now time.Time) {
+func (l *limits) configure(c RateConfig, clock ledger.Clock) {
 	switch {
 	case c.PerSecond == 0:
 		l.limiter, l.every = nil, 0
 	case l.limiter == nil:
 		l.limiter = rate.NewLimiter(rate.Limit(c.PerSecond), 1)
 	default:
-		l.limiter.SetLimitAt(now, rate.Limit(c.PerSecond))
+		l.limiter.SetLimitAt(clock.Now(), rate.Limit(c.PerSecond))
 	}
 	if c.PerSecond > 0 {
 		l.every = time.Duration(math.Ceil(1e6/c.PerSecond)) * time.Microsecond

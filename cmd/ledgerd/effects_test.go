@@ -52,6 +52,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-e.hold
 	}
 	w.Header().Set("Content-Type", "text/x-answer")
+	w.Header().Set("Date", "Sat, 28 Nov 2026 12:00:00 GMT") // answers to two tools are compared
 	status, _ := strconv.Atoi(q.Get("status"))
 	if status/100 == 3 {
 		w.Header().Set("Location", "/elsewhere")

@@ -46,11 +46,8 @@ func runPrune(ctx context.Context, e *env, o *pruneOptions) error {
 	}
 	return alone(ctx, e, &o.configFlags, opening{closed: true}, func(p *parts) error {
 		if o.yes {
-			if err := p.watch(ctx, e, false); err != nil {
+			if err := p.mayPrune(ctx, e); err != nil {
 				return err
-			}
-			if safe := p.vigil.Safe(); safe != nil {
-				return safe.Err("prune")
 			}
 		}
 		before, n := time.Now().Add(-age), 0
@@ -77,6 +74,17 @@ func runPrune(ctx context.Context, e *env, o *pruneOptions) error {
 		_, err = p.ledger.RemovePruned(ctx)
 		return err
 	})
+}
+
+// mayPrune refuses in safe mode: what is here is evidence then.
+func (p *parts) mayPrune(ctx context.Context, e *env) error {
+	if err := p.watch(ctx, e, false); err != nil {
+		return err
+	}
+	if safe := p.vigil.Safe(); safe != nil {
+		return safe.Err("prune")
+	}
+	return nil
 }
 
 // retain removes what is past its time, if the configuration says that anything ever is. What was recorded without the mirror is

@@ -65,6 +65,14 @@ func (p *Postgres) Database(t testing.TB) string {
 	return p.address(name)
 }
 
+// Lasting is Database for one that outlives the test, as several share it: it goes with the server.
+func (p *Postgres) Lasting(t testing.TB) string {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.address(p.create(t, "template0"))
+}
+
 // A Lifetime is what a database goes with: a test, or one example of a test.
 type Lifetime interface {
 	Helper()

@@ -65,7 +65,7 @@ func (s *unleashServer) start(t *testing.T) error {
 	}
 	address := remediatortest.FreeAddress(t)
 	host, port, _ := net.SplitHostPort(address)
-	database, _, _ := strings.Cut(s.postgres.Database(t), "?")
+	database, _, _ := strings.Cut(s.postgres.Lasting(t), "?")
 	s.url = "http://" + address
 	s.process, err = remediatortest.Launch(remediatortest.Program{
 		Name: "node", Args: []string{filepath.Join(folder, "node_modules", "unleash-server", "dist", "server.js")}, Dir: s.dir,
