@@ -193,7 +193,7 @@ func newBench(t *testing.T, with ...func(*Config)) *bench {
 	t.Helper()
 	b := &bench{T: t, shelf: &shelf{docs: map[string]string{}}, log: &lockedBuffer{}, doc: strictDocument(t)}
 	log := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	b.store = sqlstoretest.Open(t, sqlstore.Config{Log: log})
+	b.store = sqlstoretest.Open(t, sqlstore.Config{URL: postgres.New(t), Log: log})
 	waker := runner.NewWaker()
 	b.ledger = ledger.New(ledger.Config{Store: b.store, Systems: b.shelf, Clock: time.Now, Log: log, Waker: waker})
 	ctx, stop := context.WithCancel(t.Context())

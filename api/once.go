@@ -104,10 +104,11 @@ func once[R any](ctx context.Context, a *API, c echo.Context, in *call, run func
 	return result, kept, nil
 }
 
-// keepRefusal stores a conflict or an invalid request under its key, unless that has an answer already.
+// keepRefusal stores a conflict or an invalid request under its key, unless that has an answer already, or the refusal says
+// when to ask again.
 func (a *API) keepRefusal(ctx context.Context, c echo.Context, o *ledger.Once, refusal error) {
-	p, _ := problemOf(refusal)
-	if p.Status != http.StatusConflict && p.Status != http.StatusUnprocessableEntity {
+	p, later := problemOf(refusal)
+	if later > 0 || p.Status != http.StatusConflict && p.Status != http.StatusUnprocessableEntity {
 		return
 	}
 	p.RequestID = requestID(c)

@@ -39,6 +39,8 @@ type Once struct {
 	// RenderFunc turns the call's result (what the method of Ledger returns first) into the answer that
 	// is kept. It must be pure: a transaction may run it more than once.
 	RenderFunc func(result any) (Reply, error)
+
+	refusal ReplyKey // that a refusal is kept under; zero: Key
 }
 
 // A ReplayError carries the first answer of a call that was made before.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -89,10 +90,8 @@ func (l *Ledger) Effect(ctx context.Context, windowID uuid.UUID, d Draft, c Effe
 		return nil, err
 	}
 	intent := intentOnce(onceOf(ctx))
-	if intent != nil {
-		if done, err := l.effectedBefore(ctx, l.Answered(ctx, intent)); done != nil || err != nil {
-			return done, err
-		}
+	if done, err := l.effectedUnder(ctx, intent); done != nil || err != nil {
+		return done, err
 	}
 	if err := eff.Admits(c); err != nil {
 		return nil, err
@@ -102,17 +101,17 @@ func (l *Ledger) Effect(ctx context.Context, windowID uuid.UUID, d Draft, c Effe
 	}
 	e := &effecting{ledger: l, eff: eff, call: c, once: onceOf(ctx)}
 	if err := e.prepare(ctx, &d); err != nil {
-		return unreached(err)
+		return l.refusedEffect(ctx, intent, err)
 	}
 	list, err := l.Record(WithOnce(ctx, intent), windowID, []Draft{d})
 	if done, err := l.effectedBefore(ctx, err); done != nil || err != nil {
 		if err != nil {
-			return unreached(err)
+			return l.refusedEffect(ctx, intent, err)
 		}
 		return done, nil
 	}
 	if e.entry = list[0].Entry; list[0].Replay {
-		return replayed(e.entry), nil
+		return l.replayed(e.entry)
 	}
 	// Who goes away does not end a call that is on its way, and what was expected was expected of the window.
 	return e.perform(context.WithValue(context.WithoutCancel(ctx), expectKey, nil)), nil
@@ -159,6 +158,7 @@ func intentOnce(o *Once) *Once {
 	}
 	out := *o
 	out.Key.Path += "#intent" // no request has such a path
+	o.refusal = out.Key
 	out.RenderFunc = func(v any) (Reply, error) {
 		list, ok := v.([]Recorded)
 		if !ok {
@@ -176,26 +176,54 @@ func (l *Ledger) effectedBefore(ctx context.Context, err error) (*Effected, erro
 	if !errors.As(err, &replay) {
 		return nil, err
 	}
+	id, refused := uuid.ParseBytes(replay.Reply.Body)
+	var e *Entry
+	if refused == nil { // before the answer, which comes with its last state: another replica may be about to report it
+		e, err = l.store.GetEntry(ctx, id)
+	}
 	if err := l.Answered(ctx, onceOf(ctx)); err != nil {
 		return nil, err
 	}
-	id, err := uuid.ParseBytes(replay.Reply.Body)
-	if err != nil {
+	switch {
+	case refused != nil:
 		return nil, replay
-	}
-	e, err := l.store.GetEntry(ctx, id)
-	if err != nil {
+	case e == nil:
 		return nil, err
 	}
-	return replayed(e), nil
+	return l.replayed(e)
 }
 
-func replayed(e *Entry) *Effected {
+// effectedUnder asks whether an intent was recorded under its key, or refused, before; nil, nil: neither, or there is no key.
+func (l *Ledger) effectedUnder(ctx context.Context, intent *Once) (*Effected, error) {
+	if intent == nil {
+		return nil, nil
+	}
+	return l.effectedBefore(ctx, l.Answered(ctx, intent))
+}
+
+// refusedEffect is the end of a call that was refused before its intent was recorded. Where another replica has recorded it
+// under the same key meanwhile, that is the answer, and no refusal: what this one saw may be the effect itself.
+func (l *Ledger) refusedEffect(ctx context.Context, intent *Once, err error) (*Effected, error) {
+	if done, before := l.effectedUnder(ctx, intent); done != nil || before != nil {
+		return done, before
+	}
+	return unreached(err)
+}
+
+// replayed is the answer to a call that was asked for before. While its time is not over, another replica may be at it:
+// then it is to be asked for again, so that there is one answer.
+func (l *Ledger) replayed(e *Entry) (*Effected, error) {
+	if l.replicated && e.State == EntryIntended && l.clock.Now().Before(e.PerformBy) {
+		return nil, &Error{
+			Code: CodeConflict, Op: "make call", ID: e.ID.String(), RetryAfter: time.Second,
+			Msg: "the first request for this call may still be in progress at another replica",
+		}
+	}
 	detail := "it was asked for before, and the call is not made again; the answer to it is not known any more"
 	if e.State == EntryIntended {
 		detail = "it was asked for before, and nobody reported how the call ended: the entry is in doubt; the call is not made again"
 	}
-	return &Effected{Entry: e, Outcome: EffectReplayed, Detail: detail}
+	return &Effected{Entry: e, Outcome: EffectReplayed, Detail: detail}, nil
 }
 
 // passThrough makes a call that reads. A window that is over takes none: its recorders have nothing to do any more.

@@ -233,3 +233,54 @@ func TestEffectKeepsSecretsHidden(t *testing.T) {
 		t.Errorf("after the rollback %s", p.Get("/a"))
 	}
 }
+
+// One key at two replicas, of which one is refused what the other one is about to do: what is there first holds for both. A
+// refusal that is kept means that no call is made; an intent that is there means that nobody hears of the refusal.
+func TestEffectRefusedBesideItsIntent(t *testing.T) {
+	key := func() *ledger.Once {
+		return &ledger.Once{
+			Key: ledger.ReplyKey{TokenID: "t", Method: "POST", Path: "/p", Key: "k"}, RequestHash: [32]byte{1},
+			RenderFunc: func(any) (ledger.Reply, error) { return ledger.Reply{Status: 201, Body: []byte("made")}, nil },
+		}
+	}
+	call := func(s *stand, o *ledger.Once) error {
+		_, err := s.ledger.Effect(ledger.WithOnce(s.Context(), o), s.window, ledger.Draft{System: "sys"}, put("/a", `1`))
+		return err
+	}
+	var replay *ledger.ReplayError
+	t.Run("the refusal first", func(t *testing.T) {
+		s, p := newDoer(t)
+		p.deriveFn = func(d *ledger.Draft) { // the other one is refused between the first look at the key and the intent
+			o := key()
+			p.deriveFn = func(d *ledger.Draft) { d.Kind, d.Action = "", "" }
+			if err := call(s, o); ledger.CodeOf(err) != ledger.CodeInvalid {
+				t.Errorf("the other one: %v", err)
+			}
+			if err := s.ledger.KeepReply(t.Context(), o, ledger.Reply{Status: 422, Body: []byte("refused")}); err != nil {
+				t.Error(err)
+			}
+			p.deriveFn = nil
+			d.Kind, d.Action, d.Resource = "test", ledger.ActionCreate, json.RawMessage(`{"path":"/a"}`)
+		}
+		for range 2 {
+			if err := call(s, key()); !errors.As(err, &replay) || string(replay.Reply.Body) != "refused" || p.sent != 0 {
+				t.Errorf("%v, %d calls", err, p.sent)
+			}
+		}
+	})
+	t.Run("the intent first", func(t *testing.T) {
+		s, p := newDoer(t)
+		p.deriveFn = func(d *ledger.Draft) { // the other one makes the call before this one is refused
+			p.deriveFn = nil
+			if err := call(s, key()); err != nil {
+				t.Error(err)
+			}
+			d.Kind, d.Action = "", ""
+		}
+		for range 2 {
+			if err := call(s, key()); !errors.As(err, &replay) || string(replay.Reply.Body) != "made" || p.sent != 1 {
+				t.Errorf("%v, %d calls", err, p.sent)
+			}
+		}
+	})
+}

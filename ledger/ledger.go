@@ -14,11 +14,12 @@ type Ledger struct {
 	waker       Waker
 	feed        *feed
 	mortal      bool
+	replicated  bool
 	credentials *credentials
 	cipher      Cipher // nil: entries with secret fields are refused
 }
 
-// Config is what a Ledger needs. Every field but Cipher and RefuseSnapshot is required.
+// Config is what a Ledger needs. Every field but Cipher and the switches is required.
 type Config struct {
 	Store   Store
 	Systems Systems
@@ -28,6 +29,7 @@ type Config struct {
 	// RefuseSnapshot refuses windows that name a snapshot: nothing says that it is not restored over this ledger too.
 	RefuseSnapshot bool
 	Cipher         Cipher // for secret fields; nil: entries that have some are refused
+	Replicated     bool   // other processes may serve the same store at the same time
 }
 
 // A Waker tells a runner that a rollback is due. Losing a wake-up is harmless: a start and a slow sweep
@@ -40,7 +42,7 @@ type Waker interface {
 // New returns a Ledger over its parts.
 func New(c Config) *Ledger {
 	return &Ledger{
-		store: c.Store, systems: vaulted{c.Systems, c.Cipher}, clock: c.Clock, log: c.Log, waker: c.Waker, feed: newFeed(), cipher: c.Cipher,
+		store: c.Store, systems: vaulted{c.Systems, c.Cipher}, clock: c.Clock, log: c.Log, waker: c.Waker, feed: newFeed(), cipher: c.Cipher, replicated: c.Replicated,
 		mortal: c.RefuseSnapshot, credentials: newCredentials(c.Clock),
 	}
 }

@@ -27,8 +27,13 @@ func (l *Ledger) Answered(ctx context.Context, o *Once) error {
 }
 
 // KeepReply stores the refusal of a call under its Idempotency-Key, so that the same key gets the same
-// answer again. It does nothing for a key that has an answer.
+// answer again. It does nothing for a key that has an answer. That of an effect call is kept in the place of its intent: one
+// replica records it or another one refuses it, and what is there first holds for both.
 func (l *Ledger) KeepReply(ctx context.Context, o *Once, r Reply) error {
+	key := o.Key
+	if o.refusal != (ReplyKey{}) {
+		key = o.refusal
+	}
 	r.RequestHash, r.At = o.RequestHash, l.clock.Now()
-	return l.store.KeepReply(ctx, o.Key, r)
+	return l.store.KeepReply(ctx, key, r)
 }

@@ -223,7 +223,7 @@ func (d *Draft) tookBefore(image Image, err error) error {
 	case d.Action == ActionCreate && !image.IsAbsent():
 		return Conflict("record entry", d.ID.String(), "the resource is already there: a create would not be undone by removing it")
 	case d.Action != ActionCreate && image.IsAbsent():
-		return Conflict("record entry", d.ID.String(), "capture found no such resource")
+		return Conflict("record entry", d.ID.String(), "capture found no such resource: an effect that makes it is recorded with the action create")
 	}
 	d.Before = image
 	return nil

@@ -85,7 +85,7 @@ func (r *Rollback) Confirmed(system string) bool {
 
 // Waiting says why a run does nothing right now.
 type Waiting struct {
-	Why   string    // "perform_by", "second_word", "other_window", "system_away", "retry", "paced"
+	Why   string    // "perform_by", "second_word", "answer", "other_window", "system_away", "retry"
 	Until time.Time // when it looks again; zero: when told
 	On    string    // entry id, system name, or id of the other window
 }

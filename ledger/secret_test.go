@@ -9,8 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -43,17 +41,7 @@ func ringUnder(t *testing.T, k secrets.Key) *secrets.Keyring {
 func (s *stand) everything() string {
 	s.Helper()
 	var b bytes.Buffer
-	files, err := filepath.Glob(filepath.Join(s.dir, "*"))
-	if err != nil || len(files) == 0 {
-		s.Fatal("no database", err)
-	}
-	for _, f := range files {
-		raw, err := os.ReadFile(f)
-		if err != nil {
-			s.Fatal(err)
-		}
-		b.Write(raw)
-	}
+	b.Write(postgres.Written(s, s.url))
 	list, err := s.ledger.Entries(s.Context(), ledger.EntryQuery{WindowID: s.window, Limit: 100})
 	if err != nil {
 		s.Fatal(err)
@@ -353,14 +341,19 @@ func TestMovedCiphertextBlocksTheEntry(t *testing.T) {
 		d.Secret = []string{"/token", "/other"}
 		s.fact(d)
 	}
-	db, err := sql.Open("sqlite", filepath.Join(s.dir, "l.db"))
+	driver, name := "pgx", s.url
+	text, bytes := "convert_from(body, 'UTF8')", "convert_to(%s, 'UTF8')"
+	if file, embedded := strings.CutPrefix(s.url, "sqlite:"); embedded {
+		driver, name, text, bytes = "sqlite", file, "CAST(body AS TEXT)", "CAST(%s AS BLOB)"
+	}
+	db, err := sql.Open(driver, name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
 	for _, change := range []string{
 		"UPDATE entries SET data_key = (SELECT data_key FROM entries WHERE seq = 2) WHERE seq = 1",
-		"UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), '\"/before/token\"', '\"/before/nowhere\"') AS BLOB) WHERE seq = 2",
+		"UPDATE entries SET body = " + fmt.Sprintf(bytes, "replace("+text+`, '"/before/token"', '"/before/nowhere"')`) + " WHERE seq = 2",
 	} {
 		if _, err := db.Exec(change); err != nil {
 			t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -27,18 +26,16 @@ type stand struct {
 	third  *ledgertest.Third
 	now    time.Time
 	window uuid.UUID
-	dir    string // of the database
+	url    string // of the database
 	store  *sqlstore.Store
 }
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s := &stand{T: t, third: ledgertest.NewThird(), now: time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC), dir: ledgertest.MemoryDir(t)}
+	s := &stand{T: t, third: ledgertest.NewThird(), now: time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC), url: postgres.New(t)}
 	clock := func() time.Time { return s.now }
-	file := filepath.Join(s.dir, "l.db")
-	sqlstoretest.Write(t, file)
-	store := sqlstoretest.Open(t, sqlstore.Config{URL: "sqlite:" + file, Clock: clock})
+	store := sqlstoretest.Open(t, sqlstore.Config{URL: s.url, Clock: clock})
 	s.store = store
 	waker := runner.NewWaker()
 	s.ledger = ledger.New(ledger.Config{Store: store, Systems: s.third, Clock: clock, Log: log, Waker: waker, Cipher: testCipher(t)})
@@ -281,6 +278,13 @@ func TestCapture(t *testing.T) {
 	there.Action = ledger.ActionCreate
 	_, err = s.record(there)
 	s.wantCode("a create of what is there", err, ledger.CodeConflict)
+	absent := update("/nothing", "", "")
+	absent.Capture = true
+	_, err = s.record(absent)
+	s.wantCode("an update of what is not there", err, ledger.CodeConflict)
+	if err != nil && !strings.Contains(err.Error(), "action create") {
+		t.Errorf("it does not say what to do: %v", err)
+	}
 	s.third.OnLook = func(int, string) error { return &ledger.CallError{Class: ledger.CallNotSent} }
 	_, err = s.record(d)
 	s.wantCode("an intent whose capture fails", err, ledger.CodeConflict)

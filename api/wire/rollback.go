@@ -104,7 +104,7 @@ func (r *Rollback) Left() int { return r.Counts.Stuck + r.Counts.Remaining }
 
 // Waiting says why a run does nothing right now.
 type Waiting struct {
-	Why   string     `json:"why"`   // perform_by, second_word, answer, other_window, system_away, retry, paced
+	Why   string     `json:"why"`   // perform_by, second_word, answer, other_window, system_away, retry
 	Until *time.Time `json:"until"` // when it looks again; null: when told
 	On    string     `json:"on"`    // entry id, name of a system, or id of the other window
 }

@@ -52,12 +52,13 @@ type canaryRun struct {
 	token   string
 	window  string
 	command string // the rollback command
+	ledger  canaryLedger
 	n       int
 	bodies  [][32]byte // SHA-256 of what was posted: with a guessable secret in it that is as good as the secret
 }
 
 const canaryConfig = `listen: %[1]s
-database: sqlite:%[2]s/ledger.db
+database: %[4]s
 mirror: {folder: "%[2]s/mirror"}
 systems:
   bearer: {remediator: http, url: "%[3]s", allow_private: true, credential: env:CNRY_BEARER, retry: {base: 1ms, cap: 5ms, attempts: 2}}
@@ -90,7 +91,8 @@ func newCanaryRun(t *testing.T) *canaryRun {
 	}
 	listen := strings.Fields(string(raw))[1]
 	r.url = "http://" + listen
-	r.write("ledgerd.yaml", fmt.Sprintf(canaryConfig, listen, r.dir, third.URL))
+	r.ledger = newCanaryLedger(t, r.dir)
+	r.write("ledgerd.yaml", fmt.Sprintf(canaryConfig, listen, r.dir, third.URL, r.ledger.database))
 	r.write("basic", "user:"+r.c["basic password"])
 	r.write("set.sh", fmt.Sprintf(canaryScript, r.c["command's stderr"], r.dir, r.c["command's detail"]))
 	r.write("command-state", `{"token":"`+r.c["text after"]+`"}`)
@@ -215,6 +217,7 @@ func (r *canaryRun) collect() {
 	if err != nil {
 		r.Fatal(err)
 	}
+	r.ledger.collect(r.T, r.all)
 }
 
 // Nearly fifty kinds of secrets go through every flow, failures included, and stand in nothing that was said or
@@ -247,12 +250,12 @@ func TestCanaries(t *testing.T) {
 	}
 	r.call("POST", "/v1/entries/"+drifting+"/resolve", `{"decision":"undo","reason":"ours","seen":"`+e.NowDigest+`"}`)
 	r.post(entry{system: "bearer", before: token(r.c["late fact"]), after: token("z")})
-	r.ledgerd(r.config, "backup", filepath.Join(r.dir, "backup.db"))
+	r.ledgerd(r.config, "backup", filepath.Join(r.dir, "backup.db")) // PostgreSQL's is refused
 	r.ledgerd(r.config, "keys", "--window", r.window)
 	r.ledgerd(r.config, "token", "list")
 	r.look()
 	r.kill()
-	r.write("rebuilt.yaml", fmt.Sprintf("database: sqlite:%[1]s/rebuilt.db\nsecrets: {key: \"file:%[1]s/ledger.db.secrets-key\"}\n", r.dir))
+	r.write("rebuilt.yaml", fmt.Sprintf("database: %s\nsecrets: {key: \"file:%s\"}\n", r.ledger.rebuilt, r.ledger.key))
 	r.ledgerd(filepath.Join(r.dir, "rebuilt.yaml"), "rebuild", "--from", filepath.Join(r.dir, "mirror"))
 	r.collect()
 	r.judge(resource.Path)
@@ -273,7 +276,7 @@ func (r *canaryRun) holdsWrappedKeys() {
 
 // judge searches everything, and makes sure that the search would have found something.
 func (r *canaryRun) judge(drifted string) {
-	key, err := os.ReadFile(filepath.Join(r.dir, "ledger.db.secrets-key"))
+	key, err := os.ReadFile(r.ledger.key)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -295,7 +298,7 @@ func (r *canaryRun) judge(drifted string) {
 		}
 	}
 	found := strings.Join(r.all.hits(openNote), "\n")
-	for _, where := range []string{"ledger.db", "ledger.db-wal", "backup.db", "rebuilt.db", journal.SegmentSuffix, "/entries", "/journal", "/events", "export-"} {
+	for _, where := range append(r.ledger.places, journal.SegmentSuffix, "/entries", "/journal", "/events", "export-") {
 		if !strings.Contains(found, where) {
 			r.Errorf("the note, which is no secret, was not found in %s: the search does not bite there", where)
 		}

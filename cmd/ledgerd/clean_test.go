@@ -7,16 +7,17 @@ import (
 	"testing"
 
 	"sideledger/ledger/journal"
+	"sideledger/ledger/ledgertest"
 )
 
 // cleans is how many states of clean ledgers are verified.
-const cleans = 1000 // 100 with the race detector
+const cleans = 1000 // 100 with the race detector, and on PostgreSQL
 
 // A thousand clean ledgers, in as many states, raise no alarm, and neither do their exports.
 func TestCleanLedgersRaiseNoAlarm(t *testing.T) {
-	t.Parallel()
+	beside(t)
 	n, ledgers := cleans, 100
-	if raceDetector {
+	if raceDetector || ledgertest.OnPostgres(t) {
 		n, ledgers = 100, 4
 	}
 	for l := range ledgers {

@@ -27,9 +27,13 @@ import (
 )
 
 // crashRounds is how often the server is killed while it records, and once more while it rolls back.
-// With the race detector, which does not look into the real binary, a few do.
-func crashRounds() int {
-	if raceDetector {
+// With the race detector, which does not look into the real binary, a few do; and on PostgreSQL, where the lease of a killed
+// server stands for 6 s.
+func crashRounds(t *testing.T) int {
+	switch {
+	case ledgertest.OnPostgres(t):
+		return 8
+	case raceDetector:
 		return 10
 	}
 	return 100
@@ -45,6 +49,9 @@ type server struct {
 	client *client.Client
 	cmd    *exec.Cmd
 	log    *os.File
+
+	parallel int               // at how many systems at once its runs undo; 0: at one
+	systems  map[string]string // by path, of the entries that checkRecorded saw
 }
 
 // built is both commands as they are shipped, built once for all tests; TestMain removes them.
@@ -109,10 +116,15 @@ func newServer(t *testing.T, binary, thirdURL string) *server {
 	return newServerIn(t, binary, thirdURL, t.TempDir(), "")
 }
 
-// newServerIn is newServer with the ledger in folder, and with more lines of configuration.
+// newServerIn is newServer with the ledger in folder, or, below TestOnPostgres, in a database there, and with more lines of
+// configuration.
 func newServerIn(t *testing.T, binary, thirdURL, folder, more string) *server {
 	t.Helper()
-	return newServerAt(t, binary, thirdURL, site{t.TempDir(), "sqlite:" + filepath.Join(folder, "ledger.db")}, more)
+	database := "sqlite:" + filepath.Join(folder, "ledger.db")
+	if ledgertest.OnPostgres(t) {
+		database = migratedPostgres(t)
+	}
+	return newServerAt(t, binary, thirdURL, site{t.TempDir(), database}, more)
 }
 
 // A site is the folder that a server runs in, and where its ledger is.
@@ -274,16 +286,18 @@ func TestKilledAtRandom(t *testing.T) {
 	third := &counting{state: map[string]string{}}
 	web := httptest.NewServer(third)
 	t.Cleanup(web.Close)
-	newServer(t, buildServer(t), web.URL).killedAtRandom(third, crashRounds())
+	newServerIn(t, buildServer(t), web.URL, t.TempDir(), sideSystems(web.URL)).killedAtRandom(third, crashRounds(t))
 }
 
-// The same on PostgreSQL. The lease of a killed server stands for 6 s, so there are fewer rounds.
-func TestKilledAtRandomOnPostgres(t *testing.T) {
-	t.Parallel()
-	third := &counting{state: map[string]string{}}
-	web := httptest.NewServer(third)
-	t.Cleanup(web.Close)
-	newServerAt(t, buildServer(t), web.URL, site{t.TempDir(), postgres.Database(t)}, "").killedAtRandom(third, 4)
+// crashSystems are the systems of a server that dies, which may undo at all of them at once.
+var crashSystems = []string{"sys", "second", "third"}
+
+// sideSystems configures those of them that are not there anyway. All are one third party.
+func sideSystems(url string) (lines string) {
+	for _, name := range crashSystems[1:] {
+		lines += fmt.Sprintf("  %s: {remediator: http, url: %q, allow_private: true, retry: {base: 10ms, cap: 200ms}}\n", name, url)
+	}
+	return lines
 }
 
 func (s *server) killedAtRandom(third *counting, rounds int) {
@@ -298,6 +312,7 @@ func (s *server) killedAtRandom(third *counting, rounds int) {
 		acked := s.recordUntilKilled(third, w.ID, time.Duration(rnd.IntN(40))*time.Millisecond)
 		s.start()
 		seqs := s.checkRecorded(w.ID, acked)
+		s.parallel = 1 + rnd.IntN(len(crashSystems))
 		s.rollBackKilled(w.ID, time.Duration(rnd.IntN(60))*time.Millisecond)
 		s.checkUndone(w.ID, third.take(), seqs)
 		if t.Failed() {
@@ -318,6 +333,7 @@ func (s *server) recordUntilKilled(third *counting, window string, d time.Durati
 				at := fmt.Sprintf("/%s/%d-%d", window, c, i)
 				third.set(at, `{"v":"new"}`)
 				draft := putDraft(at)
+				draft.System = crashSystems[(c+i)%len(crashSystems)]
 				e, err := s.client.Record(s.t.Context(), window, draft)
 				if err != nil {
 					return // killed: whether this one is there, nobody knows
@@ -338,6 +354,7 @@ func (s *server) recordUntilKilled(third *counting, window string, d time.Durati
 func (s *server) checkRecorded(window string, acked map[string]bool) map[string]int {
 	s.t.Helper()
 	seqs := map[string]int{}
+	s.systems = map[string]string{}
 	n := 0
 	for e, err := range s.client.AllEntries(s.t.Context(), window, client.EntryQuery{}) {
 		if err != nil {
@@ -352,7 +369,7 @@ func (s *server) checkRecorded(window string, acked map[string]bool) map[string]
 		if err := json.Unmarshal(e.Resource, &r); err != nil {
 			s.t.Fatal(err)
 		}
-		seqs[r.Path] = e.Seq
+		seqs[r.Path], s.systems[r.Path] = e.Seq, e.System
 	}
 	if len(acked) > 0 {
 		s.t.Errorf("%d acknowledged records are lost", len(acked))
@@ -363,7 +380,8 @@ func (s *server) checkRecorded(window string, acked map[string]bool) map[string]
 // rollBackKilled starts a rollback, kills the server after d, starts it again and waits for the end.
 func (s *server) rollBackKilled(window string, d time.Duration) {
 	s.t.Helper()
-	run, err := s.client.StartRollback(s.t.Context(), window, wire.RollbackRequest{Reason: "crash"}, 0)
+	request := wire.RollbackRequest{Reason: "crash", Parallel: s.parallel}
+	run, err := s.client.StartRollback(s.t.Context(), window, request, 0)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -373,7 +391,7 @@ func (s *server) rollBackKilled(window string, d time.Duration) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
 	defer cancel()
 	for run.State != "finished" {
-		if run, err = s.client.StartRollback(ctx, window, wire.RollbackRequest{Reason: "crash"}, 10*time.Second); err != nil {
+		if run, err = s.client.StartRollback(ctx, window, request, 10*time.Second); err != nil {
 			s.t.Fatalf("the run did not finish: %v", err)
 		}
 	}
@@ -382,15 +400,20 @@ func (s *server) rollBackKilled(window string, d time.Duration) {
 	}
 }
 
-// checkUndone holds the changing calls to the order of the window: each once, newest first.
+// checkUndone holds the changing calls to the order of the window: each once, newest first, in each system where several were
+// undone at once.
 func (s *server) checkUndone(window string, calls []string, seqs map[string]int) {
 	s.t.Helper()
-	last := len(seqs) + 1
+	last := map[string]int{}
 	for _, at := range calls {
-		if seqs[at] >= last {
-			s.t.Errorf("entry %d was undone after entry %d, or twice", seqs[at], last)
+		in := ""
+		if s.parallel > 1 {
+			in = s.systems[at]
 		}
-		last = seqs[at]
+		if before, ok := last[in]; ok && seqs[at] >= before {
+			s.t.Errorf("entry %d was undone after entry %d, or twice", seqs[at], before)
+		}
+		last[in] = seqs[at]
 	}
 	if len(calls) != len(seqs) {
 		s.t.Errorf("%d entries, %d undos", len(seqs), len(calls))
@@ -413,5 +436,17 @@ func (c *counting) holdPut(n int, reached, answer chan struct{}) {
 			close(reached)
 			<-answer
 		}
+	}
+}
+
+// holdAll lets changing calls have their effect, says when n have come, and answers none before it is told.
+func (c *counting) holdAll(n int, reached, answer chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holdFunc = func(calls int) {
+		if calls == n {
+			close(reached)
+		}
+		<-answer
 	}
 }

@@ -102,7 +102,7 @@ func newSwept(t *testing.T, binary, thirdURL string, third *counting) *swept {
 	t.Helper()
 	dir := t.TempDir()
 	s := &swept{third: third, template: map[string][]byte{}}
-	s.server = newServerIn(t, binary, thirdURL, dir, "reserve: 2MiB\n")
+	s.server = newServerIn(t, binary, thirdURL, dir, sideSystems(thirdURL)+"reserve: 2MiB\n")
 	s.start()
 	w, err := s.client.OpenWindow(t.Context(), wire.WindowDraft{Name: "swept"})
 	if err != nil {
@@ -162,6 +162,7 @@ func (s *swept) at(f fault, n int) bool {
 	drafts := make([]wire.EntryDraft, 8)
 	for i := range drafts {
 		drafts[i] = putDraft(fmt.Sprintf("/%s/%d", strconv.Itoa(n), i))
+		drafts[i].System = crashSystems[i%len(crashSystems)]
 	}
 	for _, d := range append(drafts, s.first...) {
 		s.third.set(pathOf(d), `{"v":"new"}`)
@@ -187,6 +188,7 @@ func (s *swept) at(f fault, n int) bool {
 	if len(seqs) != len(drafts)+len(s.first) {
 		s.t.Errorf("%d entries, want %d", len(seqs), len(drafts)+len(s.first))
 	}
+	s.parallel = 1 + n%len(crashSystems)
 	s.finish(s.window)
 	s.checkUndone(s.window, s.third.take(), seqs)
 	s.checkJournal(s.window)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"sideledger/api/wire"
+	"sideledger/ledger/ledgertest"
 	"sideledger/remediators"
 )
 
@@ -59,8 +60,11 @@ func FuzzConfig(f *testing.F) {
 func testImporter(t testing.TB) *importer {
 	t.Helper()
 	dir := t.TempDir()
+	if ledgertest.OnPostgres(t) {
+		t.Chdir(dir) // where such a ledger keeps its key
+	}
 	p, err := open(t.Context(), quiet(), Config{
-		Database: "sqlite:" + filepath.Join(dir, "l.db"), Systems: map[string]remediators.SystemConfig{manualSystem: {Remediator: "manual"}},
+		Database: emptyLedger(t), Systems: map[string]remediators.SystemConfig{manualSystem: {Remediator: "manual"}},
 	})
 	if err != nil {
 		t.Fatal(err)

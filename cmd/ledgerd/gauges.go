@@ -40,7 +40,7 @@ func gaugeOf(name, help string, readFunc func(g *gauges, c *sqlstore.Census, sen
 }
 
 // waits are the reasons why a run waits; see [ledger.Waiting].
-var waits = []string{"perform_by", "second_word", "other_window", "system_away", "retry", "paced", "answer"}
+var waits = []string{"perform_by", "second_word", "other_window", "system_away", "retry", "answer"}
 
 // ofStore are the gauges of the census. Every replica on one database shows the same.
 var ofStore = []gauge{

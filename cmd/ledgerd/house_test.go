@@ -77,26 +77,34 @@ func (k *keptHeads) Saw(head string) {
 	k.last[window], k.at = head, window
 }
 
-// newHouse makes the ledger's folders, and an empty ledger in memory: no house loses power. Nothing is served yet.
+// newHouse makes the ledger's folders, and an empty ledger in memory: no house loses power. Below TestOnPostgres it is a database
+// there. Nothing is served yet.
 func newHouse(t *testing.T, mirrored bool) *house {
 	t.Helper()
 	h := &house{T: t, dir: ledgertest.MemoryDir(t), third: &counting{state: map[string]string{}}, heads: &keptHeads{}}
 	if mirrored {
 		h.mirror = filepath.Join(t.TempDir(), "mirror")
 	}
-	h.keeper = embedded{h}
 	h.web = httptest.NewServer(h.third)
 	t.Cleanup(h.web.Close)
+	if ledgertest.OnPostgres(t) {
+		h.keeper = &served{house: h, bin: postgresBin(t)}
+		h.keeper.move()
+	} else {
+		h.keeper = embedded{h}
+		sqlstoretest.Write(t, h.db())
+	}
 	h.configure()
-	sqlstoretest.Write(t, h.db())
 	return h
 }
 
 // A keeper knows the database that a house's ledger is in.
 type keeper interface {
-	database() string    // as in the configuration
-	backup(to string)    // copies the live ledger into a file
-	restore(from string) // puts such a copy in the ledger's place, as a snapshot of its host would: the database alone
+	database() string          // as in the configuration
+	file(suffix string) string // that the ledger keeps beside its database
+	move()                     // the house has another folder: an empty database for it, or none yet
+	backup(to string)          // copies the live ledger into a file
+	restore(from string)       // puts such a copy in the ledger's place, as a snapshot of its host would: the database alone
 }
 
 func (h *house) config() string { return filepath.Join(h.dir, "ledgerd.yaml") }

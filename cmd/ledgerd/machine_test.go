@@ -27,6 +27,7 @@ import (
 	"sideledger/ledger/ledgertest"
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
+	"sideledger/ledger/sqlstore/sqlstoretest"
 	"sideledger/remediators"
 )
 
@@ -49,17 +50,19 @@ func machineLimits(t *testing.T) {
 func TestMachine(t *testing.T) {
 	t.Parallel()
 	machineLimits(t)
-	template := simTemplate(t)
 	file := filepath.Join(ledgertest.MemoryDir(t), "l.db")
 	rapid.Check(t, func(rt *rapid.T) {
-		for _, suffix := range []string{"-wal", "-shm"} {
-			_ = os.Remove(file + suffix)
-		}
-		if err := os.WriteFile(file, template, 0o600); err != nil {
-			rt.Fatal(err)
+		url := "sqlite:" + file
+		if ledgertest.OnPostgres(t) {
+			url = migratedPostgres(rt)
+		} else {
+			for _, suffix := range []string{"-wal", "-shm"} {
+				_ = os.Remove(file + suffix)
+			}
+			sqlstoretest.Write(t, file)
 		}
 		rapid.SyncTest(rt, func(rt *rapid.T) {
-			m := newMachine(rt, "sqlite:"+file)
+			m := newMachine(rt, url)
 			defer m.close()
 			m.openWindow()
 			rt.Repeat(m.actions())

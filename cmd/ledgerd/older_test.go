@@ -15,15 +15,23 @@ import (
 
 	"sideledger/api/client"
 	"sideledger/api/wire"
+	"sideledger/ledger/ledgertest"
 )
 
-// restorePoints is how many older copies of an embedded ledger are restored, with a mirror and without one.
-const restorePoints = 10
+// restorePoints is how many older copies of a ledger are restored, with a mirror and without one: fewer on PostgreSQL.
+func restorePoints(t *testing.T) int {
+	if ledgertest.OnPostgres(t) {
+		return 3
+	}
+	return 10
+}
 
 // embedded is the keeper of a SQLite file.
 type embedded struct{ *house }
 
-func (h embedded) database() string { return "sqlite:" + h.db() }
+func (h embedded) database() string          { return "sqlite:" + h.db() }
+func (h embedded) file(suffix string) string { return h.db() + suffix }
+func (h embedded) move()                     {}
 
 func (h embedded) backup(to string) {
 	h.Helper()
@@ -182,8 +190,8 @@ func (h *history) checkNotTwice() {
 // Restored to older copies, a ledger with a mirror is in safe mode each time; after its recovery nothing that the mirror had is lost,
 // and nothing is undone that a later run had undone.
 func TestRestoredWithMirror(t *testing.T) {
-	t.Parallel()
-	live(newHouse(t, true), 1, restorePoints).restoredWithMirror()
+	beside(t)
+	live(newHouse(t, true), 1, restorePoints(t)).restoredWithMirror()
 }
 
 func (h *history) restoredWithMirror() {
@@ -231,8 +239,8 @@ func (h *history) restoredWithMirror() {
 
 // Without a mirror the heads that a client kept tell; what is lost has to be accepted, and is not undone twice even so.
 func TestRestoredWithoutMirror(t *testing.T) {
-	t.Parallel()
-	live(newHouse(t, false), 2, restorePoints).restoredWithoutMirror()
+	beside(t)
+	live(newHouse(t, false), 2, restorePoints(t)).restoredWithoutMirror()
 }
 
 func (h *history) restoredWithoutMirror() {

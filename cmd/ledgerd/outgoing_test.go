@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,14 +24,11 @@ import (
 func outLedger(t *testing.T, systems map[string]remediators.SystemConfig) (l *ledger.Ledger, waker *runner.Waker, window uuid.UUID) {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "l.db"), Clock: time.Now, Log: quiet})
+	store, err := sqlstore.Open(t.Context(), sqlstore.Config{URL: emptyLedger(t), Clock: time.Now, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	if err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	registry, _, err := remediators.NewRegistry(remediators.Options{
 		Systems: systems, Factories: factories(), Clock: time.Now, Log: quiet, Getenv: func(string) string { return "canary-55d0" },
 	})

@@ -44,7 +44,7 @@ func newPowered(t *testing.T, binary, thirdURL string) *powered {
 		}
 		p.unmount()
 	})
-	p.server = newServerIn(t, binary, thirdURL, p.dir, "")
+	p.server = newServerIn(t, binary, thirdURL, p.dir, sideSystems(thirdURL))
 	return p
 }
 
@@ -93,6 +93,7 @@ func TestPowerCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		windows = append(windows, w.ID)
+		p.parallel = 1 + rnd.IntN(len(crashSystems))
 		p.killAt(1 + rnd.IntN(600))
 		ids := p.record(third, w.ID, 8, 16)
 		acked += len(ids)
@@ -189,7 +190,7 @@ func mutate(t *testing.T, file string, changes map[string]string) string {
 	return "-overlay=" + overlay
 }
 
-// record lets n clients record up to each entries, until the server does not answer them any more, and returns
+// record lets n clients record up to each entries, at as many systems as its runs undo at once, until the server does not answer them any more, and returns
 // the ids that were acknowledged.
 func (s *server) record(third *counting, window string, n, each int) map[string]bool {
 	s.t.Helper()
@@ -201,7 +202,9 @@ func (s *server) record(third *counting, window string, n, each int) map[string]
 			for i := range each {
 				at := fmt.Sprintf("/%s/%d-%d", window, c, i)
 				third.set(at, `{"v":"new"}`)
-				e, err := s.client.Record(s.t.Context(), window, putDraft(at))
+				draft := putDraft(at)
+				draft.System = crashSystems[(c+i)%max(1, s.parallel)]
+				e, err := s.client.Record(s.t.Context(), window, draft)
 				if err != nil {
 					return // whether this one is there, nobody knows
 				}
@@ -219,7 +222,7 @@ func (s *server) record(third *counting, window string, n, each int) map[string]
 // end of the run that goes on after it. It returns 1 if the run was cut short.
 func (p *powered) rollBackCut(window string, n int, luck func() bool) int {
 	p.t.Helper()
-	request := wire.RollbackRequest{Reason: "power cut"}
+	request := wire.RollbackRequest{Reason: "power cut", Parallel: p.parallel}
 	if _, err := p.client.StartRollback(p.t.Context(), window, request, 0); err != nil {
 		p.t.Fatal(err)
 	}
@@ -247,7 +250,7 @@ func (s *server) finish(window string) *wire.Rollback {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
 	defer cancel()
 	for {
-		run, err := s.client.StartRollback(ctx, window, wire.RollbackRequest{}, 10*time.Second)
+		run, err := s.client.StartRollback(ctx, window, wire.RollbackRequest{Parallel: s.parallel}, 10*time.Second)
 		if err != nil {
 			s.t.Fatalf("the run did not finish: %v", err)
 		}

@@ -42,7 +42,7 @@ ledger all the same, and those entries end blocked until the key is there.
 
 Exit status: 0 it is made; 1 error; 3 nothing was made: the folder has no record of a ledger (is it mounted?), or the
 mirror is damaged, or lacks keys of secret fields (--accept-loss takes what is good), or the key is not here. A rebuild
-that fails takes away again the files that it made.`,
+that fails takes away again the files that it made; a database on PostgreSQL that it had begun to fill is to be made anew.`,
 		Example: "  ledgerd rebuild --from /mnt/mirror --database sqlite:ledger.db\n  ledgerd rebuild --from /mnt/mirror --config ledgerd.yaml",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRebuild(cmd.Context(), e, &o) },
 	}

@@ -50,17 +50,21 @@ func secretHouse(t *testing.T) (h *house, window string) {
 	return h, window
 }
 
-// moved gives the house another host: nothing of the old folder but what is brought along.
+// moved gives the house another host: nothing of the old one but the files that are brought along, by what their names end in.
 func (h *house) moved(bring ...string) {
 	h.Helper()
-	old := h.dir
-	h.dir = h.TempDir()
-	for _, name := range bring {
-		raw, err := os.ReadFile(filepath.Join(old, name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(h.dir, name), raw, 0o600)
-		}
+	files := map[string][]byte{}
+	for _, suffix := range bring {
+		raw, err := os.ReadFile(h.keeper.file(suffix))
 		if err != nil {
+			h.Fatal(err)
+		}
+		files[suffix] = raw
+	}
+	h.dir = h.TempDir()
+	h.keeper.move()
+	for suffix, raw := range files {
+		if err := os.WriteFile(h.keeper.file(suffix), raw, 0o600); err != nil {
 			h.Fatal(err)
 		}
 	}
@@ -83,17 +87,17 @@ func (h *house) secretsBack(window string) {
 	}
 }
 
-const keyName = "ledger.db.secrets-key"
+const keySuffix = ".secrets-key"
 
 // The mirror and the key make a ledger whose secrets open: its window is rolled back with the true values. Neither the mirror
 // nor what rebuild says has one of them in plain, nor a key.
 func TestRebuiltLedgerOpensItsSecrets(t *testing.T) {
 	h, window := secretHouse(t)
-	key, err := os.ReadFile(filepath.Join(h.dir, keyName))
+	key, err := os.ReadFile(h.keeper.file(keySuffix))
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.moved(keyName)
+	h.moved(keySuffix)
 	status, _, talk := h.run("rebuild", "--from", h.mirror)
 	if status != 0 || !strings.Contains(talk, "the data keys of 2 entries") {
 		t.Fatalf("%d %s", status, talk)
@@ -111,7 +115,7 @@ func TestRebuiltLedgerOpensItsSecrets(t *testing.T) {
 			t.Errorf("a secret stands in %s", hit)
 		}
 	}
-	h.moved(keyName) // and once more, from what the rebuilt ledger has written
+	h.moved(keySuffix) // and once more, from what the rebuilt ledger has written
 	h.must("rebuild", "--from", h.mirror)
 	if out := h.must("verify"); out != "OK" {
 		t.Fatal(out)
@@ -122,7 +126,7 @@ func TestRebuiltLedgerOpensItsSecrets(t *testing.T) {
 // ledger all the same: the other entries are undone, those are blocked, and undone once the key is there.
 func TestRebuildWithoutTheKey(t *testing.T) {
 	h, window := secretHouse(t)
-	raw, err := os.ReadFile(filepath.Join(h.dir, keyName))
+	raw, err := os.ReadFile(h.keeper.file(keySuffix))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,12 +138,12 @@ func TestRebuildWithoutTheKey(t *testing.T) {
 	wrong := secrets.NewKey()
 	for _, there := range []string{"", wrong.Text().Reveal() + "\n"} {
 		if there != "" {
-			if err := os.WriteFile(filepath.Join(h.dir, keyName), []byte(there), 0o600); err != nil {
+			if err := os.WriteFile(h.keeper.file(keySuffix), []byte(there), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
 		status, _, talk := h.run("rebuild", "--from", h.mirror)
-		for _, want := range []string{key.ID(), "2 entries", filepath.Join(h.dir, keyName), "secrets.key", "blocked", "Nothing was made", "--without-secrets-key"} {
+		for _, want := range []string{key.ID(), "2 entries", h.keeper.file(keySuffix), "secrets.key", "blocked", "Nothing was made", "--without-secrets-key"} {
 			if !strings.Contains(talk, want) {
 				t.Errorf("with %d bytes of a key it does not say %q: %s", len(there), want, talk)
 			}
@@ -151,13 +155,13 @@ func TestRebuildWithoutTheKey(t *testing.T) {
 			t.Errorf("exit status %d", status)
 		}
 	}
-	if err := os.Remove(filepath.Join(h.dir, keyName)); err != nil {
+	if err := os.Remove(h.keeper.file(keySuffix)); err != nil {
 		t.Fatal(err)
 	}
 	if status, _, talk := h.run("rebuild", "--from", h.mirror, "--without-secrets-key"); status != 0 || !strings.Contains(talk, key.ID()) {
 		t.Fatalf("%d %s", status, talk)
 	}
-	if _, err := os.Stat(filepath.Join(h.dir, keyName)); err == nil {
+	if _, err := os.Stat(h.keeper.file(keySuffix)); err == nil {
 		t.Error("another key was made in its place")
 	}
 	if err := h.tryServe(false); err == nil || !strings.Contains(err.Error(), key.ID()) {
@@ -170,7 +174,7 @@ func TestRebuildWithoutTheKey(t *testing.T) {
 	if got := h.third.copyState()["/1"]; !strings.Contains(got, secretIs) {
 		t.Errorf("/1 shows %s", got)
 	}
-	if err := os.WriteFile(filepath.Join(h.dir, keyName), raw, 0o600); err != nil {
+	if err := os.WriteFile(h.keeper.file(keySuffix), raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	h.secretsBack(window)
@@ -238,7 +242,7 @@ func TestServerBringsKeysToAnOlderMirror(t *testing.T) {
 	if out := h.must("verify"); out != "OK" {
 		t.Error(out)
 	}
-	h.moved(keyName)
+	h.moved(keySuffix)
 	h.must("rebuild", "--from", h.mirror)
 	h.secretsBack(window)
 }
@@ -262,7 +266,7 @@ func TestChangedKeysInTheMirror(t *testing.T) {
 		if status, out, _ := h.run("verify"); status != exitFailed || !strings.Contains(out, e) {
 			t.Errorf("%s: verify: %d %s", name, status, out)
 		}
-		h.moved(keyName)
+		h.moved(keySuffix)
 		status, _, talk := h.run("rebuild", "--from", h.mirror)
 		if status != exitPerson || !strings.Contains(talk, e) || !strings.Contains(talk, c.want) {
 			t.Errorf("%s: %d %s", name, status, talk)
@@ -296,7 +300,7 @@ func TestRewrapThenRebuild(t *testing.T) {
 	h, window := secretHouse(t)
 	next := filepath.Join(t.TempDir(), "next")
 	h.must("rewrap", "--new-key", next)
-	h.append(fmt.Sprintf("secrets: {key: \"file:%s\", previous: [\"file:%s\"]}\n", next, filepath.Join(h.dir, keyName)))
+	h.append(fmt.Sprintf("secrets: {key: \"file:%s\", previous: [\"file:%s\"]}\n", next, h.keeper.file(keySuffix)))
 	mend := h.hideMirror()
 	if status, _, talk := h.run("rewrap"); status != exitFailure || !strings.Contains(talk, "run rewrap again before the old key is taken out") {
 		t.Fatalf("with its mirror away: %d %s", status, talk)
@@ -390,7 +394,7 @@ func TestOtherMirrorsHaveTheKeys(t *testing.T) {
 	}
 	for _, from := range []string{dir, posted} {
 		h.third.restoreState(map[string]string{"/1": `{"token":"` + secretIs + `"}`, "/2": `{"v":"new"}`, "/3": `{"token":"` + secretIs + `"}`})
-		h.moved(keyName)
+		h.moved(keySuffix)
 		h.must("rebuild", "--from", from)
 		h.secretsBack(window)
 	}
@@ -411,6 +415,6 @@ func TestRebuildNeedsNoKeyWithoutSecrets(t *testing.T) {
 		t.Errorf("%+v", run.Counts)
 	}
 	h.stop()
-	h.moved(keyName) // the mirror has two root secrets now, and the newer one is in use
+	h.moved(keySuffix) // the mirror has two root secrets now, and the newer one is in use
 	h.must("rebuild", "--from", h.mirror)
 }

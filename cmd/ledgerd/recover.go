@@ -39,7 +39,8 @@ were kept aside, and ends the safe mode. What no mirror has is lost: --accept-lo
 that stands in the journal. An effect that was undone in the lost time and has been made again since cannot be told from the
 recorded one: where a look shows the after-image, an undo that is safe to repeat is sent again. So look at the plan of each
 window before its rollback starts or is resumed. Two histories of one window (a fork) are never put together: --accept-fork keeps the one that
-is here. The server must not run. It may be run again after it was interrupted.
+is here. The server must not run, nor any replica on PostgreSQL, where this cannot see them: one that runs on stays in safe mode.
+It may be run again after it was interrupted.
 
 Exit status: 0 recovered, or nothing was missing; 1 error; 3 something is lost, and nothing was changed.`,
 		Example: "  ledgerd recover --config ledgerd.yaml\n  ledgerd recover --config ledgerd.yaml --from /mnt/mirror\n  ledgerd recover --config ledgerd.yaml --accept-loss",
@@ -103,7 +104,7 @@ func (r *recovery) run(ctx context.Context) (err error) {
 	if len(r.lost) > 0 || len(r.forks) > 0 {
 		_, _ = fmt.Fprintln(r.env.stderr, lossWarning)
 	}
-	_, err = fmt.Fprintln(r.env.stderr, "recovered; the server may be started. Unfinished rollbacks wait for their resume")
+	_, err = fmt.Fprintln(r.env.stderr, "recovered; the server may be started, and a replica that still runs has to be started anew. Unfinished rollbacks wait for their resume")
 	return err
 }
 

@@ -30,11 +30,11 @@ type fleet struct {
 	system string // that entries are recorded at
 }
 
-// newFleet starts three replicas over a database. They run in one folder, which stands for the key files that an operator
+// newFleet starts three replicas over a database, with more systems than the one. They run in one folder, which stands for the key files that an operator
 // gives to each.
-func newFleet(t *testing.T, database string) *fleet {
+func newFleet(t *testing.T, database string, systems ...string) *fleet {
 	t.Helper()
-	return newFleetWith(t, database, func(*counting) string { return "" })
+	return newFleetWith(t, database, func(*counting) string { return strings.Join(systems, "") })
 }
 
 // newFleetWith starts them with more systems in their configuration.
@@ -82,23 +82,35 @@ func (f *fleet) record(window, who string, n int) []string {
 	return list
 }
 
-// claims returns the ids of the rollbacks that a replica has claimed, in order, as its log tells.
-func (s *server) claims() []string {
+// A claim is a rollback that a replica has taken, and the lease that it got.
+type claim struct {
+	rollback string
+	epoch    int64
+}
+
+// claims returns what a replica has claimed, in order, as its log tells.
+func (s *server) claims() []claim {
 	raw, err := os.ReadFile(s.log.Name())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var ids []string
+	var out []claim
 	for in := bufio.NewScanner(bytes.NewReader(raw)); in.Scan(); {
 		var line struct {
 			Msg        string `json:"msg"`
 			RollbackID string `json:"rollback_id"`
+			Epoch      int64  `json:"epoch"`
 		}
 		if json.Unmarshal(in.Bytes(), &line) == nil && line.Msg == "rollback claimed" {
-			ids = append(ids, line.RollbackID)
+			out = append(out, claim{line.RollbackID, line.Epoch})
 		}
 	}
-	return ids
+	return out
+}
+
+// claimed reports whether a replica has claimed a run.
+func (s *server) claimed(run string) bool {
+	return slices.ContainsFunc(s.claims(), func(c claim) bool { return c.rollback == run })
 }
 
 // holder returns the replica that has claimed a run, but not one of these; it waits for that.
@@ -106,7 +118,7 @@ func (f *fleet) holder(run string, but ...*server) *server {
 	f.Helper()
 	for limit := time.Now().Add(time.Minute); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
 		for _, s := range f.list {
-			if !slices.Contains(but, s) && slices.Contains(s.claims(), run) {
+			if !slices.Contains(but, s) && s.claimed(run) {
 				return s
 			}
 		}

@@ -85,7 +85,7 @@ func (h *house) holds(when string) {
 // anew makes the ledger again from a mirror, in a new folder.
 func (h *house) anew(mirror string) {
 	h.Helper()
-	h.moved("ledger.db.note-key", "ledger.db.secrets-key")
+	h.moved(".note-key", ".secrets-key")
 	h.must("rebuild", "--from", mirror)
 	h.holds("made again from " + mirror)
 }

@@ -25,7 +25,8 @@ func newRollback(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rollback --window ID", Short: "Roll a window back with no server running, straight on the database", Args: cobra.NoArgs,
 		Long: `Rolls a window back with no server running: the same run as through the API, straight on the database.
-It refuses to start beside a server. An interrupted run goes on when a server starts, or when this is called again.
+An embedded ledger refuses it beside a server; on PostgreSQL it may run beside servers, and watches a run that one of them
+has. An interrupted run goes on when a server starts, or when this is called again.
 
 Exit status: 0 nothing is left open, 1 error, 3 a person is needed, 5 some undo failed or is blocked, 8 the run is not over.`,
 		Example: "  ledgerd rollback --config ledgerd.yaml --window 0199…\n  ledgerd rollback --config ledgerd.yaml --window 0199… --restore-snapshot",

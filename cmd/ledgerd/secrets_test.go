@@ -20,6 +20,7 @@ import (
 
 	"sideledger/ledger"
 	"sideledger/ledger/journal"
+	"sideledger/ledger/ledgertest"
 	"sideledger/ledger/secrets"
 	"sideledger/remediators"
 )
@@ -28,6 +29,7 @@ import (
 type place struct {
 	*testing.T
 	dir    string
+	key    string // the file that the key is in when none is configured
 	vars   map[string]string
 	config Config
 	said   bytes.Buffer
@@ -37,6 +39,10 @@ func newPlace(t *testing.T, systems map[string]remediators.SystemConfig) *place 
 	t.Helper()
 	p := &place{T: t, dir: t.TempDir(), vars: map[string]string{}}
 	p.config = Config{Listen: defaultListen, Database: "sqlite:" + filepath.Join(p.dir, "l.db"), Systems: systems}
+	if p.key = filepath.Join(p.dir, "l.db.secrets-key"); ledgertest.OnPostgres(t) {
+		p.config.Database, p.key = migratedPostgres(t), filepath.Join(p.dir, "ledgerd.secrets-key")
+		t.Chdir(p.dir)
+	}
 	return p
 }
 
@@ -138,7 +144,7 @@ func (d *documents) written() string {
 func TestTheKeyAtStart(t *testing.T) {
 	p := newPlace(t, nil)
 	p.mustOpen().close()
-	file := filepath.Join(p.dir, "l.db.secrets-key")
+	file := p.key
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 || !strings.Contains(p.said.String(), file) {
 		t.Fatalf("%v, said %s", err, p.said.String())
 	}
@@ -208,7 +214,7 @@ func TestRewrap(t *testing.T) {
 	if status, said := p.ledgerd("rewrap"); status == 0 || !strings.Contains(said, "secrets.previous") {
 		t.Errorf("without the old key: %d %s", status, said)
 	}
-	p.config.Secrets.Previous = []string{"file:" + filepath.Join(p.dir, "l.db.secrets-key")}
+	p.config.Secrets.Previous = []string{"file:" + p.key}
 	for i, want := range []string{fmt.Sprint(n+1, " keys"), "0 keys"} {
 		if status, said := p.ledgerd("rewrap"); status != 0 || !strings.Contains(said, want) {
 			t.Fatalf("rewrap %d: %d %s", i, status, said)

@@ -38,7 +38,7 @@ Exit status: 0 all is well, 1 error, 5 something does not hold together.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runVerify(cmd.Context(), e, &o) },
 	}
 	o.AddFlags(cmd.Flags())
-	cmd.Flags().StringVar(&o.head, "head", "", "file of a signed head that was kept elsewhere (`rollback journal head`)")
+	cmd.Flags().StringVar(&o.head, "head", "", "`FILE` with a signed head that was kept elsewhere, as rollback journal head prints it")
 	cmd.Flags().StringVar(&o.key, "key", "", "public half of the key that signed it; none: the key that the ledger names, which whoever wrote the database may have changed")
 	cmd.Flags().StringVar(&o.from, "from", "", "folder of a mirror, besides the configured ones")
 	return cmd

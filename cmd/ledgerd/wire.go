@@ -131,7 +131,7 @@ func openParts(ctx context.Context, e *env, c Config, how opening) (*parts, erro
 	}
 	p.ledger = ledger.New(ledger.Config{
 		Store: store, Systems: registry, Clock: time.Now, Log: e.log, Waker: p.waker, Cipher: cipher,
-		RefuseSnapshot: len(c.Mirror) == 0 && !c.OutsideSnapshot,
+		RefuseSnapshot: len(c.Mirror) == 0 && !c.OutsideSnapshot, Replicated: c.replicated(),
 	})
 	return p, nil
 }

@@ -104,34 +104,6 @@ func waitingText(rb *wire.Rollback) string {
 	return text
 }
 
-// waits says in words what a run waits for.
-func waits(w *wire.Waiting) string {
-	text := w.Why
-	switch w.Why {
-	case "perform_by":
-		text = "nobody has reported on an intent yet"
-	case "second_word":
-		text = "an operator's second word is needed, see `rollback status`"
-	case "answer":
-		text = "a system has not answered yet"
-	case "other_window":
-		text = "the rollback of another window goes first"
-	case "system_away":
-		text = "a system is away"
-	case "retry":
-		text = "a retry is due later"
-	case "paced":
-		text = "a system is paced"
-	}
-	if w.On != "" {
-		text += " (" + w.On + ")"
-	}
-	if w.Until != nil {
-		text += ", until " + w.Until.UTC().Format("15:04:05Z")
-	}
-	return text
-}
-
 func (f *follower) onLost(err error) {
 	if f.lost {
 		return
@@ -179,9 +151,14 @@ func (f *follower) waits(w *wire.Waiting) {
 		return
 	}
 	f.bar.line("waiting: %s", waits(w))
+	alone := "it goes on by itself. "
+	if next := wayOn(f.window, w); next != "" {
+		f.bar.line("next: %s", next)
+		alone = ""
+	}
 	if !f.told {
 		f.told = true
-		f.bar.line("it goes on by itself. Ctrl-C stops watching it, and not the rollback; %s", stopCommand(f.window))
+		f.bar.line("%sCtrl-C stops watching it, and not the rollback; %s", alone, stopCommand(f.window))
 	}
 }
 

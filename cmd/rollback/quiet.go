@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"sync"
 	"time"
 )
@@ -32,13 +31,11 @@ func (q *quiet) news(why, on string) bool {
 	return true
 }
 
-// moved notes that the run got on: the next wait is a new one, but for a pace, which it waits for between any two calls.
+// moved notes that the run got on: the next wait is a new one.
 func (q *quiet) moved() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.said, q.step = q.nowFunc(), 0; !strings.HasPrefix(q.what, "paced ") {
-		q.what = ""
-	}
+	q.what, q.said, q.step = "", q.nowFunc(), 0
 }
 
 // due reports whether it is time for a reminder, and counts it.

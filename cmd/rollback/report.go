@@ -30,7 +30,7 @@ func (a *app) showRollback(r wire.RollbackReport) error {
 	})
 }
 
-// rollback writes a run in two lines.
+// rollback writes a run in two lines, and what to type where it waits for a person.
 func (p *page) rollback(rb *wire.Rollback) {
 	word, tint := rb.State, tintChange
 	switch {
@@ -40,6 +40,8 @@ func (p *page) rollback(rb *wire.Rollback) {
 		word, tint = "finished, complete", tintGood
 	case rb.Over():
 		word, tint = "finished, not complete", tintWarn
+	case given(rb):
+		word = "the second word was given, it goes on"
 	case rb.Waiting != nil:
 		word = "waiting: " + waits(rb.Waiting)
 	}
@@ -51,9 +53,12 @@ func (p *page) rollback(rb *wire.Rollback) {
 	p.printf("  %s\n", countsText(rb.Counts))
 	for _, w := range rb.SecondWords {
 		if w.GivenAt == nil && !rb.Over() {
-			p.printf("  %s %s: %s. If that is right:\n    rollback confirm --window %s --system %s --reason TEXT\n",
-				p.paint(tintWarn, "?"), clean(w.System), clean(w.Detail), clean(rb.WindowID), clean(w.System))
+			p.printf("  %s %s: %s. If that is right:\n    %s\n",
+				p.paint(tintWarn, "?"), clean(w.System), clean(w.Detail), confirmCommand(clean(rb.WindowID), clean(w.System)))
 		}
+	}
+	if text := next(rb); text != "" {
+		p.printf("  next: %s\n", text)
 	}
 }
 

@@ -132,9 +132,9 @@ func (p *page) enumeration(l *wire.Enumeration) {
 		p.printf("%s: not listed: %s\n", name, clean(l.Why))
 		return
 	case l.Part:
-		p.printf("%s: %d are there, and there may be more than the list shows\n", name, l.Held)
+		p.printf("%s: %s, and there may be more than the list shows\n", name, counted(l.Held, "is there", "are there"))
 	default:
-		p.printf("%s: %d are there\n", name, l.Held)
+		p.printf("%s: %s\n", name, counted(l.Held, "is there", "are there"))
 	}
 	if l.Older > 0 {
 		p.printf("  %d that nobody recorded are older than the window (--all shows them)\n", l.Older)

@@ -152,6 +152,10 @@ func (p *Postgres) kill() error {
 	}
 	<-p.done
 	p.cmd = nil
+	if p.admin != nil {
+		errs = append(errs, p.admin.close())
+		p.admin = nil
+	}
 	return errors.Join(errs...)
 }
 

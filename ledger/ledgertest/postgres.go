@@ -33,11 +33,11 @@ func StartPostgres(t testing.TB) string {
 	return p.Database(t)
 }
 
-// A Postgres is one server on a free loopback port, with its data in a folder of its own and without
-// fsync. The zero value is ready: the server starts with the first database asked for. Whoever has one
+// A Postgres is one server on a free loopback port, with its data in a folder of its own, in memory where that can be, and
+// without fsync. The zero value is ready: the server starts with the first database asked for. Whoever has one
 // calls Stop at the end.
 type Postgres struct {
-	Sync bool // with fsync, as a server has that is not for tests
+	Sync bool // with fsync and on a disk, as a server has it that is not for tests
 
 	once sync.Once
 	err  error
@@ -51,19 +51,31 @@ type Postgres struct {
 	mu       sync.Mutex
 	n        int    // databases so far
 	template string // the database that Copy copies; empty: not made yet
+	admin    *session
 }
 
-// Database returns the address of a new, empty database. It fails the test if there is no server to be had.
+// Database returns the address of a new, empty database, which goes with the test. It fails the test if there is no server
+// to be had.
 func (p *Postgres) Database(t testing.TB) string {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.address(p.create(t, "template0"))
+	name := p.create(t, "template0")
+	p.dropAfter(t, name)
+	return p.address(name)
+}
+
+// A Lifetime is what a database goes with: a test, or one example of a test.
+type Lifetime interface {
+	Helper()
+	Error(args ...any)
+	Fatal(args ...any)
+	Cleanup(fn func())
 }
 
 // Copy returns the address of a new database that is a copy of one which prepareFunc has filled, once for all: migrating takes
 // longer than most tests. prepareFunc leaves no connection open.
-func (p *Postgres) Copy(t testing.TB, prepareFunc func(url string) error) string {
+func (p *Postgres) Copy(t Lifetime, prepareFunc func(url string) error) string {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,19 +86,36 @@ func (p *Postgres) Copy(t testing.TB, prepareFunc func(url string) error) string
 		}
 		p.template = name
 	}
-	return p.address(p.create(t, p.template))
+	name := p.create(t, p.template)
+	p.dropAfter(t, name)
+	return p.address(name)
+}
+
+// dropAfter lets a database go with the test, whoever is connected to it still.
+func (p *Postgres) dropAfter(t Lifetime, name string) {
+	t.Helper()
+	t.Cleanup(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.admin == nil {
+			return // the server went before
+		}
+		if _, err := p.admin.sql("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // create makes a database and returns its name. p.mu is held.
-func (p *Postgres) create(t testing.TB, template string) string {
+func (p *Postgres) create(t Lifetime, template string) string {
 	t.Helper()
 	p.once.Do(func() { p.err = p.start() })
 	if p.err != nil {
-		t.Fatalf("start PostgreSQL: %v", p.err)
+		t.Fatal("start PostgreSQL: ", p.err)
 	}
 	p.n++
 	name := fmt.Sprintf("ledger%d", p.n)
-	if err := p.run("createdb", "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-U", "ledger", "-T", template, name); err != nil {
+	if _, err := p.admin.sql("CREATE DATABASE " + name + " TEMPLATE " + template); err != nil {
 		t.Fatal(err)
 	}
 	return name
@@ -99,6 +128,10 @@ func (p *Postgres) address(name string) string {
 // Stop ends the server and removes its data. It does nothing if there is no server.
 func (p *Postgres) Stop() error {
 	var errs []error
+	if p.admin != nil {
+		errs = append(errs, p.admin.close())
+		p.admin = nil
+	}
 	if p.cmd != nil {
 		errs = append(errs, p.cmd.Process.Signal(syscall.SIGQUIT)) // at once: the data goes too
 		<-p.done
@@ -118,7 +151,11 @@ func (p *Postgres) makeDir() (err error) {
 	if p.bin, err = findPostgres(); err != nil {
 		return err
 	}
-	if p.dir, err = os.MkdirTemp("", "postgres-"); err != nil {
+	parent := ""
+	if info, err := os.Stat(memory); err == nil && info.IsDir() && !p.Sync {
+		parent = memory
+	}
+	if p.dir, err = os.MkdirTemp(parent, "postgres-"); err != nil {
 		return err
 	}
 	p.cred, err = unprivileged(p.dir)
@@ -139,7 +176,8 @@ func (p *Postgres) start() (err error) {
 			return err
 		}
 		if err = p.serve(data); err == nil {
-			return nil
+			p.admin, err = p.openSession()
+			return err
 		}
 	}
 	return err

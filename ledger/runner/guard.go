@@ -11,7 +11,7 @@ import (
 	"sideledger/ledger"
 )
 
-// deletions counts undos that delete, by system, over all runs of this process. A process that starts anew counts from nothing. It
+// deletions counts undos that delete, by system, over all runs of this process, where it is the only one. A process that starts anew counts from nothing. It
 // implements [ledger.Deletions].
 type deletions struct {
 	clock ledger.Clock

@@ -40,6 +40,7 @@ func (b *bench) awaitRun(id uuid.UUID, ok func(*ledger.RollbackView) bool) *ledg
 	b.Helper()
 	told, end := b.ledger.Subscribe(b.window)
 	defer end()
+	limit := time.After(time.Minute)
 	for {
 		run, err := b.ledger.Rollback(b.Context(), id)
 		if err != nil {
@@ -50,7 +51,7 @@ func (b *bench) awaitRun(id uuid.UUID, ok func(*ledger.RollbackView) bool) *ledg
 		}
 		select {
 		case <-told:
-		case <-time.After(time.Minute):
+		case <-limit:
 			b.Fatalf("the run is %s, %+v, %+v", run.State, run.Waiting, run.Words)
 		}
 	}

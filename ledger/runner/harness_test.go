@@ -33,7 +33,7 @@ type bench struct {
 // openStore opens a new ledger: on SQLite, and for what runs below TestOnPostgres there.
 func openStore(t *testing.T) *sqlstore.Store {
 	t.Helper()
-	if onPostgres(t) {
+	if ledgertest.OnPostgres(t) {
 		return sqlstoretest.Open(t, sqlstore.Config{URL: migrated(t)})
 	}
 	return sqlstoretest.Open(t, sqlstore.Config{})

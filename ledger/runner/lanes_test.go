@@ -106,7 +106,7 @@ func TestSystemsSideBySide(t *testing.T) {
 // Whatever takes how long: nothing is undone before what depends on it, in any system, and each system newest first.
 // While a call takes so long that the walk goes on without it, what is held for it is all that waits, as always.
 func TestNothingIsOvertaken(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(fewer(t, 20, 6)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			slow := seed%2 == 1
 			synctest.Test(t, func(t *testing.T) {
@@ -374,7 +374,7 @@ func TestFactBesideALookIsNotOvertaken(t *testing.T) {
 // nothing is undone twice or before what depends on it.
 func TestDeathAtEveryWriteOfManySystems(t *testing.T) {
 	for _, after := range []bool{false, true} {
-		for n, fired := 0, true; fired; n += crashStep {
+		for n, fired := 0, true; fired; n += step(t) {
 			t.Run(fmt.Sprintf("write %d after=%v", n, after), func(t *testing.T) {
 				d := &deathly{Store: openStore(t), left: -1}
 				b := newBenchOn(t, d)
@@ -411,7 +411,7 @@ func (b *bench) wantUndoneOnceInOrder(list []*ledger.Entry) {
 // The n-th answer of the third parties is lost, before or after its effect, for every n, beside the calls of others.
 func TestEveryAnswerLostBesideOthers(t *testing.T) {
 	for _, after := range []bool{false, true} {
-		for n := 1; n <= 6; n += crashStep {
+		for n := 1; n <= 6; n += step(t) {
 			t.Run(fmt.Sprintf("answer %d after=%v", n, after), func(t *testing.T) {
 				b := newBench(t)
 				b.third.OnUndo = func(i int, _ string) (bool, error) {

@@ -116,7 +116,7 @@ func dawdle(rnd *rand.Rand) {
 // post makes the facts of one resource, one after the other at random moments. What a script says was there before
 // may be a middle state, or out of date.
 func (w *lateWindow) post(at string, rnd *rand.Rand) {
-	moments := make([]time.Duration, lateFacts)
+	moments := make([]time.Duration, fewer(w.T, lateFacts, 2))
 	for i := range moments {
 		moments[i] = time.Duration(rnd.Int64N(int64(lastFact)))
 	}

@@ -3,7 +3,6 @@ package runner_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -35,11 +34,9 @@ func migrated(t testing.TB) string {
 	})
 }
 
-func onPostgres(t testing.TB) bool { return strings.HasPrefix(t.Name(), "TestOnPostgres/") }
-
 // leap is how many writes a crash test of every write goes on by.
 func leap(t testing.TB) int {
-	if onPostgres(t) {
+	if ledgertest.OnPostgres(t) {
 		return 5
 	}
 	return 1
@@ -51,16 +48,65 @@ func step(t testing.TB) int {
 	return max(leap(t), crashStep)
 }
 
-// The crash tests of this package on PostgreSQL.
+// fewer is how often a test does what takes longer on PostgreSQL: n times, and at most so often there.
+func fewer(t testing.TB, n, there int) int {
+	if ledgertest.OnPostgres(t) {
+		return min(n, there)
+	}
+	return n
+}
+
+// The tests of this package on PostgreSQL.
 func TestOnPostgres(t *testing.T) {
 	migrated(t) // the cluster starts outside of any simulated time
-	for name, test := range map[string]func(*testing.T){
-		"DeathAtEveryWrite": TestDeathAtEveryWrite, "EveryAnswerLost": TestEveryAnswerLost,
-		"LostAnswersOfWhatMayNotBeRepeated": TestLostAnswersOfWhatMayNotBeRepeated,
-		"ThirtyPercentOfAnswersLost":        TestThirtyPercentOfAnswersLost, "FiftyTriggersOneRun": TestFiftyTriggersOneRun,
-		"StaleRunnerWritesNothing": TestStaleRunnerWritesNothing, "HalfRestored": TestHalfRestored,
-		"WritesOfUnknownOutcome": TestWritesOfUnknownOutcome,
-	} {
-		t.Run(name, test)
-	}
+	ledgertest.Round{Tests: []func(*testing.T){
+		TestAliasChain, TestAliasSurvivesCrashes, TestResidueIsCompensated, TestNewNameOutlivesAFailedLook,
+		TestAttemptIsDurableBeforeTheCall, TestDeathAtEveryWriteOfBlindEntries,
+		TestNothingToCompareIsBlocked, TestFinalLookBesideABlindEntry,
+		TestUnsentCallsBurnNoAttempts,
+		TestLateFactOpensTheRun, TestLateFactBesidePartialRun,
+		TestDeathAtEveryWrite, TestEveryAnswerLost, TestLostAnswersOfWhatMayNotBeRepeated, TestThirtyPercentOfAnswersLost,
+		TestFiftyTriggersOneRun, TestStaleRunnerWritesNothing,
+		TestFinalLookInventsNoEffect, TestFinalLookWaitsForASystemThatIsAway, TestFinalLookThatCannotBeMadeIsSaid,
+		TestFinalLookBesideAReport, TestFinalLookOfAPartialRun,
+		TestSlowCallBeforeTheRestoreSaysWhatWaits, TestStoppingWritesWhatFlew,
+		TestNoGraceAfterALostLease, TestGraceWhenTheServerStops,
+		TestDeletionsWaitForASecondWord, TestShareWaitsForASecondWord, TestShareOfASystemThatIsAway, TestDeletionsOfTheLastMinuteCount,
+		TestDeletionsAfterTheSecondWord, TestDeletionsThatCannotBeCounted, TestDeletionsAreCountedOnce,
+		TestHeldIsNamed, TestHeldByWhatIsStuck,
+		TestSystemsSideBySide, TestNothingIsOvertaken, TestStuckDependentHoldsOverSystems, TestHaltStopsAllSystems,
+		TestStoppingStopsAllSystems, TestIntentHoldsAllSystems, TestRetryGoesOnBesideTheOthers, TestFactBesideALookIsNotOvertaken,
+		TestDeathAtEveryWriteOfManySystems, TestEveryAnswerLostBesideOthers,
+		TestLateFacts,
+		TestObserver, TestObserverIsToldOfLostLeases,
+		TestWritesOfUnknownOutcome, TestAnErrorKeepsOutcomes, TestStopDuringAPatientVerification, TestOlderEntryAfterALateOneOnItsResource,
+		TestResumeWhileTheRunnerIsStillAtWork, TestPausedFailsClosed,
+		TestOverlapBlocksTheOlderUndo, TestOverlapEndsWithTheOther, TestOverlapIsOverruled, TestOverlapAfterTheWordBlocksAgain,
+		TestOverlapIsMetUnderTheFence, TestOverlapKeepsAnEntryFromBeingClosedByALook, TestOverlapWaitsForTheOthersRun,
+		TestOverlapUnderAnotherName, TestOverlapDoesNotWaitForAPausedRun, TestOverlapStandsInThePlan, TestOverlapIsSaidAtRecording,
+		TestMarkedEntryRecordedDuringARunOfTheRestoreAlone, TestPartialIsNotBegunAnewByRetainedEntries,
+		TestPartialGoesOnWhenWhatHeldItIsClosed,
+		TestPartialLeavesWhatIsRecordedMeanwhile, TestPartialDoesNotOvertakeDependentsRecordedMeanwhile, TestPartialEndsBesideABusyScript,
+		TestResolveDuringAPartialRun, TestResolveAfterACancel,
+		TestWhatMayNotBeAskedFor, TestRestoreIsReadBack, TestRestoreStopsAtDrift, TestRestoredAlready,
+		TestRestoreDeathAtEveryWrite, TestRestoreAnswersLost, TestHalfRestored, TestRestoreTakesHours,
+		TestRestoreAtItsPlace, TestNoRestoreUnlessAsked, TestMarkedEntryHoldsTheRestore, TestStuckRestoreHoldsTheRest,
+		TestFactsBesideARestore, TestIntentsBesideARestore, TestRestoreOverPages, TestCancelBeforeTheRestore,
+		TestNewestFirstDriftKeptProtectionLeft, TestStuckHoldsOnlyWhatItDependsOn, TestOnStuck, TestInDoubtIsJudgedByLooking,
+		TestEffectAfterItWasJudgedIsFoundByTheFinalLook, TestPartialNeitherFencesNorMoves, TestBackToAnEntryOrTag, TestEmptySelection,
+		TestUnselectedNewerEntryHolds, TestRefusedCredentialParksTheSystem, TestSystemAwayWaitsAndOthersGoOn, TestPauseResumeCancel,
+		TestCancelOfAPausedRunThatIsStillBusy,
+		TestSealRace, TestSealBetweenCheckAndRecord,
+		TestASecretEffectThatTurnsUpAgainIsUndoneAgain,
+		TestReportDuringASlowLook, TestCompletionDuringASlowLook, TestRetryUnparksItsSystem, TestWordOnAnUndoThatWasNotAnswered,
+		TestOneWordSettlesAnOpenAttempt, TestLateReportSendsNothingTwice, TestProofByAnotherRunDoesNotCount,
+		TestBlindEntryAtASystemThatNeverHasTime, TestBlindEntryIsSentOnce, TestOnStuckOfAHeldEntry, TestAttemptsKeepNoQuery,
+		TestAWordThatClosesLeavesNoReason,
+	}, Raced: []func(*testing.T){
+		TestDeathAtEveryWrite, TestEveryAnswerLost, TestLostAnswersOfWhatMayNotBeRepeated, TestThirtyPercentOfAnswersLost,
+		TestFiftyTriggersOneRun, TestStaleRunnerWritesNothing, TestHalfRestored, TestWritesOfUnknownOutcome,
+		TestDeathAtEveryWriteOfManySystems, TestPauseResumeCancel,
+	}, Not: map[string]string{
+		"it runs on PostgreSQL already": "TestPausedReplicas TestWordAtAnotherReplica TestClocksOfReplicasDiffer TestDeletionsOfAllReplicas",
+	}}.Run(t)
 }

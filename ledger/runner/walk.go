@@ -39,7 +39,7 @@ type walk struct {
 	// of one pass:
 	holds     ledger.Holds
 	overlaps  map[uuid.UUID]*ledger.Overlap // of the entries that are being visited
-	busy      map[string]time.Time          // systems that are away, paced or in a retry: their entries wait until then
+	busy      map[string]time.Time          // systems that are away or in a retry: their entries wait until then
 	waiting   *ledger.Waiting
 	halted    bool                // on_stuck: halt
 	again     bool                // something moved: walk once more

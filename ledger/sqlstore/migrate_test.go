@@ -236,7 +236,7 @@ func TestMigrateUnderARunningServer(t *testing.T) {
 }
 
 func TestMigrationNames(t *testing.T) {
-	s := sqliteStore(t)
+	s := newStore(t)
 	for _, name := range []string{"20270101000000_x.up.sql", "20270101000000_x.sql", "1_x.tx.up.sql", "20270101000000_X.tx.up.sql", "20270101000000_x.tx.down.sql"} {
 		if _, err := s.migrator(s.read, plus(t, s, name, "SELECT 1")); err == nil {
 			t.Errorf("%s is taken", name)

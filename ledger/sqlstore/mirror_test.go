@@ -200,7 +200,7 @@ func TestMirrorWritesOncePerBatch(t *testing.T) {
 
 // A new mirror gets everything that the ledger has; positions survive a restart.
 func TestSecondMirrorGetsAll(t *testing.T) {
-	url := "sqlite:" + filepath.Join(t.TempDir(), "l.db")
+	url := newURL(t)
 	s := openStore(t, Config{URL: url})
 	w := open(t, s)
 	for range mirrorPage + 7 {

@@ -186,7 +186,7 @@ func TestPrunedIsVerified(t *testing.T) {
 		"UPDATE windows SET last_seq = 3", "UPDATE journal SET hash = body",
 	} {
 		t.Run(edit, func(t *testing.T) {
-			h := newShelf(t, sqliteStore(t))
+			h := newShelf(t, newStore(t))
 			id := h.kept(false)
 			h.clock.Advance(48 * time.Hour)
 			h.prune()
@@ -236,7 +236,7 @@ func TestAbsorbPruned(t *testing.T) {
 
 // A mirror that comes after a pruning gets the journal from where it begins.
 func TestNewMirrorOfPruned(t *testing.T) {
-	h := newShelf(t, sqliteStore(t))
+	h := newShelf(t, newStore(t))
 	id := h.kept(false)
 	h.clock.Advance(48 * time.Hour)
 	h.prune()

@@ -16,7 +16,7 @@ import (
 
 // The tables written by hand have the columns of their rows, in order, and as many values.
 func TestColumns(t *testing.T) {
-	s := sqliteStore(t)
+	s := newStore(t)
 	for _, c := range []struct {
 		table table
 		row   any
@@ -81,7 +81,7 @@ func TestDamagedRows(t *testing.T) {
 
 // A resource is found wherever in a large window its entries stand.
 func TestResourceBuckets(t *testing.T) {
-	s := sqliteStore(t)
+	s := newStore(t)
 	w, other := open(t, s), open(t, s)
 	key := ledger.Key{1, 2, 3, 4}
 	var want []int

@@ -122,7 +122,7 @@ func TestFileIsItsOwnersAlone(t *testing.T) {
 
 // What was there when the store was closed, or was not closed at all, is there when it is opened again.
 func TestReopen(t *testing.T) {
-	url := "sqlite:" + filepath.Join(t.TempDir(), "l.db")
+	url := newURL(t)
 	first := openStore(t, Config{URL: url})
 	w := open(t, first)
 	a, b := ledgertest.NewEntry(w.ID, "a"), ledgertest.NewEntry(w.ID, "b")

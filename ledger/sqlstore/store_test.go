@@ -27,6 +27,21 @@ func sqliteStore(t testing.TB) *Store {
 	return openStore(t, Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "ledger.db")})
 }
 
+// newURL is the address of a new database, in a file, or, below TestOnPostgres, there.
+func newURL(t testing.TB) string {
+	t.Helper()
+	if ledgertest.OnPostgres(t) {
+		return migrated(t)
+	}
+	return "sqlite:" + filepath.Join(t.TempDir(), "ledger.db")
+}
+
+// newStore opens a new ledger at such an address.
+func newStore(t testing.TB) *Store {
+	t.Helper()
+	return openStore(t, Config{URL: newURL(t)})
+}
+
 func postgresStore(t testing.TB) *Store {
 	return openBare(t, Config{URL: migrated(t)})
 }
