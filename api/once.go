@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -94,14 +95,26 @@ func once[R any](ctx context.Context, a *API, c echo.Context, in *call, run func
 	}
 	result, err := run(ledger.WithOnce(ctx, o))
 	if err != nil {
-		a.keepRefusal(ctx, c, o, err)
-		return none, nil, err
+		return none, nil, a.refused(ctx, c, o, err)
 	}
 	if kept == nil { // nothing had to change
 		reply, err := render(result).reply()
 		return result, &reply, err
 	}
 	return result, kept, nil
+}
+
+// refused returns what a call is answered that failed. Where another replica has given the first answer of its key meanwhile, that is
+// what stood in its way.
+func (a *API) refused(ctx context.Context, c echo.Context, o *ledger.Once, refusal error) error {
+	if ledger.CodeOf(refusal) == ledger.CodeConflict {
+		var first *ledger.ReplayError
+		if err := a.ledger.Answered(ctx, o); errors.As(err, &first) {
+			return err
+		}
+	}
+	a.keepRefusal(ctx, c, o, refusal)
+	return refusal
 }
 
 // keepRefusal stores a conflict or an invalid request under its key, unless that has an answer already, or the refusal says

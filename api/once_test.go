@@ -3,10 +3,13 @@ package api
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"sideledger/api/wire"
 	"sideledger/ledger"
@@ -173,6 +176,46 @@ func TestKeyAtOnce(t *testing.T) {
 	b.do(req{method: "GET", path: "/v1/windows/" + w.ID + "/entries"}, 200, &l)
 	if len(l.Items) != 1 {
 		t.Errorf("%d entries", len(l.Items))
+	}
+}
+
+// A belated store does not find the first answer of a key until a change was refused over it, as a replica does not whose transaction
+// began before that of another one had ended.
+type belated struct {
+	ledger.Store
+	refused atomic.Bool
+}
+
+type belatedTx struct{ ledger.Tx }
+
+func (belatedTx) FindReply(ledger.ReplyKey) (*ledger.Reply, error) { return nil, nil } //nolint:nilnil // no answer yet is no error
+
+func (s *belated) Open(ctx context.Context, w ledger.Window, fn func(ledger.Tx) error) error {
+	err := s.Store.Open(ctx, w, func(tx ledger.Tx) error { return fn(belatedTx{tx}) })
+	s.refused.Store(err != nil)
+	return err
+}
+
+func (s *belated) GetReply(ctx context.Context, k ledger.ReplyKey) (*ledger.Reply, error) {
+	if !s.refused.Load() {
+		return nil, nil //nolint:nilnil // as above
+	}
+	return s.Store.GetReply(ctx, k)
+}
+
+// One key at two replicas at once: the slower one gives the answer of the other, also where no window's fence keeps them apart.
+func TestKeyAtTwoReplicas(t *testing.T) {
+	b := newBench(t)
+	var err error
+	other := ledger.New(ledger.Config{Store: &belated{Store: b.store}, Systems: b.shelf, Clock: time.Now, Log: slog.New(slog.DiscardHandler)})
+	slower := *b
+	if slower.api, err = New(Config{Ledger: other, Log: slog.New(slog.DiscardHandler), Clock: time.Now}); err != nil {
+		t.Fatal(err)
+	}
+	r := keyed(req{method: "POST", path: "/v1/windows", body: map[string]any{"name": "w"}}, "k")
+	first, second := recorded(b, r), recorded(&slower, r)
+	if second.Code != 201 || second.Body.String() != first.Body.String() || second.Header().Get(wire.HeaderReplayed) != "true" {
+		t.Errorf("%d %s\n%d %s", first.Code, first.Body, second.Code, second.Body)
 	}
 }
 

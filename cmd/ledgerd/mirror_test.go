@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"io"
@@ -115,6 +116,27 @@ func (h *house) checkAttempted(at string) {
 	})
 	if err != nil || !found {
 		h.Errorf("an undo of %s arrived before its attempt was in the mirror (%v)", at, err)
+	}
+}
+
+// A database that fails while it is compared with the mirror is not the mirror's fault: the start fails, with --without-mirror too, and does not advise it.
+func TestDatabaseFailsWhileMirrorIsCompared(t *testing.T) {
+	h := newHouse(t, true)
+	h.serve()
+	h.effect(h.window("w").ID, "/1")
+	h.stop()
+	db, err := sql.Open("sqlite", h.db())
+	if err == nil {
+		_, err = db.ExecContext(t.Context(), "ALTER TABLE mirrored RENAME TO elsewhere")
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, without := range []bool{false, true} {
+		if err := h.tryServe(without); err == nil || !strings.Contains(err.Error(), "read how far a mirror is") || strings.Contains(err.Error(), "--without-mirror") {
+			t.Errorf("without its mirror %t: started although the database fails, or blamed the mirror: %v", without, err)
+		}
 	}
 }
 

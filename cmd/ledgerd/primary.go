@@ -44,7 +44,10 @@ func (v *vigil) askPrimary(ctx context.Context) {
 // puts the ledger into safe mode; while something cannot be compared nothing is recorded, and it is tried again.
 func (v *vigil) compareAnew(ctx context.Context, suspicion int64) {
 	began := time.Now()
-	errs := v.compare(ctx)
+	errs, err := v.compare(ctx)
+	if err != nil {
+		errs = append(errs, err)
+	}
 	var missing []ledger.Missing
 	for _, h := range v.store.Committed() {
 		m, err := v.look(ctx, h, fromMemory)

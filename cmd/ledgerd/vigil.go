@@ -82,16 +82,20 @@ func (p *parts) watch(ctx context.Context, e *env, withoutMirror bool) (err erro
 		}
 		p.log.ErrorContext(ctx, "the mirror cannot be opened", slog.Any("err", err))
 	}
+	away, err := v.compare(ctx)
+	if err != nil {
+		return err
+	}
 	if withoutMirror && len(p.config.Mirror) > 0 {
 		v.warning = warnUnmirrored
-		for _, err := range v.compare(ctx) {
+		for _, err := range away {
 			p.log.WarnContext(ctx, "a mirror was not compared with", slog.Any("err", err))
 		}
 		if err := v.mirrors.close(); err != nil {
 			p.log.WarnContext(ctx, "close mirrors", slog.Any("err", err))
 		}
 		v.mirrors = nil
-	} else if err := errors.Join(v.compare(ctx)...); err != nil {
+	} else if err := errors.Join(away...); err != nil {
 		return fmt.Errorf("%w\n`ledgerd serve --without-mirror` starts without it, if it has to be", err)
 	}
 	if v.Safe() != nil {
@@ -164,32 +168,34 @@ func (v *vigil) fact(ctx context.Context, name string, makeFunc func() string) (
 	return text, v.store.SetFact(ctx, name, []byte(text))
 }
 
-// compare compares the ledger with every mirror that can be read. What the ledger lacks puts it into safe mode; the errors are
-// mirrors that cannot be read or are damaged.
-func (v *vigil) compare(ctx context.Context) []error {
-	var errs []error
+// compare compares the ledger with every mirror that can be read. What the ledger lacks puts it into safe mode; away are
+// mirrors that cannot be read or are damaged. err is the database's: nobody knows then whether the ledger lacks something.
+func (v *vigil) compare(ctx context.Context) (away []error, err error) {
 	for _, r := range v.mirrors.readers() {
 		had, err := v.store.MirroredUpTo(ctx, r.Name()) // before the mirror is read: a server may be writing both
-		c := &mirrorCopy{name: r.Name(), sealed: map[uuid.UUID]string{}}
-		if err == nil {
-			c.seen, err = r.Read(ctx, c.seal)
+		if err != nil {
+			return away, err
 		}
-		if err == nil {
-			err = errors.Join(sound(r, c.seen, had), v.wantKeys(ctx, c))
+		c := &mirrorCopy{name: r.Name(), sealed: map[uuid.UUID]string{}}
+		if c.seen, err = r.Read(ctx, c.seal); err == nil {
+			err = sound(r, c.seen, had)
 		}
 		if err != nil {
-			errs = append(errs, err)
+			away = append(away, err)
 			continue
+		}
+		if err := v.wantKeys(ctx, c); err != nil {
+			return away, err
 		}
 		missing, err := v.missing(ctx, r.Name(), c.seen)
 		if err == nil {
 			err = v.store.EnterSafe(ctx, missing...)
 		}
 		if err != nil {
-			errs = append(errs, err)
+			return away, err
 		}
 	}
-	return errs
+	return away, nil
 }
 
 // wantKeys lets a mirror that lacks wrapped keys, or has others in their places, get all of them again.

@@ -131,8 +131,10 @@ func (s *Store) closeDBs() error {
 }
 
 // Ping reports whether the migrated database answers reads: nil, or CodeUnavailable. CodeFull: it does, and the disk is
-// full, so that it takes nothing new.
+// full, so that it takes nothing new. A database that says nothing for five seconds does not answer, however long the caller would wait.
 func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	if _, err := s.read.ExecContext(ctx, "SELECT 1 FROM windows LIMIT 1"); err != nil {
 		return unavailable("ping database", "", "the database does not answer", err)
 	}
