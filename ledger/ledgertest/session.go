@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -29,6 +30,7 @@ const said = "--said--"
 func (p *Postgres) openSession() (*session, error) {
 	s := &session{cmd: exec.Command(filepath.Join(p.bin, "psql"), "-XAtq", "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-U", "ledger", "-d", "postgres")}
 	s.cmd.Dir, s.cmd.Stderr = p.dir, &s.errors
+	s.cmd.Env = append(os.Environ(), "PGOPTIONS=-c synchronous_commit=local") // a test may have a standby that is not there
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.cred.Credential}
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
