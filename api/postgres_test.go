@@ -26,7 +26,7 @@ func TestOnPostgres(t *testing.T) {
 		TestEffectOverHTTP,
 		TestBigNumbersStayAsTheyAre, TestEveryBodyIsStrict,
 		TestMutatedRequests,
-		TestSameKeySameAnswer, TestEveryChangeHappensOnce, TestRefusalsAreKept, TestFailuresAreNotKept, TestKeyInProgress, TestKeyAtOnce,
+		TestSameKeySameAnswer, TestEveryChangeHappensOnce, TestRefusalsAreKept, TestFailuresAreNotKept, TestKeyInProgress, TestKeyAtOnce, TestKeyAtTwoReplicas,
 		TestOwnID, TestETags, TestCursors,
 		TestOverlapIsAnswered, TestCredentialIsAnswered,
 		TestParallelOverTheAPI,

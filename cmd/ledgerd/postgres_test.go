@@ -97,7 +97,7 @@ func TestOnPostgres(t *testing.T) {
 	}, Not: map[string]string{
 		"it is about SQLite's file: its disk, its syncs, its lock, its rows": `TestPowerCut TestPowerCutBites TestFailedSync TestFaultAtEach TestFullDisk
 			TestFullDiskBites TestOneLockForAllSpellings TestNoLedgerUnderTwoNames TestTamperedDatabase TestKeptHeadFindsTampering
-			TestTamperedMirror TestTamperedWindowID`,
+			TestTamperedMirror TestTamperedWindowID TestDatabaseFailsWhileMirrorIsCompared`,
 		"it runs on PostgreSQL already": `TestLargeWindow TestReplicasShareAWindow TestReplicasBehindPgBouncer TestReplicasTellEachOther TestReplicaDies
 			TestLimitsHoldOverAllReplicas TestReplicaDiesWithASlot
 			TestReplicasRaceForTheDead TestOneKeyAtTwoReplicas TestKeyOfACallThatIsUnderWayElsewhere TestSynchronousStandby TestAsynchronousStandby TestRollingUpgrade`,
