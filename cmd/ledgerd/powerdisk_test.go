@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -135,7 +136,11 @@ func (d *disk) mount(t *testing.T, dir string) (unmount func()) {
 	}
 	return func() {
 		t.Helper()
-		if err := srv.Unmount(); err != nil {
+		err := srv.Unmount()
+		for limit := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(limit); err = srv.Unmount() {
+			time.Sleep(20 * time.Millisecond) // the kernel closes what a killed server had open in its own time
+		}
+		if err != nil {
 			_ = syscall.Unmount(dir, syscall.MNT_DETACH)
 			t.Errorf("unmount: %v", err)
 		}
