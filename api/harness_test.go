@@ -18,6 +18,7 @@ import (
 
 	"sideledger/api/wire"
 	"sideledger/ledger"
+	"sideledger/ledger/ledgertest"
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
 	"sideledger/ledger/sqlstore/sqlstoretest"
@@ -167,31 +168,14 @@ type bench struct {
 	store  *sqlstore.Store
 	shelf  *shelf
 	doc    *openapi3.T // where no answer may have a member that the document does not have
-	log    *lockedBuffer
+	log    *ledgertest.Buffer
 	admin  string
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // newBench starts everything but a listener. with may change the configuration.
 func newBench(t *testing.T, with ...func(*Config)) *bench {
 	t.Helper()
-	b := &bench{T: t, shelf: &shelf{docs: map[string]string{}}, log: &lockedBuffer{}, doc: strictDocument(t)}
+	b := &bench{T: t, shelf: &shelf{docs: map[string]string{}}, log: &ledgertest.Buffer{}, doc: strictDocument(t)}
 	log := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b.store = sqlstoretest.Open(t, sqlstore.Config{URL: postgres.New(t), Log: log})
 	waker := runner.NewWaker()

@@ -10,32 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"sideledger/ledger"
+	"sideledger/ledger/ledgertest"
 )
-
-// A lockedBuffer may be written by several goroutines.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // A line carries what its context knows, each thing once.
 func TestLogLinesCarryTheirContext(t *testing.T) {
@@ -76,7 +58,7 @@ func TestServerLogsIDs(t *testing.T) {
 	if err := os.WriteFile(h.config(), append(text, "log: {level: debug}\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var out lockedBuffer
+	var out ledgertest.Buffer
 	h.stderr = &out
 	h.serve()
 	e, r := h.undone("/hooks/1")

@@ -14,10 +14,20 @@ const primaryEvery = time.Second
 // fromMemory names who knows of a record that a database server lacks which has taken over.
 const fromMemory = "ledgerd that committed them"
 
-// followPrimary asks the database server, at once and then once a second until ctx ends, who it is and what its answers survive. One that
+// followPrimary asks the database server once a second until ctx ends, who it is and what its answers survive. One that
 // has taken over is compared with what was answered before anything is recorded there.
 func (v *vigil) followPrimary(ctx context.Context) {
-	tick := time.NewTicker(primaryEvery)
+	v.each(ctx, primaryEvery, func() {
+		v.askPrimary(ctx)
+		if n := v.store.Suspicion(); n > 0 {
+			v.compareAnew(ctx, n)
+		}
+	})
+}
+
+// each calls fn once every d, until ctx ends or the ledger is in safe mode.
+func (v *vigil) each(ctx context.Context, d time.Duration, fn func()) {
+	tick := time.NewTicker(d)
 	defer tick.Stop()
 	for {
 		select {
@@ -27,10 +37,7 @@ func (v *vigil) followPrimary(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		v.askPrimary(ctx)
-		if n := v.store.Suspicion(); n > 0 {
-			v.compareAnew(ctx, n)
-		}
+		fn()
 	}
 }
 

@@ -75,23 +75,14 @@ func (p *parts) prune(ctx context.Context) error {
 
 // followSafe asks whether another replica has found the ledger older than it was, until ctx ends or it has.
 func (v *vigil) followSafe(ctx context.Context) {
-	tick := time.NewTicker(safeEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-v.danger:
-			return
-		case <-tick.C:
-		}
+	v.each(ctx, safeEvery, func() {
 		if err := v.store.LoadSafe(ctx); err != nil && ctx.Err() == nil {
 			v.log.WarnContext(ctx, "whether the ledger is in safe mode cannot be read", slog.Any("err", err))
 		}
 		if v.Safe() != nil {
 			v.alarm(ctx)
 		}
-	}
+	})
 }
 
 // hasDuty reports whether this replica signs heads until it is asked again. Not to know is to leave it to the others.

@@ -16,6 +16,7 @@ import (
 
 	"sideledger/api/client"
 	"sideledger/api/wire"
+	"sideledger/ledger/ledgertest"
 )
 
 const (
@@ -212,7 +213,7 @@ func TestCollectorAway(t *testing.T) {
 	sick := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
 	defer sick.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", strings.Replace(sick.URL, "http://", "http://user:cnrypassword@", 1))
-	var out lockedBuffer
+	var out ledgertest.Buffer
 	e := &env{getenv: os.Getenv, log: LogConfig{}.logger(&out)}
 	tr, err := newTraces(t.Context(), e)
 	if err != nil {

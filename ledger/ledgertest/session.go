@@ -2,7 +2,6 @@ package ledgertest
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 )
 
@@ -21,7 +19,7 @@ type session struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
-	errors lockedBuffer
+	errors Buffer
 }
 
 // said stands behind what a statement shows, with whether it failed.
@@ -68,22 +66,4 @@ func (s *session) sql(statement string) (string, error) {
 
 func (s *session) close() error {
 	return errors.Join(s.in.Close(), s.cmd.Wait())
-}
-
-// A lockedBuffer is written by one goroutine and read by another.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
