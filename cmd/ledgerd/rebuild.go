@@ -77,12 +77,14 @@ func runRebuild(ctx context.Context, e *env, o *rebuildOptions) error {
 	defer unlock()
 	// Its keys are in the mirror: none may be made here.
 	err = opened(ctx, e, c, opening{closed: true}, func(p *parts) error {
-		if empty, err := p.store.Empty(ctx); err != nil {
-			return err
-		} else if !empty {
-			return fmt.Errorf("%s is not empty: a ledger is made in an empty database only", p.config.Database)
-		}
-		return p.rebuild(ctx, e, copied, keys)
+		return p.solely(ctx, e, func(ctx context.Context) error {
+			if empty, err := p.store.Empty(ctx); err != nil {
+				return err
+			} else if !empty {
+				return fmt.Errorf("%s is not empty: a ledger is made in an empty database only", p.config.Database)
+			}
+			return p.rebuild(ctx, e, copied, keys)
+		})
 	})
 	if err != nil {
 		return errors.Join(err, made.remove())

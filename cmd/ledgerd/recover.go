@@ -39,7 +39,7 @@ were kept aside, and ends the safe mode. What no mirror has is lost: --accept-lo
 that stands in the journal. An effect that was undone in the lost time and has been made again since cannot be told from the
 recorded one: where a look shows the after-image, an undo that is safe to repeat is sent again. So look at the plan of each
 window before its rollback starts or is resumed. Two histories of one window (a fork) are never put together: --accept-fork keeps the one that
-is here. The server must not run, nor any replica on PostgreSQL, where this cannot see them: one that runs on stays in safe mode.
+is here. It is refused while a server runs, on PostgreSQL any replica; one that was killed is waited for, 10 s at most.
 It may be run again after it was interrupted.
 
 Exit status: 0 recovered, or nothing was missing; 1 error; 3 something is lost, and nothing was changed.`,
@@ -56,7 +56,7 @@ Exit status: 0 recovered, or nothing was missing; 1 error; 3 something is lost, 
 func runRecover(ctx context.Context, e *env, o *recoverOptions) error {
 	return alone(ctx, e, &o.configFlags, opening{recovering: true}, func(p *parts) error {
 		r := &recovery{parts: p, env: e, options: o}
-		return r.run(ctx)
+		return p.solely(ctx, e, r.run)
 	})
 }
 
@@ -104,7 +104,7 @@ func (r *recovery) run(ctx context.Context) (err error) {
 	if len(r.lost) > 0 || len(r.forks) > 0 {
 		_, _ = fmt.Fprintln(r.env.stderr, lossWarning)
 	}
-	_, err = fmt.Fprintln(r.env.stderr, "recovered; the server may be started, and a replica that still runs has to be started anew. Unfinished rollbacks wait for their resume")
+	_, err = fmt.Fprintln(r.env.stderr, "recovered; the server may be started. Unfinished rollbacks wait for their resume")
 	return err
 }
 

@@ -70,7 +70,7 @@ func (p *parts) prune(ctx context.Context) error {
 		return nil // what is here is evidence
 	}
 	_, err := p.store.PruneReplies(ctx)
-	return err
+	return errors.Join(err, p.store.ForgetDuties(ctx, dutyServing, presentKept))
 }
 
 // followSafe asks whether another replica has found the ledger older than it was, until ctx ends or it has.

@@ -47,10 +47,12 @@ func runRollback(ctx context.Context, e *env, o *rollbackOptions) error {
 		return fmt.Errorf("--window: want a window's id")
 	}
 	return alone(ctx, e, &o.configFlags, opening{closed: o.withoutKey}, func(p *parts) error {
-		if err := p.watch(ctx, e, false); err != nil {
-			return err
-		}
-		return p.rollBack(ctx, e, id, o)
+		return p.attending(ctx, func(ctx context.Context) error {
+			if err := p.watch(ctx, e, false); err != nil {
+				return err
+			}
+			return p.rollBack(ctx, e, id, o)
+		})
 	})
 }
 

@@ -53,24 +53,29 @@ Do not run it on a host that the upgrade changes or that a snapshot restore take
 
 func runServe(ctx context.Context, e *env, o *serveOptions) error {
 	return alone(ctx, e, &o.configFlags, opening{}, func(p *parts) error {
-		if err := p.watch(ctx, e, o.withoutMirror); err != nil {
-			return err
-		}
-		if err := p.checkInUse(ctx); err != nil {
-			return err
-		}
-		if err := p.store.Alone(ctx, func() error { return firstToken(ctx, e, p) }); err != nil {
-			return err
-		}
-		traces, err := newTraces(ctx, e)
-		if err != nil {
-			return err
-		}
-		p.traces = traces
-		o.notifier = newNotifier(e)
-		defer traces.stop()
-		return p.serve(ctx, o)
+		return p.attending(ctx, func(ctx context.Context) error { return p.prepareAndServe(ctx, e, o) })
 	})
+}
+
+// prepareAndServe does what has to be done before the first request, and serves.
+func (p *parts) prepareAndServe(ctx context.Context, e *env, o *serveOptions) error {
+	if err := p.watch(ctx, e, o.withoutMirror); err != nil {
+		return err
+	}
+	if err := p.checkInUse(ctx); err != nil {
+		return err
+	}
+	if err := p.store.Alone(ctx, func() error { return firstToken(ctx, e, p) }); err != nil {
+		return err
+	}
+	traces, err := newTraces(ctx, e)
+	if err != nil {
+		return err
+	}
+	p.traces = traces
+	o.notifier = newNotifier(e)
+	defer traces.stop()
+	return p.serve(ctx, o)
 }
 
 // serve runs the API, the runner and the chores side by side until ctx ends or the listener fails.

@@ -89,39 +89,3 @@ func (s *Store) Alone(ctx context.Context, fn func() error) error {
 	}
 	return s.dialect.problem("wait for the other replicas", "", err)
 }
-
-// TakeDuty reports whether this holder, and no other replica's, does the named work from now on until d has passed. It is
-// asked again before that; another holder gets it afterwards. The database's clock decides. Whoever has overslept does the work once more
-// beside another: it must be harmless then. An embedded ledger has one process, which has every duty.
-func (s *Store) TakeDuty(ctx context.Context, name, holder string, d time.Duration) (bool, error) {
-	if s.file != "" {
-		return true, nil
-	}
-	res, err := s.write.ExecContext(ctx, `INSERT INTO duties AS d (name, holder, until) VALUES (?0, ?1, now() + ?2 * interval '1 ms')
-		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE d.holder = ?1 OR d.until < now()`,
-		name, holder, d.Milliseconds())
-	if err != nil {
-		return false, s.dialect.problem("take duty "+name, "", err)
-	}
-	n, err := res.RowsAffected()
-	return n == 1, err
-}
-
-// DutyTaken reports whether a replica has the named work right now.
-func (s *Store) DutyTaken(ctx context.Context, name string) (bool, error) {
-	if s.file != "" {
-		return false, nil
-	}
-	var n int
-	err := s.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM duties WHERE name = ? AND until >= now()", name).Scan(&n)
-	return n > 0, s.dialect.problem("look for duty "+name, "", err)
-}
-
-// DropDuty gives the named work back, if this holder has it.
-func (s *Store) DropDuty(ctx context.Context, name, holder string) error {
-	if s.file != "" {
-		return nil
-	}
-	_, err := s.write.ExecContext(ctx, "DELETE FROM duties WHERE name = ? AND holder = ?", name, holder)
-	return s.dialect.problem("drop duty "+name, "", err)
-}

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -137,5 +138,52 @@ func TestAlone(t *testing.T) {
 	mine := errors.New("mine")
 	if err := a.Alone(context.Background(), func() error { return mine }); !errors.Is(err, mine) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A duty that was not renewed in time can be kept from its holder for good, and from nobody else; one that was renewed stays.
+func TestDutiesEnd(t *testing.T) {
+	a, b := twoReplicas(t)
+	take := func(s *Store, name, holder string, d time.Duration) bool {
+		t.Helper()
+		mine, err := s.TakeDuty(t.Context(), name, holder, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return mine
+	}
+	names := func() (out []string) {
+		t.Helper()
+		list, err := b.Duties(t.Context(), "serving/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range list {
+			out = append(out, d.Name+" of "+d.Holder)
+		}
+		return out
+	}
+	take(a, "serving/a", "a", -time.Hour)
+	take(b, "serving/b", "b", time.Hour)
+	take(b, "heads", "b", -time.Hour)
+	if got := names(); !slices.Equal(got, []string{"serving/b of b"}) {
+		t.Errorf("%v", got)
+	}
+	if err := b.EndDuties(t.Context(), "serving/"); err != nil {
+		t.Fatal(err)
+	}
+	if take(a, "serving/a", "a", time.Hour) || !take(b, "serving/b", "b", time.Hour) || !take(a, "heads", "a", time.Hour) {
+		t.Error("the wrong duties were ended")
+	}
+	take(a, "serving/old", "old", -time.Hour)
+	if err := b.ForgetDuties(t.Context(), "serving/", 2*time.Hour); err != nil || take(b, "serving/old", "new", -time.Hour) == false {
+		t.Errorf("a duty that has passed is not to be had: %v", err)
+	}
+	if err := errors.Join(b.ForgetDuties(t.Context(), "serving/", time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := b.read.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM duties").Scan(&n); err != nil || n != 3 { // serving/a for good, serving/b, heads
+		t.Errorf("%d rows are kept: %v", n, err)
 	}
 }
