@@ -99,7 +99,7 @@ func TestOnPostgres(t *testing.T) {
 			TestFullDiskBites TestOneLockForAllSpellings TestNoLedgerUnderTwoNames TestTamperedDatabase TestKeptHeadFindsTampering
 			TestTamperedMirror TestTamperedWindowID TestDatabaseFailsWhileMirrorIsCompared`,
 		"it runs on PostgreSQL already": `TestLargeWindow TestReplicasShareAWindow TestReplicasBehindPgBouncer TestReplicasTellEachOther TestReplicaDies
-			TestLimitsHoldOverAllReplicas TestReplicaDiesWithASlot TestRecoverBesideReplicas TestNoServerBesideARecovery
+			TestLimitsHoldOverAllReplicas TestReplicaDiesWithASlot TestRecoverBesideReplicas TestNoServerBesideARecovery TestFrozenDatabase
 			TestReplicasRaceForTheDead TestOneKeyAtTwoReplicas TestKeyOfACallThatIsUnderWayElsewhere TestSynchronousStandby TestAsynchronousStandby TestRollingUpgrade`,
 		"it opens no ledger, or asks one for nothing": `TestTheCanarySearchBites TestManifests TestUnit TestEveryRemediatorIsDescribed TestPagesNameRealTests TestCurlIsCurl
 			TestCurlRefusesWhatItCannotCarry TestImports TestImportTable TestRiverInOneFile TestNoInit TestTopLevel TestLogLinesCarryTheirContext

@@ -139,22 +139,42 @@ func (p *Pair) Promote() {
 
 // kill ends every process of the server with SIGKILL. The first one is stopped meanwhile, so that it starts no others.
 func (p *Postgres) kill() error {
-	pid := p.cmd.Process.Pid
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	children, err := childrenOf(pid)
-	errs := []error{err, p.cmd.Process.Kill()}
-	for _, c := range children {
-		if err := syscall.Kill(c, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
-			errs = append(errs, err)
-		}
-	}
+	err := errors.Join(p.signalChildren(syscall.SIGKILL), p.cmd.Process.Kill())
 	<-p.done
 	p.cmd = nil
 	if p.admin != nil {
-		errs = append(errs, p.admin.close())
+		err = errors.Join(err, p.admin.close())
 		p.admin = nil
+	}
+	return err
+}
+
+// Freeze stops every process of the server: it takes connections and questions, and says nothing.
+func (p *Postgres) Freeze(t testing.TB) {
+	t.Helper()
+	if err := errors.Join(p.cmd.Process.Signal(syscall.SIGSTOP), p.signalChildren(syscall.SIGSTOP)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Thaw ends a Freeze.
+func (p *Postgres) Thaw(t testing.TB) {
+	t.Helper()
+	if err := errors.Join(p.signalChildren(syscall.SIGCONT), p.cmd.Process.Signal(syscall.SIGCONT)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *Postgres) signalChildren(sig syscall.Signal) error {
+	children, err := childrenOf(p.cmd.Process.Pid)
+	errs := []error{err}
+	for _, c := range children {
+		if err := syscall.Kill(c, sig); !errors.Is(err, syscall.ESRCH) {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -26,6 +26,7 @@ func (s *Store) openPostgres(ctx context.Context) error {
 	s.dialect = postgresDialect()
 	OnlyPrimary(cfg)
 	s.primary = newPrimary()
+	s.pulse = listenTo(cfg, s.cfg.Log)
 	if s.pooled, err = isPooled(ctx, cfg); err != nil {
 		return s.dialect.problem("connect to PostgreSQL", "", err)
 	}

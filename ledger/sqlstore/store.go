@@ -64,6 +64,7 @@ type Store struct {
 	dsn     string   // SQLite only: of a write connection
 	pooled  bool     // PostgreSQL only: a pooler stands between
 	primary *primary // PostgreSQL only
+	pulse   *pulse   // PostgreSQL only
 	group   *group   // SQLite only
 	lines   *lines   // PostgreSQL only
 	reserve *reserve // SQLite only; nil: none is kept
@@ -127,6 +128,7 @@ func (s *Store) closeDBs() error {
 	if s.write != nil {
 		errs = append(errs, s.write.Close())
 	}
+	s.pulse.close()
 	return errors.Join(append(errs, s.reserve.close())...)
 }
 
