@@ -37,7 +37,7 @@ func TestOnPostgres(t *testing.T) {
 		TestWithoutAKeySecretsAreRefused,
 		TestBadDraftsNameTheField, TestTheSameIDTwice, TestWindowTakesIntentsOrNot, TestReports, TestCapture,
 		TestPlanForeseesAndWritesNothing, TestPlanKeepsItsWord,
-		TestSealLeavesAKeptWindow, TestNamesAreCountedInCharacters,
+		TestSealLeavesAKeptWindow, TestLeaseOfTheDeadHasOneHeir, TestNamesAreCountedInCharacters,
 	}, Not: map[string]string{
 		"no ledger is opened": `
 			TestLostAndBetween TestTheLatestAliasHolds TestCompareBlind TestBlindBaseline TestCompare TestDigestFollowsWhatIsOwned

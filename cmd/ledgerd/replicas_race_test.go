@@ -16,6 +16,10 @@ const racedRuns = 6
 
 // The replica that runs rollbacks is killed, and both others find its leases dead at the same moment: each run goes on at
 // one of them, no lease is had twice, and nothing is undone twice.
+//
+// It is for what only whole processes can show: that they get as far as the race, through a pooler too, and come out of it well. Whether
+// they meet in the one moment that matters is chance; that the rules hold in it is proved without chance, by TestLeaseOfTheDeadHasOneHeir
+// (the lease that was seen) and by "FencedRollback" of the store's suite (the epoch).
 func TestReplicasRaceForTheDead(t *testing.T) {
 	t.Parallel()
 	for name, through := range map[string]func(string) string{
