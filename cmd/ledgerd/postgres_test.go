@@ -86,6 +86,7 @@ func TestOnPostgres(t *testing.T) {
 		TestMirrorsWithoutKeys, TestNoValueIsTakenWithoutItsDataKey, TestServerBringsKeysToAnOlderMirror, TestChangedKeysInTheMirror,
 		TestRewrapThenRebuild, TestRecoveredLedgerOpensItsSecrets, TestOtherMirrorsHaveTheKeys, TestRebuildNeedsNoKeyWithoutSecrets,
 		TestRestoredWithMirror, TestRestoredWithoutMirror, TestCleanLedgersRaiseNoAlarm, TestPruneCommand, TestNothingIsRemovedInSafeMode,
+		TestTamperedDatabase, TestKeptHeadFindsTampering, TestTamperedWindowID,
 		TestShim, TestDoAtASystemThatIsAway, TestKilledDuringACall, TestDoOnARealCaddy,
 		TestKilledDuringARehearsal, TestKilledDuringTheCreateOfARehearsal, TestRehearseOnARealCaddy, TestRehearseSaysWhichRightIsMissing,
 		TestRestoreByHTTP, TestRestoreByHTTPKilledInTheMiddle, TestRestorePostgres, TestRestorePostgresKilledInTheMiddle,
@@ -95,9 +96,9 @@ func TestOnPostgres(t *testing.T) {
 		TestImportRecordsOnly, TestRecordersStayWithinAllow, TestCompletedOutsideAllow, TestDeniedAddressesBlock, TestPluginServes, TestScripts,
 		TestServerLogsIDs, TestMetricsTellWhatHappened, TestOneTrace, TestTracePassesUnrecorded, TestTraceIsKept, TestSpansHoldNoSecrets, TestCollectorAway,
 	}, Not: map[string]string{
-		"it is about SQLite's file: its disk, its syncs, its lock, its rows": `TestPowerCut TestPowerCutBites TestFailedSync TestFaultAtEach TestFullDisk
-			TestFullDiskBites TestOneLockForAllSpellings TestNoLedgerUnderTwoNames TestTamperedDatabase TestKeptHeadFindsTampering
-			TestTamperedMirror TestTamperedWindowID TestDatabaseFailsWhileMirrorIsCompared`,
+		"it is about SQLite's file: its disk, its syncs, its lock": `TestPowerCut TestPowerCutBites TestFailedSync TestFaultAtEach TestFullDisk
+			TestFullDiskBites TestOneLockForAllSpellings TestNoLedgerUnderTwoNames TestDatabaseFailsWhileMirrorIsCompared`,
+		"it edits the mirror alone, many times": `TestTamperedMirror`,
 		"it runs on PostgreSQL already": `TestLargeWindow TestReplicasShareAWindow TestReplicasBehindPgBouncer TestReplicasTellEachOther TestReplicaDies
 			TestLimitsHoldOverAllReplicas TestReplicaDiesWithASlot TestRecoverBesideReplicas TestNoServerBesideARecovery TestFrozenDatabase
 			TestReplicasRaceForTheDead TestOneKeyAtTwoReplicas TestKeyOfACallThatIsUnderWayElsewhere TestSynchronousStandby TestAsynchronousStandby TestRollingUpgrade`,

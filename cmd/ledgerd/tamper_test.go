@@ -7,32 +7,38 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
-	_ "modernc.org/sqlite" // edits are made behind the ledger's back
+	_ "github.com/jackc/pgx/v5/stdlib" // edits are made behind the ledger's back
+	_ "modernc.org/sqlite"
 
 	"sideledger/ledger/journal"
+	"sideledger/ledger/ledgertest"
 )
 
 // tampers is how many random edits are made.
 const tampers = 200
 
-// A burglar edits a copy of a ledger's database, as somebody would who can write the file.
+// A burglar edits a copy of a ledger's database, as somebody would who can write the file, or who is PostgreSQL's superuser.
 type burglar struct {
-	t    *testing.T
-	db   *sql.DB
-	rnd  *rand.Rand
-	skip bool // the edit found nothing to edit
+	t        *testing.T
+	database string // the copy, as in a configuration
+	db       *sql.DB
+	textFunc func(query string) string // as the database wants it
+	rnd      *rand.Rand
+	skip     bool // the edit found nothing to edit
 }
 
 func (b *burglar) exec(query string, args ...any) {
 	b.t.Helper()
-	if _, err := b.db.ExecContext(b.t.Context(), query, args...); err != nil {
+	if _, err := b.db.ExecContext(b.t.Context(), b.textFunc(query), args...); err != nil {
 		b.t.Fatalf("%s: %v", query, err)
 	}
 }
@@ -40,7 +46,7 @@ func (b *burglar) exec(query string, args ...any) {
 // pick returns one row of a query, by chance.
 func (b *burglar) pick(query string, args ...any) []any {
 	b.t.Helper()
-	rows, err := b.db.QueryContext(b.t.Context(), query, args...)
+	rows, err := b.db.QueryContext(b.t.Context(), b.textFunc(query), args...)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -234,7 +240,7 @@ func (b *burglar) forget(w any) {
 
 // rechain changes a record and makes every hash after it, in every table, follow from it.
 func (b *burglar) rechain(w any, n int64, body []byte) {
-	rows, err := b.db.QueryContext(b.t.Context(), "SELECT number, body, hash FROM journal WHERE window_id = ? AND number >= ? ORDER BY number", w, n-1)
+	rows, err := b.db.QueryContext(b.t.Context(), b.textFunc("SELECT number, body, hash FROM journal WHERE window_id = ? AND number >= ? ORDER BY number"), w, n-1)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -268,11 +274,11 @@ func (b *burglar) rechain(w any, n int64, body []byte) {
 	b.exec("UPDATE windows SET head_hash = ? WHERE id = ?", prev[:], w)
 }
 
-// verifyFile checks a copy of a ledger in this process.
-func (h *house) verifyFile(file string, with verifyWith) []journal.Damage {
+// verifyAt checks a copy of a ledger in this process.
+func (h *house) verifyAt(database string, with verifyWith) []journal.Damage {
 	h.Helper()
 	e := &env{getenv: os.Getenv, stdout: io.Discard, stderr: io.Discard, log: slog.New(slog.DiscardHandler)}
-	p, err := openParts(h.Context(), e, Config{Database: "sqlite:" + file}, opening{closed: true})
+	p, err := openParts(h.Context(), e, Config{Database: database}, opening{closed: true})
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -301,58 +307,76 @@ func tampered(t *testing.T) (h *house, key, note string) {
 	return h, key, note
 }
 
-// Every one of 200 random edits of the database is found, and the first bad record is the one that was edited.
-func TestTamperedDatabase(t *testing.T) {
-	t.Parallel()
-	h, key, note := tampered(t)
-	with := verifyWith{note: note, key: key, dirs: []string{h.mirror}}
-	if bad := h.verifyFile(h.db(), with); len(bad) > 0 {
-		t.Fatalf("a clean ledger raises an alarm: %v", bad)
-	}
-	clean, err := os.ReadFile(h.db())
-	if err != nil {
-		t.Fatal(err)
-	}
-	rnd := rand.New(rand.NewPCG(29, 200))
-	names := make([]string, 0, len(edits))
-	for name := range edits {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	done := map[string]int{}
-	for i := 0; i < tampers; {
-		name := names[rnd.IntN(len(names))]
-		file := filepath.Join(t.TempDir(), "copy.db")
-		if err := os.WriteFile(file, clean, 0o600); err != nil {
-			t.Fatal(err)
+// breakIn makes a copy of a house's ledger, which nobody serves, and edits it; skip: there was nothing to edit. end it before the copy is verified.
+func (h *house) breakIn(t *testing.T, name string, rnd *rand.Rand) (b *burglar, want wrong) {
+	t.Helper()
+	driver, source := "sqlite", ""
+	b = &burglar{t: t, rnd: rnd, textFunc: func(query string) string { return query }}
+	if ledgertest.OnPostgres(t) {
+		b.database, b.textFunc = postgres.Clone(t, h.keeper.database()), postgresText
+		driver, source = "pgx", b.database+"&default_query_exec_mode=simple_protocol"
+	} else {
+		source = filepath.Join(t.TempDir(), "copy.db")
+		b.database = "sqlite:" + source
+		clean, err := os.ReadFile(h.db())
+		if err == nil {
+			err = os.WriteFile(source, clean, 0o600)
 		}
-		db, err := sql.Open("sqlite", file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		db.SetMaxOpenConns(1)
-		b := &burglar{t: t, db: db, rnd: rnd}
-		want := edits[name](b)
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if b.skip {
-			continue
-		}
-		i++
-		done[name]++
-		bad := h.verifyFile(file, with)
-		if !slices.ContainsFunc(bad, func(d journal.Damage) bool {
-			return d.WindowID == want.window && (want.window == "" || d.Number == want.number)
-		}) {
-			t.Errorf("%s: want window %s, record %d; found %v", name, want.window, want.number, bad)
-		}
-		if i%50 == 0 {
-			t.Logf("%d edits: %v", i, done)
-		}
 	}
-	if len(done) != len(edits) {
-		t.Errorf("only %d of %d kinds of edits came up: %v", len(done), len(edits), done)
+	var err error
+	if b.db, err = sql.Open(driver, source); err != nil {
+		t.Fatal(err)
+	}
+	b.db.SetMaxOpenConns(1)
+	if driver == "pgx" {
+		b.exec("CREATE FUNCTION zeroblob(n integer) RETURNS bytea LANGUAGE sql RETURN decode(repeat('00', n), 'hex')")
+	}
+	want = edits[name](b)
+	if err := b.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b, want
+}
+
+// postgresText turns a statement of SQLite's into one of PostgreSQL's.
+func postgresText(query string) string {
+	query = strings.NewReplacer("CAST(body || x'20' AS BLOB)", `body || '\x20'::bytea`, "open = 0", "open = false", "1 - complete", "NOT complete").Replace(query)
+	for n := 1; strings.Contains(query, "?"); n++ {
+		query = strings.Replace(query, "?", fmt.Sprintf("$%d", n), 1)
+	}
+	return query
+}
+
+// Every one of 200 random edits of the database is found, and the first bad record is the one that was edited. On PostgreSQL there are fewer.
+func TestTamperedDatabase(t *testing.T) {
+	beside(t)
+	h, key, note := tampered(t)
+	with := verifyWith{note: note, key: key, dirs: []string{h.mirror}}
+	if bad := h.verifyAt(h.keeper.database(), with); len(bad) > 0 {
+		t.Fatalf("a clean ledger raises an alarm: %v", bad)
+	}
+	names, rounds := slices.Sorted(maps.Keys(edits)), tampers
+	if ledgertest.OnPostgres(t) {
+		rounds = 2 * len(names)
+	}
+	rnd := rand.New(rand.NewPCG(29, 200))
+	for i := range rounds {
+		name := names[i%len(names)]
+		t.Run(fmt.Sprintf("%d %s", i, name), func(t *testing.T) {
+			b, want := h.breakIn(t, name, rnd)
+			if b.skip {
+				t.Fatal("there is nothing to edit")
+			}
+			bad := h.verifyAt(b.database, with)
+			if !slices.ContainsFunc(bad, func(d journal.Damage) bool {
+				return d.WindowID == want.window && (want.window == "" || d.Number == want.number)
+			}) {
+				t.Errorf("%s: want window %s, record %d; found %v", name, want.window, want.number, bad)
+			}
+		})
 	}
 }
 
@@ -360,26 +384,12 @@ func TestTamperedDatabase(t *testing.T) {
 // that was chained anew, with every trace of the head removed from the database.
 func TestKeptHeadFindsTampering(t *testing.T) {
 	h, key, note := tampered(t)
-	clean, err := os.ReadFile(h.db())
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, name := range []string{"a window removed with its leaves", "a tail cut off and its head moved", "a tail chained anew", "the last leaves", "a leaf"} {
-		file := filepath.Join(t.TempDir(), "copy.db")
-		if err := os.WriteFile(file, clean, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		db, err := sql.Open("sqlite", file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		db.SetMaxOpenConns(1)
-		edits[name](&burglar{t: t, db: db, rnd: rand.New(rand.NewPCG(1, 1))})
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if bad := h.verifyFile(file, verifyWith{note: note, key: key}); len(bad) == 0 {
-			t.Errorf("%s was not found by the head alone", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			b, _ := h.breakIn(t, name, rand.New(rand.NewPCG(1, 1)))
+			if bad := h.verifyAt(b.database, verifyWith{note: note, key: key}); len(bad) == 0 {
+				t.Errorf("%s was not found by the head alone", name)
+			}
+		})
 	}
 }

@@ -40,7 +40,7 @@ func TestTamperedMirror(t *testing.T) {
 				lines = lines[:n]
 			}
 			h.setMirror(map[string][]byte{name: bytes.Join(lines, nil)})
-			bad := h.verifyFile(h.db(), verifyWith{note: note, key: key, dirs: []string{h.mirror}})
+			bad := h.verifyAt(h.keeper.database(), verifyWith{note: note, key: key, dirs: []string{h.mirror}})
 			if !slices.ContainsFunc(bad, func(d journal.Damage) bool { return d.WindowID == r.Record.WindowID && d.Number == r.Record.Number }) {
 				t.Errorf("edit %d of record %d of window %s: found %v", i%3, r.Record.Number, r.Record.WindowID, bad)
 			}
@@ -50,7 +50,7 @@ func TestTamperedMirror(t *testing.T) {
 
 // A record of the mirror whose window's id was changed to what is none is found like any other edit.
 func TestTamperedWindowID(t *testing.T) {
-	t.Parallel()
+	beside(t)
 	h, key, note := tampered(t)
 	files := h.mirrorBytes()
 	for name, raw := range files {
@@ -60,7 +60,7 @@ func TestTamperedWindowID(t *testing.T) {
 		id := string(lines[n][at : at+36])
 		lines[n] = bytes.Replace(lines[n], []byte(id), []byte("x"+id[1:]), 1)
 		h.setMirror(map[string][]byte{name: bytes.Join(lines, nil)})
-		bad := h.verifyFile(h.db(), verifyWith{note: note, key: key, dirs: []string{h.mirror}})
+		bad := h.verifyAt(h.keeper.database(), verifyWith{note: note, key: key, dirs: []string{h.mirror}})
 		if !slices.ContainsFunc(bad, func(d journal.Damage) bool { return d.WindowID == id && d.Number == 3 }) {
 			t.Errorf("window %s, record 3: found %v", id, bad)
 		}

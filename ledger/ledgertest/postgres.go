@@ -99,6 +99,17 @@ func (p *Postgres) Copy(t Lifetime, prepareFunc func(url string) error) string {
 	return p.address(name)
 }
 
+// Clone returns the address of a copy of a database of this server, to which nobody is connected.
+func (p *Postgres) Clone(t Lifetime, address string) string {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	name, _, _ := strings.Cut(address[strings.LastIndexByte(address, '/')+1:], "?")
+	name = p.create(t, name)
+	p.dropAfter(t, name)
+	return p.address(name)
+}
+
 // dropAfter lets a database go with the test, whoever is connected to it still.
 func (p *Postgres) dropAfter(t Lifetime, name string) {
 	t.Helper()
