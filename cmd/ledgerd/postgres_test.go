@@ -101,7 +101,7 @@ func TestOnPostgres(t *testing.T) {
 		"it edits the mirror alone, many times": `TestTamperedMirror`,
 		"it runs on PostgreSQL already": `TestLargeWindow TestReplicasShareAWindow TestReplicasBehindPgBouncer TestReplicasTellEachOther TestReplicaDies
 			TestLimitsHoldOverAllReplicas TestReplicaDiesWithASlot TestRecoverBesideReplicas TestNoServerBesideARecovery TestFrozenDatabase
-			TestReplicasRaceForTheDead TestOneKeyAtTwoReplicas TestKeyOfACallThatIsUnderWayElsewhere TestSynchronousStandby TestAsynchronousStandby TestRollingUpgrade`,
+			TestReplicasRaceForTheDead TestOneKeyAtTwoReplicas TestKeyOfACallThatIsUnderWayElsewhere TestSynchronousStandby TestSynchronousStandbyBehindPgBouncer TestAsynchronousStandby TestRollingUpgrade`,
 		"it opens no ledger, or asks one for nothing": `TestTheCanarySearchBites TestManifests TestUnit TestEveryRemediatorIsDescribed TestPagesNameRealTests TestCurlIsCurl
 			TestCurlRefusesWhatItCannotCarry TestImports TestImportTable TestRiverInOneFile TestNoInit TestTopLevel TestLogLinesCarryTheirContext
 			TestNotifier TestMetricsAreNamedAsOthers TestRulesSayWhoIsTold TestMirrorConfig TestLibrariesAreHushed TestPluginTest TestScalingPage TestScalingModel TestCheckConfigSaysWhatWillBeRefused`,

@@ -34,7 +34,12 @@ type paired struct {
 // newPaired starts one. more: lines of configuration.
 func newPaired(t *testing.T, synchronous bool, more string) *paired {
 	t.Helper()
-	c := &paired{T: t, pair: ledgertest.StartPair(t, synchronous), third: &counting{state: map[string]string{}}}
+	return newPairedOn(t, ledgertest.StartPair(t, synchronous), more)
+}
+
+func newPairedOn(t *testing.T, pair *ledgertest.Pair, more string) *paired {
+	t.Helper()
+	c := &paired{T: t, pair: pair, third: &counting{state: map[string]string{}}}
 	web := httptest.NewServer(c.third)
 	t.Cleanup(web.Close)
 	c.server = newServerAt(t, buildServer(t), web.URL, site{t.TempDir(), c.pair.URL()}, more)
@@ -157,19 +162,32 @@ func (r *recorders) more(n int) {
 // no record that was answered is lost, the rollback ends, and nothing is undone twice.
 func TestSynchronousStandby(t *testing.T) {
 	t.Parallel()
-	c := newPaired(t, true, "")
+	newPaired(t, true, "").losesPrimaries(*promotions)
+}
+
+// The same through a PgBouncer in transaction mode, which is told after each promotion where the primary is. Connections do not break
+// then, and nobody tells ledgerd.
+func TestSynchronousStandbyBehindPgBouncer(t *testing.T) {
+	t.Parallel()
+	pair := ledgertest.StartPair(t, true)
+	pair.Bounce()
+	newPairedOn(t, pair, "").losesPrimaries(min(2, *promotions))
+}
+
+func (c *paired) losesPrimaries(times int) {
+	c.Helper()
 	window := c.open("recorded")
 	c.await("replicated", func() bool {
 		ready, answer := c.durability()
 		return ready == "replicated" && answer == "replicated"
 	})
 	r := c.startRecording(window, 4)
-	for n := range *promotions {
+	for n := range times {
 		c.promote(n, r)
 	}
 	close(r.end)
 	r.wg.Wait()
-	t.Logf("%d records answered, %d sent again", len(r.acked), r.again)
+	c.Logf("%d records answered, %d sent again", len(r.acked), r.again)
 	c.server.checkRecorded(window, r.acked)
 	c.server.run("verify")
 }

@@ -18,6 +18,7 @@ type Pair struct {
 	primary *Postgres
 	standby *Postgres
 	address string
+	bouncer *bouncer // nil: the address names both servers
 }
 
 // StartPair starts one, with a database; both end with the test. synchronous: a commit waits for the standby.
@@ -43,8 +44,16 @@ func StartPair(t testing.TB, synchronous bool) *Pair {
 	return p
 }
 
-// URL returns the address of the database, with both servers in it.
+// URL returns the address of the database, with both servers in it, or that through PgBouncer.
 func (p *Pair) URL() string { return p.address }
+
+// Bounce puts a PgBouncer in transaction mode before the pair. It leads to the primary, and after a promotion to the next one.
+func (p *Pair) Bounce() {
+	p.t.Helper()
+	p.bouncer = startBouncer(p.t, p.primary.port)
+	both := fmt.Sprintf(":%d,127.0.0.1:%d/", p.primary.port, p.standby.port)
+	p.address = strings.Replace(p.address, both, fmt.Sprintf(":%d/", p.bouncer.port), 1)
+}
 
 // SQL runs a statement at the primary and returns what it shows.
 func (p *Pair) SQL(statement string) string {
@@ -131,10 +140,14 @@ func (p *Pair) Lose() {
 // Promote makes the standby the primary. The other one, which was lost, may rejoin it.
 func (p *Pair) Promote() {
 	p.t.Helper()
-	if err := p.standby.run("pg_ctl", "promote", "-w", "-D", filepath.Join(p.standby.dir, "data")); err != nil {
+	err := p.standby.run("pg_ctl", "promote", "-w", "-D", filepath.Join(p.standby.dir, "data"))
+	p.primary, p.standby = p.standby, p.primary
+	if err == nil && p.bouncer != nil {
+		err = p.bouncer.lead(p.primary.port)
+	}
+	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.primary, p.standby = p.standby, p.primary
 }
 
 // kill ends every process of the server with SIGKILL. The first one is stopped meanwhile, so that it starts no others.

@@ -18,20 +18,44 @@ import (
 func (p *Postgres) Bouncer(t testing.TB) (through func(database string) string) {
 	t.Helper()
 	p.Database(t) // the server runs
+	b := startBouncer(t, p.port)
+	return func(database string) string {
+		return strings.Replace(database, fmt.Sprintf(":%d/", p.port), fmt.Sprintf(":%d/", b.port), 1)
+	}
+}
+
+// A bouncer is a PgBouncer that runs.
+type bouncer struct {
+	port int
+	file string // its configuration
+	cmd  *exec.Cmd
+}
+
+// startBouncer starts one that leads to a port.
+func startBouncer(t testing.TB, to int) *bouncer {
+	t.Helper()
 	for range 5 { // somebody may take the free port first
 		port, err := freePort()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err = p.bounce(t, port); err == nil {
-			return func(database string) string {
-				return strings.Replace(database, fmt.Sprintf(":%d/", p.port), fmt.Sprintf(":%d/", port), 1)
-			}
+		b := &bouncer{port: port}
+		if err = b.start(t, to); err == nil {
+			return b
 		}
 		t.Logf("pgbouncer: %v", err)
 	}
 	t.Fatal("PgBouncer (Debian's package is pgbouncer) does not start")
 	return nil
+}
+
+// lead lets it lead to another port, as who runs it does after a failover: another configuration, and a RELOAD.
+func (b *bouncer) lead(to int) error {
+	return errors.Join(b.configure(to), b.cmd.Process.Signal(syscall.SIGHUP))
+}
+
+func (b *bouncer) configure(to int) error {
+	return os.WriteFile(b.file, fmt.Appendf(nil, bouncerConfig, to, b.port), 0o644)
 }
 
 const bouncerConfig = `[databases]
@@ -44,10 +68,11 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = 20
 max_client_conn = 500
+server_login_retry = 1
 `
 
-// bounce starts one and waits until it listens.
-func (p *Postgres) bounce(t testing.TB, port int) error {
+// start starts it and waits until it listens.
+func (b *bouncer) start(t testing.TB, to int) error {
 	dir, err := os.MkdirTemp("", "pgbouncer-") //nolint:usetesting // t.TempDir stands in a folder that is root's alone
 	if err != nil {
 		return err
@@ -57,11 +82,12 @@ func (p *Postgres) bounce(t testing.TB, port int) error {
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(dir, "pgbouncer.ini")
-	if err := os.WriteFile(file, fmt.Appendf(nil, bouncerConfig, p.port, port), 0o644); err != nil {
+	b.file = filepath.Join(dir, "pgbouncer.ini")
+	if err := b.configure(to); err != nil {
 		return err
 	}
-	cmd := exec.Command("/usr/sbin/pgbouncer", file)
+	cmd := exec.Command("/usr/sbin/pgbouncer", b.file)
+	b.cmd = cmd
 	cmd.Dir, cmd.SysProcAttr = dir, cred
 	out, err := cmd.StderrPipe()
 	if err != nil {
