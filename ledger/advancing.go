@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,10 +34,14 @@ type Closing struct {
 func (l *Ledger) Advance(ctx context.Context, lease *Lease, changes ...Change) (Advanced, error) {
 	return l.leased(ctx, "advance rollback", lease, func(u *unit, r *Rollback, n news) (Advanced, error) {
 		out := Advanced{Stop: r.stops(), Moved: n.moved, Entries: make([]Entry, len(changes))}
+		found, err := u.findChanged(changes)
+		if err != nil {
+			return out, err
+		}
 		for i, c := range changes {
-			e, err := u.findEntry(c.EntryID)
-			if err != nil {
-				return out, err
+			e := found[c.EntryID]
+			if e == nil {
+				return out, NotFound("entry", c.EntryID.String())
 			}
 			mayOpen := !out.Stop && !out.Moved && !n.hold(e)
 			done, err := u.change(r, e, c, mayOpen)
@@ -51,6 +56,25 @@ func (l *Ledger) Advance(ctx context.Context, lease *Lease, changes ...Change) (
 		}
 		return out, u.SaveRollback(r, lease.Epoch)
 	})
+}
+
+// findChanged reads the entries of changes together.
+func (u *unit) findChanged(changes []Change) (map[uuid.UUID]*Entry, error) {
+	ids := make([]uuid.UUID, 0, len(changes))
+	for _, c := range changes {
+		if !slices.Contains(ids, c.EntryID) {
+			ids = append(ids, c.EntryID)
+		}
+	}
+	list, err := u.FindEntries(ids)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[uuid.UUID]*Entry, len(list))
+	for i := range list {
+		found[list[i].ID] = &list[i]
+	}
+	return found, nil
 }
 
 // change makes one change; false if it is not made.

@@ -55,26 +55,6 @@ func getEntry(ctx context.Context, db bun.IDB, id uuid.UUID) (*ledger.Entry, err
 	return &es[0], nil
 }
 
-// entry is [getEntry] by statements that are prepared once: a rollback reads each of its entries twice.
-func (c *conn) entry(ctx context.Context, id uuid.UUID) (*ledger.Entry, error) {
-	var rows []entryRow
-	if err := c.find(ctx, &rows, selectEntry, id); err != nil || len(rows) == 0 {
-		return nil, err
-	}
-	e, err := rows[0].entry()
-	if err != nil {
-		return nil, err
-	}
-	var found []attemptRow
-	if err := c.find(ctx, &found, selectAttempts, id); err != nil {
-		return nil, fmt.Errorf("read attempts: %w", err)
-	}
-	for i := range found {
-		e.Attempts = append(e.Attempts, found[i].attempt())
-	}
-	return e, nil
-}
-
 // ListEntries implements [ledger.Reader]. A limit below 1 returns nothing.
 func (s *Store) ListEntries(ctx context.Context, q ledger.EntryQuery) ([]ledger.Entry, error) {
 	if q.Limit < 1 {
