@@ -32,9 +32,16 @@ type Closing struct {
 // the same changes when it is not known whether they were written. ErrFenced: the lease is lost and
 // nothing was written.
 func (l *Ledger) Advance(ctx context.Context, lease *Lease, changes ...Change) (Advanced, error) {
-	return l.leased(ctx, "advance rollback", lease, func(u *unit, r *Rollback, n news) (Advanced, error) {
+	f := Foresight{}
+	for _, c := range changes {
+		f.Live = f.Live || c.Open != nil
+		if !slices.Contains(f.Entries, c.EntryID) {
+			f.Entries = append(f.Entries, c.EntryID)
+		}
+	}
+	return l.leased(Foresee(ctx, f), "advance rollback", lease, func(u *unit, r *Rollback, n news) (Advanced, error) {
 		out := Advanced{Stop: r.stops(), Moved: n.moved, Entries: make([]Entry, len(changes))}
-		found, err := u.findChanged(changes)
+		found, err := u.findChanged(f.Entries)
 		if err != nil {
 			return out, err
 		}
@@ -58,14 +65,8 @@ func (l *Ledger) Advance(ctx context.Context, lease *Lease, changes ...Change) (
 	})
 }
 
-// findChanged reads the entries of changes together.
-func (u *unit) findChanged(changes []Change) (map[uuid.UUID]*Entry, error) {
-	ids := make([]uuid.UUID, 0, len(changes))
-	for _, c := range changes {
-		if !slices.Contains(ids, c.EntryID) {
-			ids = append(ids, c.EntryID)
-		}
-	}
+// findChanged reads entries together.
+func (u *unit) findChanged(ids []uuid.UUID) (map[uuid.UUID]*Entry, error) {
 	list, err := u.FindEntries(ids)
 	if err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ type EntryTx interface {
 	// FindEntry returns the entry with this id, or nil if this window has none. It sees what this and
 	// earlier units of the same transaction wrote. elsewhere reports that another window has the id.
 	FindEntry(id uuid.UUID) (e *Entry, elsewhere bool, err error)
-	// FindEntries is FindEntry for several, in the order of ids; those that this window does not have are left out.
+	// FindEntries is FindEntry for several, in no order; those that this window does not have are left out.
 	FindEntries(ids []uuid.UUID) ([]Entry, error)
 	// InsertEntry adds an entry; its Seq, State and Journal are set by the caller.
 	InsertEntry(e *Entry) error

@@ -20,6 +20,7 @@ type unit struct {
 	windowID   uuid.UUID
 	window     *ledger.Window // of Open; nil: the window is there already
 	fn         func(ledger.Tx) error
+	foresight  ledger.Foresight
 	directFunc func(ctx context.Context, db bun.IDB) error
 	wary       bool // a direct one that is not made at a server that was not compared yet
 	err        error
@@ -35,6 +36,7 @@ type batch struct {
 
 	queue   []step // statements that were not sent yet
 	met     *fence // the fence of the first unit, where it was read when the transaction began
+	ahead   foreseen
 	fences  map[uuid.UUID]*fence
 	order   []*fence // as they were met
 	held    *fence   // opened by the running unit: not written before its savepoint stands; nil: none
@@ -121,7 +123,14 @@ func (b *batch) run(u *unit) error {
 }
 
 // later puts statements into the queue.
-func (b *batch) later(steps ...step) { b.queue = append(b.queue, steps...) }
+func (b *batch) later(steps ...step) {
+	b.queue = append(b.queue, steps...)
+	for i := range steps {
+		if steps[i].rowFunc == nil {
+			b.ahead = foreseen{} // it may not be right any more
+		}
+	}
+}
 
 // flush sends what is in the queue. A [refusal] is the running unit's own error; any other one is the transaction's.
 func (b *batch) flush() error {
@@ -143,34 +152,6 @@ func (b *batch) flush() error {
 func (b *batch) ask(reads ...step) error {
 	b.later(reads...)
 	return b.flush()
-}
-
-// readEntries returns the entries with these ids that are there, with their attempts, in the order of ids.
-func (b *batch) readEntries(ids ...uuid.UUID) ([]ledger.Entry, error) {
-	var rows []entryRow
-	at := make(map[uuid.UUID][]ledger.Attempt, len(ids))
-	reads := make([]step, 0, 2*len(ids))
-	for _, id := range ids {
-		reads = append(reads,
-			step{query: selectEntry, args: []any{id}, rowFunc: func(scan scanFunc) error {
-				rows = append(rows, entryRow{})
-				return scan(rows[len(rows)-1].fields()...)
-			}},
-			step{query: selectAttempts, args: []any{id}, rowFunc: func(scan scanFunc) error {
-				var r attemptRow
-				err := scan(r.fields()...)
-				at[id] = append(at[id], r.attempt())
-				return err
-			}})
-	}
-	if err := b.ask(reads...); err != nil {
-		return nil, err
-	}
-	list, err := convert(rows, (*entryRow).entry)
-	for i := range list {
-		list[i].Attempts = at[list[i].ID]
-	}
-	return list, b.fail(err)
 }
 
 // enter returns the fence of the unit's window, loaded once in a batch.
@@ -202,13 +183,18 @@ func (b *batch) enter(u *unit) (*fence, error) {
 	return f, nil
 }
 
-// load reads the fence row of a window into met, after the steps before, unless it stands there; nil: there is no such window.
-func (b *batch) load(id uuid.UUID, before ...step) error {
+// load reads the fence row of a window into met, unless it stands there; nil: there is no such window.
+func (b *batch) load(id uuid.UUID) error {
 	if b.met != nil && b.met.win.ID == id {
 		return nil
 	}
 	b.met = nil
-	return b.c.run(b.ctx, append(before, step{query: selectWindow + b.c.dialect.forUpdate, args: []any{id}, rowFunc: func(scan scanFunc) error {
+	return b.c.run(b.ctx, b.readFence(id))
+}
+
+// readFence reads the fence row of a window into met.
+func (b *batch) readFence(id uuid.UUID) step {
+	return step{query: selectWindow + b.c.dialect.forUpdate, args: []any{id}, rowFunc: func(scan scanFunc) error {
 		var r windowRow
 		if err := scan(r.fields()...); err != nil {
 			return err
@@ -218,16 +204,20 @@ func (b *batch) load(id uuid.UUID, before ...step) error {
 			b.met = &fence{win: *w, stored: w.Head.Number}
 		}
 		return err
-	}})...)
+	}}
 }
 
-// begin begins the transaction. Where statements are sent together it reads the fence row of the first unit too.
+// begin begins the transaction. Where statements are sent together it reads the fence row of the first unit too, and
+// what a lone one foresees.
 func (b *batch) begin(first *unit) error {
-	begin := step{query: b.c.dialect.begin}
-	if !b.c.dialect.pipelines || first.directFunc != nil || first.window != nil {
-		return b.c.run(b.ctx, begin)
+	steps := []step{{query: b.c.dialect.begin}}
+	if b.c.dialect.pipelines && first.directFunc == nil && first.window == nil {
+		steps = append(steps, b.readFence(first.windowID))
+		if b.alone {
+			steps = append(steps, b.foresee(first.foresight)...)
+		}
 	}
-	return b.load(first.windowID, begin)
+	return b.c.run(b.ctx, steps...)
 }
 
 // isNewer reports whether id is higher than every id in the table, so that looking for it is of no use: ids

@@ -43,6 +43,16 @@ func readLive(ctx context.Context, db bun.IDB) ([]liveWindow, error) {
 	return list, err
 }
 
+// readLiveWindows reads them behind those that stand in the list.
+func readLiveWindows(list *[]liveWindow) step {
+	return step{query: selectLive, rowFunc: func(scan scanFunc) error {
+		var w liveWindow
+		err := scan(w.fields()...)
+		*list = append(*list, w)
+		return err
+	}}
+}
+
 func sceneOf(list []liveWindow, but uuid.UUID) scene {
 	out := scene{}
 	for _, w := range list {
@@ -214,11 +224,11 @@ func (b *batch) liveWindows(before ...step) ([]liveWindow, error) {
 	if b.live != nil {
 		return b.live, b.ask(before...)
 	}
+	if len(before) == 0 && b.ahead.live != nil {
+		return b.ahead.live, nil
+	}
 	list := []liveWindow{}
-	err := b.ask(append(before, step{query: selectLive, rowFunc: func(scan scanFunc) error {
-		list = append(list, liveWindow{})
-		return scan(list[len(list)-1].fields()...)
-	}})...)
+	err := b.ask(append(before, readLiveWindows(&list))...)
 	if err == nil && b.c.dialect.lock == "" {
 		b.live = list
 	}

@@ -186,9 +186,13 @@ func (t *tx) FindEntry(id uuid.UUID) (*ledger.Entry, bool, error) {
 			return nil, false, t.b.fail(err)
 		}
 	}
-	list, err := t.b.readEntries(id)
-	if err != nil {
+	var reads entryReads
+	if err := t.b.ask(reads.steps([]uuid.UUID{id})...); err != nil {
 		return nil, false, err
+	}
+	list, err := reads.list()
+	if err != nil {
+		return nil, false, t.b.fail(err)
 	}
 	if len(list) == 0 || list[0].WindowID != t.win.ID {
 		t.b.misses++
@@ -199,11 +203,22 @@ func (t *tx) FindEntry(id uuid.UUID) (*ledger.Entry, bool, error) {
 
 // FindEntries implements [ledger.EntryTx].
 func (t *tx) FindEntries(ids []uuid.UUID) ([]ledger.Entry, error) {
-	if err := t.show(); err != nil {
+	if err := t.usable(); err != nil {
 		return nil, err
 	}
-	list, err := t.b.readEntries(ids...)
-	return slices.DeleteFunc(list, func(e ledger.Entry) bool { return e.WindowID != t.win.ID }), err
+	reads := t.b.ahead.entries
+	if !t.b.ahead.has(ids...) {
+		reads = new(entryReads)
+		err := t.show()
+		if err == nil {
+			err = t.b.ask(reads.steps(ids)...)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	list, err := reads.list()
+	return slices.DeleteFunc(list, func(e ledger.Entry) bool { return e.WindowID != t.win.ID || !slices.Contains(ids, e.ID) }), t.b.fail(err)
 }
 
 // InsertEntry implements [ledger.EntryTx].
@@ -294,18 +309,25 @@ func (t *tx) FindRollback(id uuid.UUID) (*ledger.Rollback, error) {
 	if err := t.usable(); err != nil {
 		return nil, err
 	}
-	var found *rollbackRow
-	err := t.b.ask(step{query: selectRollback + " AND window_id = ?", args: []any{id, t.win.ID}, rowFunc: func(scan scanFunc) error {
-		found = new(rollbackRow)
-		return scan(found.fields()...)
-	}})
-	if err != nil {
-		return nil, err
+	found := t.b.ahead.rollback
+	if !t.b.ahead.has(id) {
+		found = nil
+		if err := t.b.ask(readRollback(id, &found)); err != nil {
+			return nil, err
+		}
 	}
-	if found == nil {
+	if found == nil || found.WindowID != t.win.ID {
 		return nil, ledger.NotFound("rollback", id.String())
 	}
 	return found.rollback()
+}
+
+// readRollback reads a run; found stays nil if there is none.
+func readRollback(id uuid.UUID, found **rollbackRow) step {
+	return step{query: selectRollback, args: []any{id}, rowFunc: func(scan scanFunc) error {
+		*found = new(rollbackRow)
+		return scan((*found).fields()...)
+	}}
 }
 
 // InsertRollback implements [ledger.RollbackTx]. It looks first, since on PostgreSQL a failed statement

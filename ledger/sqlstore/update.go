@@ -26,7 +26,7 @@ func (s *Store) Open(ctx context.Context, w ledger.Window, fn func(ledger.Tx) er
 // Update implements [ledger.Writer]. On SQLite fn runs on the writer's goroutine: it must not call the
 // store but through its Tx.
 func (s *Store) Update(ctx context.Context, windowID uuid.UUID, fn func(ledger.Tx) error) error {
-	return s.submit(ctx, &unit{op: "update window", windowID: windowID, fn: fn})
+	return s.submit(ctx, &unit{op: "update window", windowID: windowID, fn: fn, foresight: ledger.ForesightOf(ctx)})
 }
 
 // change runs a change that needs no window.
