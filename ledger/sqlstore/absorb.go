@@ -59,11 +59,13 @@ func (s *Store) absorb(ctx context.Context, c *conn, windowID uuid.UUID, records
 }
 
 func (b *batch) absorb(windowID uuid.UUID, records []journal.Record, keys map[uuid.UUID][]byte) error {
-	old, err := b.load(windowID)
-	if err != nil {
+	if err := b.load(windowID); err != nil {
 		return err
 	}
-	if old == nil {
+	old := &ledger.Window{ID: windowID}
+	if b.met != nil {
+		old = &b.met.win
+	} else {
 		row, err := windowToRow(&ledger.Window{ID: windowID})
 		if err != nil {
 			return err
@@ -71,7 +73,6 @@ func (b *batch) absorb(windowID uuid.UUID, records []journal.Record, keys map[uu
 		if err := b.c.insert(b.ctx, windowTable, 1, func(int) []any { return row.args() }); err != nil {
 			return err
 		}
-		old = &ledger.Window{ID: windowID}
 	}
 	rows, err := chainRows(windowID, old.Head, records)
 	if err != nil {
