@@ -42,7 +42,8 @@ ledger all the same, and those entries end blocked until the key is there.
 
 Exit status: 0 it is made; 1 error; 3 nothing was made: the folder has no record of a ledger (is it mounted?), or the
 mirror is damaged, or lacks keys of secret fields (--accept-loss takes what is good), or the key is not here. A rebuild
-that fails takes away again the files that it made; a database on PostgreSQL that it had begun to fill is to be made anew.`,
+that fails takes away again the files that it made. A database that it had begun to fill otherwise, as on PostgreSQL, is
+refused by every command: make it anew.`,
 		Example: "  ledgerd rebuild --from /mnt/mirror --database sqlite:ledger.db\n  ledgerd rebuild --from /mnt/mirror --config ledgerd.yaml",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRebuild(cmd.Context(), e, &o) },
 	}
@@ -76,14 +77,14 @@ func runRebuild(ctx context.Context, e *env, o *rebuildOptions) error {
 	}
 	defer unlock()
 	// Its keys are in the mirror: none may be made here.
-	err = opened(ctx, e, c, opening{closed: true}, func(p *parts) error {
+	err = opened(ctx, e, c, opening{closed: true, filling: true}, func(p *parts) error {
 		return p.solely(ctx, e, func(ctx context.Context) error {
 			if empty, err := p.store.Empty(ctx); err != nil {
 				return err
 			} else if !empty {
 				return fmt.Errorf("%s is not empty: a ledger is made in an empty database only", p.config.Database)
 			}
-			return p.rebuild(ctx, e, copied, keys)
+			return p.filled(ctx, func() error { return p.rebuild(ctx, e, copied, keys) })
 		})
 	})
 	if err != nil {

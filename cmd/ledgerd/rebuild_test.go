@@ -9,8 +9,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sideledger/ledger"
 	"sideledger/ledger/journal"
 	"sideledger/ledger/ledgertest"
+	"sideledger/ledger/sqlstore/sqlstoretest"
 )
 
 // A ledger that is made again from its mirror answers every GET as the old one did, byte for byte, journals included, and
@@ -119,4 +121,34 @@ func entriesIn(t *testing.T, dir string) []string {
 		out = append(out, e.Name())
 	}
 	return out
+}
+
+// What a rebuild has begun to fill, and not ended, no command takes for a ledger.
+func TestHalfFilledDatabaseIsRefused(t *testing.T) {
+	h := newHouse(t, true)
+	h.serve()
+	h.effect(h.window("w").ID, "/1")
+	h.stop()
+	h.moved()
+	if !ledgertest.OnPostgres(t) {
+		sqlstoretest.Write(t, h.db()) // it was there before, so that it stays
+	}
+	inTheWay := h.keeper.file(".admin-token") // of what is made last
+	if err := os.Mkdir(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, talk := h.run("rebuild", "--from", h.mirror); status != exitFailure || !strings.Contains(talk, "write the first token") {
+		t.Fatalf("%d %s", status, talk)
+	}
+	for _, command := range [][]string{{"verify"}, {"recover"}, {"token", "list"}, {"migrate"}, {"rollback", "--window", ledger.NewID().String()}, {"serve"}} {
+		if status, _, talk := h.run(command...); status != exitFailure || !strings.Contains(talk, "holds a part of a ledger") {
+			t.Fatalf("ledgerd %v: %d %s", command, status, talk)
+		}
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	h.moved()
+	h.must("rebuild", "--from", h.mirror)
+	h.must("verify")
 }

@@ -73,6 +73,9 @@ func openStore(ctx context.Context, c Config, log *slog.Logger, how opening) (*s
 	if err = store.Migrate(ctx); err == nil {
 		err = migrateJobs(ctx, c, store, log)
 	}
+	if err == nil && !how.filling {
+		err = whole(ctx, store)
+	}
 	if err == nil {
 		err = store.LoadSafe(ctx)
 	}
@@ -85,6 +88,7 @@ func openStore(ctx context.Context, c Config, log *slog.Logger, how opening) (*s
 // An opening says what a ledger is opened for.
 type opening struct {
 	recovering bool // changes are made in safe mode too
+	filling    bool // it is made again: it need not be whole yet
 	closed     bool // its secret fields stay closed: their key need not be here
 	// committedFunc is told of each commit; nil: nobody is.
 	committedFunc func(took time.Duration, err error)
