@@ -118,13 +118,9 @@ func (r *recovery) read(ctx context.Context) error {
 	if r.vigil.mirrors, err = newMirrors(r.env, r.config); err != nil {
 		return err
 	}
-	local, err := r.store.Heads(ctx)
+	have, err := r.have(ctx)
 	if err != nil {
 		return err
-	}
-	have := map[string]int64{}
-	for _, h := range local {
-		have[h.WindowID] = h.Number
 	}
 	var dirs []string
 	for _, m := range r.config.Mirror {
@@ -136,7 +132,7 @@ func (r *recovery) read(ctx context.Context) error {
 		dirs = append(dirs, r.options.from)
 	}
 	for _, dir := range dirs {
-		c, err := readCopy(ctx, dir, have)
+		c, err := readCopy(ctx, dir, have, nil)
 		if err != nil {
 			return err
 		}
@@ -161,7 +157,10 @@ func (r *recovery) weigh(ctx context.Context) error {
 		case m.WindowID == uuid.Nil:
 			// A key or a signed head: what is missing of windows stands beside it.
 		default:
-			has, hash := r.best(m)
+			has, hash, err := r.best(m)
+			if err != nil {
+				return err
+			}
 			here, err := r.vigil.look(ctx, journal.Leaf{WindowID: m.WindowID.String(), Number: m.Want, Hash: m.Hash}, m.From)
 			switch {
 			case err != nil:
@@ -185,13 +184,14 @@ func (r *recovery) weigh(ctx context.Context) error {
 }
 
 // best reports whether a mirror has the record that is missing, and its hash there.
-func (r *recovery) best(m ledger.Missing) (bool, string) {
+func (r *recovery) best(m ledger.Missing) (has bool, hash string, err error) {
 	for _, c := range r.copies {
-		if hash, ok := c.seen.HashAt(m.WindowID.String(), m.Want); ok {
-			return true, hex.EncodeToString(hash[:])
+		sum, ok, err := c.seen.HashAt(m.WindowID.String(), m.Want)
+		if ok || err != nil {
+			return ok, hex.EncodeToString(sum[:]), err
 		}
 	}
-	return false, ""
+	return false, "", nil
 }
 
 // refused says what is lost, or what is there twice, unless that was accepted.
@@ -225,10 +225,11 @@ func (r *recovery) catchUp(ctx context.Context) error {
 	}
 	keys := r.dataKeys()
 	for _, c := range r.copies {
-		if err := r.leaveOut(ctx, c, forked); err != nil {
+		skipFunc, err := r.leaveOut(ctx, forked)
+		if err != nil {
 			return err
 		}
-		if err := c.absorb(ctx, r.store, keys); err != nil {
+		if err := c.absorb(ctx, r.store, keys, skipFunc); err != nil {
 			return err
 		}
 	}
@@ -263,21 +264,21 @@ func (r *recovery) dataKeys() map[uuid.UUID][]byte {
 	return data
 }
 
-// leaveOut takes from a copy what an earlier mirror has brought already, and windows that have two histories.
-func (r *recovery) leaveOut(ctx context.Context, c *mirrorCopy, forked map[string]bool) error {
-	for id, list := range c.records {
-		if forked[id] {
-			delete(c.records, id)
-			continue
-		}
-		w, err := r.store.FindWindow(ctx, uuid.MustParse(id))
-		if err == nil {
-			c.records[id] = slices.DeleteFunc(list, func(rec journal.Record) bool { return rec.Number <= w.Head.Number })
-		} else if ledger.CodeOf(err) != ledger.CodeNotFound {
-			return err
-		}
+// leaveOut says which records of a mirror are not taken in: what is here already, also from an earlier mirror, and windows that have two
+// histories.
+func (r *recovery) leaveOut(ctx context.Context, forked map[string]bool) (skipFunc func(journal.Mirrored) bool, err error) {
+	have, err := r.have(ctx)
+	return func(rec journal.Mirrored) bool { return forked[rec.WindowID] || rec.Number <= have[rec.WindowID] }, err
+}
+
+// have returns how many records of each window are here.
+func (r *recovery) have(ctx context.Context) (map[string]int64, error) {
+	local, err := r.store.Heads(ctx)
+	have := make(map[string]int64, len(local))
+	for _, h := range local {
+		have[h.WindowID] = h.Number
 	}
-	return nil
+	return have, err
 }
 
 func (r *recovery) reborn(ctx context.Context) error {

@@ -90,6 +90,14 @@ func TestFolder(t *testing.T) {
 	if len(m.Damages) > 0 || m.Heads["w1"].Number != 40 || m.Heads["w2"].Number != 30 || m.Records != 70 || len(m.Signed) != 1 {
 		t.Fatalf("%+v", m)
 	}
+	for _, r := range append(w1, w2...) {
+		if hash, ok, err := m.HashAt(r.WindowID, r.Number); hash != r.Hash || !ok || err != nil {
+			t.Errorf("record %d of %s: %x, %t, %v", r.Number, r.WindowID, hash, ok, err)
+		}
+	}
+	if _, ok, err := m.HashAt("w1", 41); ok || err != nil {
+		t.Errorf("it has a record that nobody wrote: %v", err)
+	}
 	if n := len(segmentsOf(t, dir)); n < 4 {
 		t.Errorf("%d segments", n)
 	}
