@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,12 +32,23 @@ type Closing struct {
 // the same changes when it is not known whether they were written. ErrFenced: the lease is lost and
 // nothing was written.
 func (l *Ledger) Advance(ctx context.Context, lease *Lease, changes ...Change) (Advanced, error) {
-	return l.leased(ctx, "advance rollback", lease, func(u *unit, r *Rollback, n news) (Advanced, error) {
+	f := Foresight{}
+	for _, c := range changes {
+		f.Live = f.Live || c.Open != nil
+		if !slices.Contains(f.Entries, c.EntryID) {
+			f.Entries = append(f.Entries, c.EntryID)
+		}
+	}
+	return l.leased(Foresee(ctx, f), "advance rollback", lease, func(u *unit, r *Rollback, n news) (Advanced, error) {
 		out := Advanced{Stop: r.stops(), Moved: n.moved, Entries: make([]Entry, len(changes))}
+		found, err := u.findChanged(f.Entries)
+		if err != nil {
+			return out, err
+		}
 		for i, c := range changes {
-			e, err := u.findEntry(c.EntryID)
-			if err != nil {
-				return out, err
+			e := found[c.EntryID]
+			if e == nil {
+				return out, NotFound("entry", c.EntryID.String())
 			}
 			mayOpen := !out.Stop && !out.Moved && !n.hold(e)
 			done, err := u.change(r, e, c, mayOpen)
@@ -51,6 +63,19 @@ func (l *Ledger) Advance(ctx context.Context, lease *Lease, changes ...Change) (
 		}
 		return out, u.SaveRollback(r, lease.Epoch)
 	})
+}
+
+// findChanged reads entries together.
+func (u *unit) findChanged(ids []uuid.UUID) (map[uuid.UUID]*Entry, error) {
+	list, err := u.FindEntries(ids)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[uuid.UUID]*Entry, len(list))
+	for i := range list {
+		found[list[i].ID] = &list[i]
+	}
+	return found, nil
 }
 
 // change makes one change; false if it is not made.

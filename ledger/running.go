@@ -95,7 +95,8 @@ func (l *Ledger) Release(ctx context.Context, lease *Lease) error {
 
 // holding changes the lease alone.
 func (l *Ledger) holding(ctx context.Context, op string, lease *Lease, fn func(*Rollback)) error {
-	return l.store.Update(forOp(ctx, op), lease.Rollback.WindowID, func(tx Tx) error {
+	ctx = Foresee(forOp(ctx, op), Foresight{Rollback: lease.Rollback.ID})
+	return l.store.Update(ctx, lease.Rollback.WindowID, func(tx Tx) error {
 		r, err := tx.FindRollback(lease.Rollback.ID)
 		if err != nil {
 			return err
@@ -178,6 +179,9 @@ func (n news) hold(e *Entry) bool {
 func (l *Ledger) leased(ctx context.Context, op string, lease *Lease, fn func(*unit, *Rollback, news) (Advanced, error)) (Advanced, error) {
 	var head int64
 	var run Rollback
+	f := ForesightOf(ctx)
+	f.Rollback = lease.Rollback.ID
+	ctx = Foresee(ctx, f)
 	out, err := update(ctx, l, op, lease.Rollback.WindowID, func(u *unit) (Advanced, error) {
 		r, err := u.FindRollback(lease.Rollback.ID)
 		if err != nil {

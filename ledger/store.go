@@ -67,10 +67,12 @@ type EntryTx interface {
 	// FindEntry returns the entry with this id, or nil if this window has none. It sees what this and
 	// earlier units of the same transaction wrote. elsewhere reports that another window has the id.
 	FindEntry(id uuid.UUID) (e *Entry, elsewhere bool, err error)
+	// FindEntries is FindEntry for several, in no order; those that this window does not have are left out.
+	FindEntries(ids []uuid.UUID) ([]Entry, error)
 	// InsertEntry adds an entry; its Seq, State and Journal are set by the caller.
 	InsertEntry(e *Entry) error
-	// SaveEntry writes e back if its state is still from; otherwise CodeConflict. Attempts are not
-	// touched: SaveAttempt does that.
+	// SaveEntry writes e back if its state is still from; otherwise nothing of the unit is done, and Update returns
+	// CodeConflict, whatever the function makes of it. Attempts are not touched: SaveAttempt does that.
 	SaveEntry(e *Entry, from EntryState) error
 	// SaveAttempt inserts or replaces attempt a.N of the entry.
 	SaveAttempt(entryID uuid.UUID, a Attempt) error
@@ -96,7 +98,8 @@ type RollbackTx interface {
 	FindRollback(id uuid.UUID) (*Rollback, error)
 	// InsertRollback adds a run. Two that are not over cannot stand in one window: CodeConflict.
 	InsertRollback(r *Rollback) error
-	// SaveRollback writes r back if its epoch is still epoch; otherwise ErrFenced.
+	// SaveRollback writes r back if its epoch is still epoch; otherwise nothing of the unit is done, and Update returns ErrFenced,
+	// whatever the function makes of it.
 	SaveRollback(r *Rollback, epoch int64) error
 }
 

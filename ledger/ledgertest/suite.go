@@ -30,6 +30,7 @@ func TestStore(t *testing.T, open func(t *testing.T) ledger.Store) {
 		{"BytesExact", testBytesExact},
 		{"EntryIDs", testEntryIDs},
 		{"SaveEntry", testSaveEntry},
+		{"Foresight", testForesight},
 		{"Attempts", testAttempts},
 		{"SameResource", testSameResource},
 		{"EntryPages", testEntryPages},

@@ -137,10 +137,21 @@ func testSaveEntry(t *testing.T, s ledger.Store) {
 	err := s.Update(t.Context(), other.ID, func(tx ledger.Tx) error { return tx.SaveEntry(&moved, ledger.EntryApplied) })
 	wantCode(t, err, ledger.CodeConflict)
 	same(t, every(t, s, w.ID), []ledger.Entry{e})
-	update(t, s, w.ID, func(tx ledger.Tx) error {
-		wantCode(t, tx.SaveEntry(&moved, ledger.EntryIntended), ledger.CodeConflict) // and the unit goes on
-		return tx.SaveEntry(&moved, ledger.EntryApplied)
-	})
+	// It takes the whole unit along, whatever its function makes of it, and whether that reads in between or not.
+	for _, reads := range []bool{false, true} {
+		err = s.Update(t.Context(), w.ID, func(tx ledger.Tx) error {
+			_ = tx.SaveEntry(&moved, ledger.EntryIntended)
+			if reads {
+				_, _, _ = tx.FindEntry(e.ID)
+			}
+			_, _ = Append(tx, "entry.undoing", e.ID, uuid.Nil)
+			return nil
+		})
+		wantCode(t, err, ledger.CodeConflict)
+	}
+	same(t, checkJournal(t.Context(), t, s, w.ID), 2)
+	same(t, every(t, s, w.ID), []ledger.Entry{e})
+	update(t, s, w.ID, func(tx ledger.Tx) error { return tx.SaveEntry(&moved, ledger.EntryApplied) })
 	same(t, every(t, s, w.ID), []ledger.Entry{moved})
 }
 

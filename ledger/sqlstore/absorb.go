@@ -77,7 +77,7 @@ const absorbSize = 4 << 20
 func (a *absorption) take(windowID uuid.UUID, r journal.Record) error {
 	head := a.heads[windowID]
 	if head == nil {
-		h, err := a.begin(windowID)
+		h, err := a.meet(windowID)
 		if err != nil {
 			return err
 		}
@@ -98,17 +98,16 @@ func (a *absorption) take(windowID uuid.UUID, r journal.Record) error {
 	if a.size += len(r.Body); len(a.rows) < mirrorPage && a.size < absorbSize {
 		return nil
 	}
-	return a.write()
+	return a.put()
 }
 
-// begin returns a window's head as it is here; a window that is not there is made.
-func (a *absorption) begin(windowID uuid.UUID) (ledger.Head, error) {
-	old, err := a.load(windowID)
-	if err != nil {
+// meet returns a window's head as it is here; a window that is not there is made.
+func (a *absorption) meet(windowID uuid.UUID) (ledger.Head, error) {
+	if err := a.load(windowID); err != nil {
 		return ledger.Head{}, err
 	}
-	if old != nil {
-		return old.Head, nil
+	if a.met != nil {
+		return a.met.win.Head, nil
 	}
 	row, err := windowToRow(&ledger.Window{ID: windowID})
 	if err != nil {
@@ -117,7 +116,7 @@ func (a *absorption) begin(windowID uuid.UUID) (ledger.Head, error) {
 	return ledger.Head{}, a.c.insert(a.ctx, windowTable, 1, func(int) []any { return row.args() })
 }
 
-func (a *absorption) write() error {
+func (a *absorption) put() error {
 	err := a.c.insert(a.ctx, recordTable, len(a.rows), func(i int) []any { return a.rows[i].args() })
 	a.rows, a.size = a.rows[:0], 0
 	return err
@@ -125,7 +124,7 @@ func (a *absorption) write() error {
 
 // finish makes the rows of every window that was met anew.
 func (a *absorption) finish(keys map[uuid.UUID][]byte) error {
-	if err := a.write(); err != nil {
+	if err := a.put(); err != nil {
 		return err
 	}
 	for _, id := range a.order {

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime/debug"
@@ -19,19 +20,23 @@ type unit struct {
 	windowID   uuid.UUID
 	window     *ledger.Window // of Open; nil: the window is there already
 	fn         func(ledger.Tx) error
+	foresight  ledger.Foresight
 	directFunc func(ctx context.Context, db bun.IDB) error
 	wary       bool // a direct one that is not made at a server that was not compared yet
 	err        error
 }
 
 // A batch is one transaction and the units that share it. Rows that are only added are kept back and
-// written together, before the first statement that must see them and at the end; the fence rows stay in
-// memory from their first use to the end. It is used by one goroutine.
+// written together, before the first statement that must see them and at the end, and so are statements that change rows, in their
+// order; the fence rows stay in memory from their first use to the end. It is used by one goroutine.
 type batch struct {
 	ctx   context.Context // it is the transaction's, and ends with it
 	c     *conn
 	alone bool // one unit: the transaction is its savepoint
 
+	queue   []step // statements that were not sent yet
+	met     *fence // the fence of the first unit, where it was read when the transaction began
+	ahead   foreseen
 	fences  map[uuid.UUID]*fence
 	order   []*fence // as they were met
 	held    *fence   // opened by the running unit: not written before its savepoint stands; nil: none
@@ -47,6 +52,9 @@ type batch struct {
 
 	feed    *feed // nil: no mirror
 	refused error // why the mirrors take nothing; nil: they do
+
+	// refusal is why the running unit is not kept, whatever its function makes of it.
+	refusal error
 
 	// err is the first statement that failed. Nothing of the transaction may be committed then, whatever
 	// the units made of it.
@@ -97,6 +105,12 @@ func (b *batch) run(u *unit) error {
 	err = call(func() error { return u.fn(t) })
 	t.over = true
 	b.held = nil
+	if err == nil && b.err == nil && t.saved { // what it is refused for must not come upon the others
+		err = b.flush()
+	}
+	if b.refusal != nil {
+		err, b.refusal = b.refusal, nil
+	}
 	switch {
 	case b.err != nil:
 		return b.err
@@ -104,7 +118,40 @@ func (b *batch) run(u *unit) error {
 		b.discard(t, u.window != nil)
 		return err
 	}
-	return b.keep(t)
+	b.keep(t)
+	return nil
+}
+
+// later puts statements into the queue.
+func (b *batch) later(steps ...step) {
+	b.queue = append(b.queue, steps...)
+	for i := range steps {
+		if steps[i].rowFunc == nil {
+			b.ahead = foreseen{} // it may not be right any more
+		}
+	}
+}
+
+// flush sends what is in the queue. A [refusal] is the running unit's own error; any other one is the transaction's.
+func (b *batch) flush() error {
+	if b.err != nil {
+		return b.err
+	}
+	steps := b.queue
+	b.queue = nil
+	err := b.c.run(b.ctx, steps...)
+	var refused refusal
+	if errors.As(err, &refused) {
+		b.refusal = refused.error
+		return refused.error
+	}
+	return b.fail(err)
+}
+
+// ask sends reads behind what is in the queue.
+func (b *batch) ask(reads ...step) error {
+	b.later(reads...)
+	return b.flush()
 }
 
 // enter returns the fence of the unit's window, loaded once in a batch.
@@ -123,27 +170,54 @@ func (b *batch) enter(u *unit) (*fence, error) {
 	case f != nil:
 		return f, nil
 	default:
-		w, err := b.load(u.windowID)
-		if err != nil {
+		if err := b.load(u.windowID); err != nil {
 			return nil, b.fail(err)
 		}
-		if w == nil {
+		if b.met == nil {
 			return nil, ledger.NotFound("window", u.windowID.String())
 		}
-		f = &fence{win: *w, stored: w.Head.Number}
+		f = b.met
 	}
 	b.fences[u.windowID] = f
 	b.order = append(b.order, f)
 	return f, nil
 }
 
-func (b *batch) load(id uuid.UUID) (*ledger.Window, error) {
-	var r windowRow
-	found, err := b.c.scan(b.ctx, r.dest(), selectWindow+b.c.dialect.forUpdate, id)
-	if err != nil || !found {
-		return nil, err
+// load reads the fence row of a window into met, unless it stands there; nil: there is no such window.
+func (b *batch) load(id uuid.UUID) error {
+	if b.met != nil && b.met.win.ID == id {
+		return nil
 	}
-	return r.window()
+	b.met = nil
+	return b.c.run(b.ctx, b.readFence(id))
+}
+
+// readFence reads the fence row of a window into met.
+func (b *batch) readFence(id uuid.UUID) step {
+	return step{query: selectWindow + b.c.dialect.forUpdate, args: []any{id}, rowFunc: func(scan scanFunc) error {
+		var r windowRow
+		if err := scan(r.fields()...); err != nil {
+			return err
+		}
+		w, err := r.window()
+		if err == nil {
+			b.met = &fence{win: *w, stored: w.Head.Number}
+		}
+		return err
+	}}
+}
+
+// begin begins the transaction. Where statements are sent together it reads the fence row of the first unit too, and
+// what a lone one foresees.
+func (b *batch) begin(first *unit) error {
+	steps := []step{{query: b.c.dialect.begin}}
+	if b.c.dialect.pipelines && first.directFunc == nil && first.window == nil {
+		steps = append(steps, b.readFence(first.windowID))
+		if b.alone {
+			steps = append(steps, b.foresee(first.foresight)...)
+		}
+	}
+	return b.c.run(b.ctx, steps...)
 }
 
 // isNewer reports whether id is higher than every id in the table, so that looking for it is of no use: ids
@@ -173,11 +247,9 @@ func call(fn func() error) (err error) {
 }
 
 // keep takes over what the unit changed in its window.
-func (b *batch) keep(t *tx) error {
+func (b *batch) keep(t *tx) {
 	if t.saved {
-		if _, err := b.c.exec(b.ctx, "RELEASE unit"); err != nil {
-			return b.fail(err)
-		}
+		b.later(step{query: "RELEASE unit"})
 	}
 	w, f := &t.win, t.f
 	changed := w.State != f.win.State || w.Resume != f.win.Resume || w.RollbackID != f.win.RollbackID ||
@@ -187,7 +259,6 @@ func (b *batch) keep(t *tx) error {
 	f.grown = f.grown || t.head != f.win.Head
 	f.win.Head = t.head
 	f.dirty = f.dirty || changed
-	return nil
 }
 
 // discard forgets what the unit did, and nothing else.
@@ -195,13 +266,9 @@ func (b *batch) discard(t *tx, opened bool) {
 	if b.alone {
 		return // the whole transaction goes
 	}
-	if t.saved {
-		if _, err := b.c.exec(b.ctx, "ROLLBACK TO unit"); b.fail(err) != nil {
-			return
-		}
-		if _, err := b.c.exec(b.ctx, "RELEASE unit"); b.fail(err) != nil {
-			return
-		}
+	if t.saved { // all that is in the queue came after its savepoint
+		b.queue = nil
+		b.later(step{query: "ROLLBACK TO unit"}, step{query: "RELEASE unit"})
 	}
 	for _, r := range b.entries[t.mark.entries:] {
 		delete(b.entryAt, r.ID)
@@ -222,22 +289,19 @@ func (b *batch) runDirect(u *unit) error {
 	if b.alone {
 		return call(func() error { return u.directFunc(b.ctx, b.c.db) })
 	}
-	if _, err := b.c.exec(b.ctx, "SAVEPOINT unit"); err != nil {
-		return b.fail(err)
+	b.later(step{query: "SAVEPOINT unit"})
+	if err := b.flush(); err != nil {
+		return err
 	}
 	err := call(func() error { return u.directFunc(b.ctx, b.c.db) })
 	if err != nil {
-		if _, err := b.c.exec(b.ctx, "ROLLBACK TO unit"); err != nil {
-			return b.fail(err)
-		}
+		b.later(step{query: "ROLLBACK TO unit"})
 	}
-	if _, err := b.c.exec(b.ctx, "RELEASE unit"); err != nil {
-		return b.fail(err)
-	}
+	b.later(step{query: "RELEASE unit"})
 	return err
 }
 
-// writeEntries writes the entries that were kept back, and the windows they stand in.
+// writeEntries queues the entries that were kept back, and the windows they stand in.
 func (b *batch) writeEntries(upTo int) error {
 	if b.written >= upTo {
 		return nil
@@ -246,33 +310,29 @@ func (b *batch) writeEntries(upTo int) error {
 		return err
 	}
 	rows := b.entries[b.written:upTo]
-	err := b.c.insert(b.ctx, entryTable, len(rows), func(i int) []any { return rows[i].args() })
-	if err != nil {
-		return b.fail(fmt.Errorf("insert entries: %w", err))
-	}
+	b.later(b.c.inserts(entryTable, len(rows), func(i int) []any { return rows[i].args() })...)
 	b.written = upTo
 	return nil
 }
 
-// writeWindows inserts the rows of new windows, as they are now.
+// writeWindows queues the rows of new windows, as they are now.
 func (b *batch) writeWindows() error {
 	for _, f := range b.order {
 		if !f.fresh || f == b.held {
 			continue
 		}
 		r, err := windowToRow(&f.win)
-		if err == nil {
-			err = b.c.insert(b.ctx, windowTable, 1, func(int) []any { return r.args() })
-		}
 		if err != nil {
 			return b.fail(fmt.Errorf("insert window: %w", err))
 		}
+		b.later(b.c.inserts(windowTable, 1, func(int) []any { return r.args() })...)
 		f.fresh, f.dirty, f.stored = false, false, f.win.Head.Number
 	}
 	return nil
 }
 
-// finish writes everything that was kept back, and the fence rows. It is the last call before the commit.
+// finish writes everything that was kept back, and the fence rows. It is the last call before the commit. A refusal that it returns
+// is that of a lone unit.
 func (b *batch) finish() error {
 	if err := b.writeWindows(); err != nil {
 		return err
@@ -280,38 +340,40 @@ func (b *batch) finish() error {
 	if err := b.writeEntries(len(b.entries)); err != nil {
 		return err
 	}
-	err := b.c.insert(b.ctx, recordTable, len(b.records), func(i int) []any { return b.records[i].args() })
-	if err != nil {
-		return b.fail(fmt.Errorf("insert journal records: %w", err))
-	}
-	err = b.c.insert(b.ctx, replyTable, len(b.replies), func(i int) []any { return b.replies[i].args() })
-	if err != nil {
-		return b.fail(fmt.Errorf("insert replies: %w", err))
-	}
+	b.later(b.c.inserts(recordTable, len(b.records), func(i int) []any { return b.records[i].args() })...)
+	b.later(b.c.inserts(replyTable, len(b.replies), func(i int) []any { return b.replies[i].args() })...)
 	for _, f := range b.order {
-		if err := b.writeFence(f); err != nil {
-			return b.fail(err)
-		}
+		b.writeFence(f)
 	}
-	return nil
+	err := b.flush()
+	if !b.alone {
+		return b.fail(err)
+	}
+	return err
 }
 
-// writeFence writes a fence row back if it is still the one that was loaded.
-func (b *batch) writeFence(f *fence) error {
+// writeFence queues the write of a fence row, if it is still the one that was loaded.
+func (b *batch) writeFence(f *fence) {
 	if !f.dirty {
-		return nil
+		return
 	}
 	w := &f.win
-	n, err := b.c.touch(b.ctx, updateWindow, string(w.State), string(w.Resume), w.RollbackID, int64(w.LastSeq), micros(w.SealedAt),
-		w.Head.Number, bytes.Clone(w.Head.Hash[:]), w.ID, f.stored)
-	if err != nil {
-		return fmt.Errorf("write window %s: %w", w.ID, err)
-	}
-	if n != 1 {
-		return ledger.Conflict("write window", w.ID.String(), "its journal has grown meanwhile")
-	}
-	return nil
+	b.later(step{
+		query: updateWindow,
+		args: []any{
+			string(w.State), string(w.Resume), w.RollbackID, int64(w.LastSeq), micros(w.SealedAt), w.Head.Number, bytes.Clone(w.Head.Hash[:]), w.ID, f.stored,
+		},
+		checkFunc: func(n int64) error {
+			if n != 1 {
+				return ledger.Conflict("write window", w.ID.String(), "its journal has grown meanwhile")
+			}
+			return nil
+		},
+	})
 }
+
+// forget lets nothing of what was taken back be told.
+func (b *batch) forget() { b.order, b.entries, b.records, b.replies = nil, nil, nil, nil }
 
 // grown returns the windows whose journals grew.
 func (b *batch) grown() []uuid.UUID {

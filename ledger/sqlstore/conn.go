@@ -20,13 +20,6 @@ type conn struct {
 	pool    *bun.DB // that it is of
 	dialect *dialect
 	stmts   map[string]*sql.Stmt // by text before binding; nil: the driver keeps prepared statements itself
-	texts   map[rows]string      // of multi-row inserts
-}
-
-// rows names an insert of n rows.
-type rows struct {
-	table string
-	n     int
 }
 
 // conn pins a connection of the write pool.
@@ -35,7 +28,7 @@ func (s *Store) conn(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{raw: db.Conn, db: db, pool: s.write, dialect: s.dialect, texts: map[rows]string{}}
+	c := &conn{raw: db.Conn, db: db, pool: s.write, dialect: s.dialect}
 	if s.file != "" {
 		c.stmts = map[string]*sql.Stmt{}
 	}
@@ -74,7 +67,7 @@ func (c *conn) exec(ctx context.Context, query string, args ...any) (sql.Result,
 	if st != nil {
 		return st.ExecContext(ctx, args...)
 	}
-	return c.raw.ExecContext(ctx, c.dialect.bindFunc(query), args...)
+	return c.raw.ExecContext(ctx, c.dialect.bind(query), args...)
 }
 
 // touch runs an update and returns how many rows it touched.
@@ -96,7 +89,7 @@ func (c *conn) scan(ctx context.Context, dest []any, query string, args ...any) 
 	if st != nil {
 		row = st.QueryRowContext(ctx, args...)
 	} else {
-		row = c.raw.QueryRowContext(ctx, c.dialect.bindFunc(query), args...)
+		row = c.raw.QueryRowContext(ctx, c.dialect.bind(query), args...)
 	}
 	if err := row.Scan(dest...); errors.Is(err, sql.ErrNoRows) {
 		return false, nil
@@ -108,20 +101,22 @@ func (c *conn) scan(ctx context.Context, dest []any, query string, args ...any) 
 
 // find reads the rows of a query into dest, a slice of them.
 func (c *conn) find(ctx context.Context, dest any, query string, args ...any) error {
-	st, err := c.prepared(ctx, query) //nolint:sqlclosecheck // kept until the connection is given back
-	if err != nil {
-		return err
-	}
-	var found *sql.Rows
-	if st != nil {
-		found, err = st.QueryContext(ctx, args...) //nolint:rowserrcheck // ScanRows does
-	} else {
-		found, err = c.raw.QueryContext(ctx, c.dialect.bindFunc(query), args...) //nolint:rowserrcheck // ScanRows does
-	}
+	found, err := c.query(ctx, query, args) //nolint:rowserrcheck // ScanRows does
 	if err != nil {
 		return err
 	}
 	return c.pool.ScanRows(ctx, found, dest)
+}
+
+func (c *conn) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	st, err := c.prepared(ctx, query) //nolint:sqlclosecheck // kept until the connection is given back
+	switch {
+	case err != nil:
+		return nil, err
+	case st != nil:
+		return st.QueryContext(ctx, args...)
+	}
+	return c.raw.QueryContext(ctx, c.dialect.bind(query), args...)
 }
 
 // prepared returns nil where the driver keeps prepared statements by their text.
@@ -132,7 +127,7 @@ func (c *conn) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	if st := c.stmts[query]; st != nil {
 		return st, nil
 	}
-	st, err := c.raw.PrepareContext(ctx, c.dialect.bindFunc(query))
+	st, err := c.raw.PrepareContext(ctx, c.dialect.bind(query))
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
@@ -145,8 +140,13 @@ func (c *conn) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 var chunks = []int{16, 4, 1}
 
 // insert adds n rows. valuesFunc returns those of row i, in the order of columns.
-func (c *conn) insert(ctx context.Context, t table, n int, valuesFunc func(i int) []any) error {
-	args := make([]any, 0, min(n, chunks[0])*len(t.columns))
+func (c *conn) insert(ctx context.Context, t *table, n int, valuesFunc func(i int) []any) error {
+	return c.run(ctx, c.inserts(t, n, valuesFunc)...)
+}
+
+// inserts returns the steps that add n rows.
+func (c *conn) inserts(t *table, n int, valuesFunc func(i int) []any) []step {
+	var steps []step
 	for i := 0; i < n; {
 		size := chunks[0]
 		for _, k := range chunks {
@@ -155,26 +155,32 @@ func (c *conn) insert(ctx context.Context, t table, n int, valuesFunc func(i int
 				break
 			}
 		}
-		args = args[:0]
+		args := make([]any, 0, size*len(t.columns))
 		for j := range size {
 			args = append(args, valuesFunc(i+j)...)
 		}
-		if _, err := c.exec(ctx, c.insertText(t, size), args...); err != nil {
-			return err
-		}
+		steps = append(steps, step{query: c.dialect.insertText(t, size), args: args})
 		i += size
 	}
-	return nil
+	return steps
 }
 
-func (c *conn) insertText(t table, n int) string {
+// rows names an insert of n rows.
+type rows struct {
+	table string
+	n     int
+}
+
+// insertText writes an insert of so many rows, once.
+func (d *dialect) insertText(t *table, n int) string {
 	key := rows{t.name, n}
-	if c.texts[key] == "" {
-		tuple := "(?" + strings.Repeat(",?", len(t.columns)-1) + ")"
-		c.texts[key] = c.dialect.insert + " " + t.name + " (" + strings.Join(t.columns, ",") + ") VALUES " +
-			tuple + strings.Repeat(","+tuple, n-1)
+	if text, ok := d.texts.Load(key); ok {
+		return text.(string) //nolint:forcetypeassert // nothing else is put in
 	}
-	return c.texts[key]
+	tuple := "(?" + strings.Repeat(",?", len(t.columns)-1) + ")"
+	text := d.insert + " " + t.name + " (" + strings.Join(t.columns, ",") + ") VALUES " + tuple + strings.Repeat(","+tuple, n-1)
+	d.texts.Store(key, text)
+	return text
 }
 
 // A table is one that is written by hand. Its columns are those of its row, in order.
@@ -185,26 +191,26 @@ type table struct {
 
 // tables are the tables that are written by hand; a test compares them with the rows.
 var (
-	windowTable = table{"windows", []string{
+	windowTable = &table{"windows", []string{
 		"id", "state", "resume", "rollback_id", "last_seq", "head_number", "head_hash", "created_at", "sealed_at",
 		"name", "ticket", "owner", "opens_at", "ends_at", "buffer_ns", "snapshot", "labels", "restore", "pruned",
 		"pruned_number", "pruned_seq",
 	}}
-	entryTable = table{"entries", []string{
+	entryTable = &table{"entries", []string{
 		"id", "window_id", "seq", "recorded_by", "recorded_at", "posted", "data_key",
 		"system", "kind", "tag", "state", "on_rollback", "open", "outcome", "reason", "detail", "perform_by", "late", "doubted",
 		"warnings", "resource_key", "resource_ref", "rollback_id", "now_digest", "now_image", "decision", "not_before", "applied_at", "undone_at",
 		"journal_number", "journal_hash", "body", "alias",
 	}}
-	attemptTable = table{"attempts", []string{
+	attemptTable = &table{"attempts", []string{
 		"entry_id", "n", "rollback_id", "epoch", "seen", "request", "started_at", "ended_at", "result", "status", "burnt", "detail",
 	}}
-	rollbackTable = table{"rollbacks", []string{
+	rollbackTable = &table{"rollbacks", []string{
 		"id", "window_id", "state", "waiting", "selection", "on_stuck", "requested_by", "reason", "again", "cancelling", "complete", "created_at",
 		"started_at", "finished_at", "epoch", "holder", "lease_until", "words", "restore_snapshot", "trace", "parallel",
 	}}
-	recordTable = table{"journal", []string{"window_id", "number", "kind", "entry_id", "rollback_id", "at", "body", "hash"}}
-	replyTable  = table{"replies", []string{"token_id", "method", "path", "key", "request_hash", "status", "header", "body", "at"}}
+	recordTable = &table{"journal", []string{"window_id", "number", "kind", "entry_id", "rollback_id", "at", "body", "hash"}}
+	replyTable  = &table{"replies", []string{"token_id", "method", "path", "key", "request_hash", "status", "header", "body", "at"}}
 )
 
 // set writes "a = ?, b = ?" for columns.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -16,10 +17,13 @@ import (
 // A dialect is what differs between the two databases, beside the migrations.
 type dialect struct {
 	begin     string
-	insert    string // of one or more rows
-	forUpdate string // appended to the read of a fence row
-	lock      string // takes the locks with these numbers to the end of the transaction; empty: there is one writer
-	bindFunc  func(query string) string
+	insert    string                    // of one or more rows
+	forUpdate string                    // appended to the read of a fence row
+	lock      string                    // takes the locks with these numbers to the end of the transaction; empty: there is one writer
+	pipelines bool                      // several statements can be sent in one go
+	bindFunc  func(query string) string // its texts are kept: see bind
+	bound     sync.Map                  // texts that were bound already
+	texts     sync.Map                  // of inserts, by rows
 	faultFunc func(error) fault
 }
 
@@ -48,8 +52,18 @@ func sqliteDialect() *dialect {
 func postgresDialect() *dialect {
 	return &dialect{
 		begin: "BEGIN ISOLATION LEVEL READ COMMITTED", insert: "INSERT INTO", forUpdate: " FOR UPDATE", bindFunc: numbered,
-		faultFunc: postgresFault, lock: "SELECT pg_advisory_xact_lock(1936942447, slot) FROM unnest(ARRAY[?]) AS slot",
+		faultFunc: postgresFault, pipelines: true, lock: "SELECT pg_advisory_xact_lock(1936942447, slot) FROM unnest(CAST(? AS int[])) AS slot",
 	}
+}
+
+// bind writes the parameters of a query as the database wants them. Its text must be a constant, or one of few: all are kept.
+func (d *dialect) bind(query string) string {
+	if text, ok := d.bound.Load(query); ok {
+		return text.(string) //nolint:forcetypeassert // nothing else is put in
+	}
+	text := d.bindFunc(query)
+	d.bound.Store(query, text)
+	return text
 }
 
 // numbered turns each ? into $1, $2 … No statement of ours has a ? in a literal.

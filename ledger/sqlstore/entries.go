@@ -55,24 +55,40 @@ func getEntry(ctx context.Context, db bun.IDB, id uuid.UUID) (*ledger.Entry, err
 	return &es[0], nil
 }
 
-// entry is [getEntry] by statements that are prepared once: a rollback reads each of its entries twice.
-func (c *conn) entry(ctx context.Context, id uuid.UUID) (*ledger.Entry, error) {
-	var rows []entryRow
-	if err := c.find(ctx, &rows, selectEntry, id); err != nil || len(rows) == 0 {
-		return nil, err
+// entryReads are reads of single entries with their attempts.
+type entryReads struct {
+	rows     []entryRow
+	attempts []attemptRow
+}
+
+// steps reads the entries with these ids.
+func (r *entryReads) steps(ids []uuid.UUID) []step {
+	out := make([]step, 0, 2*len(ids))
+	for _, id := range ids {
+		out = append(out,
+			step{query: selectEntry, args: []any{id}, rowFunc: func(scan scanFunc) error {
+				r.rows = append(r.rows, entryRow{})
+				return scan(r.rows[len(r.rows)-1].fields()...)
+			}},
+			step{query: selectAttempts, args: []any{id}, rowFunc: func(scan scanFunc) error {
+				r.attempts = append(r.attempts, attemptRow{})
+				return scan(r.attempts[len(r.attempts)-1].fields()...)
+			}})
 	}
-	e, err := rows[0].entry()
-	if err != nil {
-		return nil, err
+	return out
+}
+
+// list returns those that are there.
+func (r *entryReads) list() ([]ledger.Entry, error) {
+	list, err := convert(r.rows, (*entryRow).entry)
+	for i := range list {
+		for j := range r.attempts {
+			if r.attempts[j].EntryID == list[i].ID {
+				list[i].Attempts = append(list[i].Attempts, r.attempts[j].attempt())
+			}
+		}
 	}
-	var found []attemptRow
-	if err := c.find(ctx, &found, selectAttempts, id); err != nil {
-		return nil, fmt.Errorf("read attempts: %w", err)
-	}
-	for i := range found {
-		e.Attempts = append(e.Attempts, found[i].attempt())
-	}
-	return e, nil
+	return list, err
 }
 
 // ListEntries implements [ledger.Reader]. A limit below 1 returns nothing.

@@ -58,12 +58,14 @@ type entryRow struct {
 // fixedColumns is how many of a row's first columns never change.
 const fixedColumns = 7
 
-func (r *entryRow) args() []any {
+func (r *entryRow) args() []any { return values(r.fields()) }
+
+func (r *entryRow) fields() []any {
 	return []any{
-		r.ID, r.WindowID, r.Seq, r.RecordedBy, r.RecordedAt, r.Posted, r.DataKey,
-		r.System, r.Kind, r.Tag, r.State, r.OnRollback, r.Open, r.Outcome, r.Reason, r.Detail, r.PerformBy, r.Late, r.Doubted,
-		r.Warnings, r.ResourceKey, r.ResourceRef, r.RollbackID, r.NowDigest, r.NowImage, r.Decision, r.NotBefore, r.AppliedAt, r.UndoneAt,
-		r.JournalNumber, r.JournalHash, r.Body, r.Alias,
+		&r.ID, &r.WindowID, &r.Seq, &r.RecordedBy, &r.RecordedAt, &r.Posted, &r.DataKey,
+		&r.System, &r.Kind, &r.Tag, &r.State, &r.OnRollback, &r.Open, &r.Outcome, &r.Reason, &r.Detail, &r.PerformBy, &r.Late, &r.Doubted,
+		&r.Warnings, &r.ResourceKey, &r.ResourceRef, &r.RollbackID, &r.NowDigest, &r.NowImage, &r.Decision, &r.NotBefore, &r.AppliedAt, &r.UndoneAt,
+		&r.JournalNumber, &r.JournalHash, &r.Body, &r.Alias,
 	}
 }
 
@@ -213,10 +215,12 @@ type rollbackRow struct {
 	Parallel    int64     `bun:"parallel"`
 }
 
-func (r *rollbackRow) args() []any {
+func (r *rollbackRow) args() []any { return values(r.fields()) }
+
+func (r *rollbackRow) fields() []any {
 	return []any{
-		r.ID, r.WindowID, r.State, r.Waiting, r.Selection, r.OnStuck, r.RequestedBy, r.Reason, r.Again, r.Cancelling, r.Complete, r.CreatedAt,
-		r.StartedAt, r.FinishedAt, r.Epoch, r.Holder, r.LeaseUntil, r.Words, r.Restore, r.Trace, r.Parallel,
+		&r.ID, &r.WindowID, &r.State, &r.Waiting, &r.Selection, &r.OnStuck, &r.RequestedBy, &r.Reason, &r.Again, &r.Cancelling, &r.Complete, &r.CreatedAt,
+		&r.StartedAt, &r.FinishedAt, &r.Epoch, &r.Holder, &r.LeaseUntil, &r.Words, &r.Restore, &r.Trace, &r.Parallel,
 	}
 }
 

@@ -348,18 +348,15 @@ func (f *feed) saved(list []position) {
 	}
 }
 
-// save stores positions within the transaction of b.
-func (b *batch) save(list []position) error {
+// save queues what stores positions within the transaction of b.
+func (b *batch) save(list []position) {
 	for _, p := range list {
 		text, args := savePosition, []any{p.sink.Name(), p.id, p.number}
 		if p.keys != "" {
 			text, args = saveFact, []any{factKeysOf(p.sink.Name()), []byte(p.keys)}
 		}
-		if _, err := b.c.exec(b.ctx, text, args...); err != nil {
-			return b.fail(fmt.Errorf("store how far a mirror is: %w", err))
-		}
+		b.later(step{query: text, args: args})
 	}
-	return nil
 }
 
 // close stores the positions that no transaction has taken along.
@@ -373,8 +370,9 @@ func (f *feed) close(ctx context.Context) error {
 		return err
 	}
 	b := newBatch(ctx, c, true)
-	if err := b.save(list); err != nil {
-		return errors.Join(err, c.close())
+	b.save(list)
+	if err := b.flush(); err != nil {
+		return errors.Join(fmt.Errorf("store how far a mirror is: %w", err), c.close())
 	}
 	f.saved(list)
 	return c.close()

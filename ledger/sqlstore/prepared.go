@@ -19,7 +19,7 @@ func (s *Store) find(ctx context.Context, dest any, query string, args ...any) e
 // that deals out connections by transaction they must not be.
 func (s *Store) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
 	if s.file == "" {
-		return s.read.DB.QueryContext(ctx, s.dialect.bindFunc(query), args...)
+		return s.read.DB.QueryContext(ctx, s.dialect.bind(query), args...)
 	}
 	st, err := s.prepared(ctx, query) //nolint:sqlclosecheck // it lives as long as the pool
 	if err != nil {
@@ -35,7 +35,7 @@ func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	if st := s.stmts[query]; st != nil {
 		return st, nil
 	}
-	st, err := s.read.DB.PrepareContext(ctx, s.dialect.bindFunc(query)) //nolint:sqlclosecheck // it lives as long as the pool
+	st, err := s.read.DB.PrepareContext(ctx, s.dialect.bind(query)) //nolint:sqlclosecheck // it lives as long as the pool
 	if err == nil {
 		s.stmts[query] = st
 	}

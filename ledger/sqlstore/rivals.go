@@ -22,6 +22,10 @@ type liveWindow struct {
 	Run        string    `bun:"run"`
 }
 
+func (w *liveWindow) fields() []any {
+	return []any{&w.ID, &w.Name, &w.State, &w.Resume, &w.RollbackID, &w.LastSeq, &w.Run}
+}
+
 // selectLive names the states as the index windows_live does. A kept window is live while a rollback is under way in it.
 const selectLive = `SELECT w.id, w.name, w.state, w.resume, w.rollback_id, w.last_seq, COALESCE(r.state, '') AS run
 	FROM windows AS w LEFT JOIN rollbacks AS r ON r.id = w.rollback_id
@@ -37,6 +41,16 @@ func readLive(ctx context.Context, db bun.IDB) ([]liveWindow, error) {
 	var list []liveWindow
 	err := db.NewRaw(selectLive).Scan(ctx, &list)
 	return list, err
+}
+
+// readLiveWindows reads them behind those that stand in the list.
+func readLiveWindows(list *[]liveWindow) step {
+	return step{query: selectLive, rowFunc: func(scan scanFunc) error {
+		var w liveWindow
+		err := scan(w.fields()...)
+		*list = append(*list, w)
+		return err
+	}}
 }
 
 func sceneOf(list []liveWindow, but uuid.UUID) scene {
@@ -168,14 +182,14 @@ func (s *Store) Renamed(ctx context.Context, windowID uuid.UUID) (out []ledger.E
 	return out, s.dialect.problem("list renamed entries beside", windowID.String(), err)
 }
 
-// scene returns the live windows beside the unit's. Those that this transaction holds are as it left them.
-func (t *tx) scene() (scene, error) {
+// scene returns the live windows beside the unit's, as they are after the steps before. Those that this transaction holds are as it left them.
+func (t *tx) scene(before ...step) (scene, error) {
 	if err := t.usable(); err != nil {
 		return nil, err
 	}
-	list, err := t.b.liveWindows()
+	list, err := t.b.liveWindows(before...)
 	if err != nil {
-		return nil, t.b.fail(err)
+		return nil, err
 	}
 	out := sceneOf(list, t.win.ID)
 	for _, f := range t.b.order {
@@ -206,24 +220,24 @@ func (s scene) place(w *ledger.Window) {
 
 // liveWindows reads the live windows; where there is one writer once in a transaction, as nobody else changes them
 // meanwhile.
-func (b *batch) liveWindows() ([]liveWindow, error) {
+func (b *batch) liveWindows(before ...step) ([]liveWindow, error) {
 	if b.live != nil {
-		return b.live, nil
+		return b.live, b.ask(before...)
 	}
-	var list []liveWindow
-	err := b.c.find(b.ctx, &list, selectLive)
+	if len(before) == 0 && b.ahead.live != nil {
+		return b.ahead.live, nil
+	}
+	list := []liveWindow{}
+	err := b.ask(append(before, readLiveWindows(&list))...)
 	if err == nil && b.c.dialect.lock == "" {
-		b.live = append([]liveWindow{}, list...)
+		b.live = list
 	}
 	return list, err
 }
 
 // Rivals implements [ledger.RivalTx]. Entries that were kept back are looked through as they are.
 func (t *tx) Rivals(keys []ledger.Key) ([]ledger.Rival, error) {
-	if err := t.lockResources(keys); err != nil {
-		return nil, t.b.fail(err)
-	}
-	beside, err := t.scene()
+	beside, err := t.scene(t.b.c.lockResources(keys)...)
 	if err != nil || len(beside) == 0 || len(keys) == 0 {
 		return nil, err
 	}
@@ -253,6 +267,9 @@ func (t *tx) Renamed() ([]ledger.Entry, error) {
 	if err != nil || len(beside) == 0 {
 		return nil, err
 	}
+	if err := t.b.flush(); err != nil {
+		return nil, err
+	}
 	rows, err := beside.renamed(t.b.ctx, t.b.c.db, t.win.ID)
 	if err != nil {
 		return nil, t.b.fail(err)
@@ -271,18 +288,14 @@ const resourceSlots = 64
 
 // lockResources makes units that ask for one resource follow each other, to the end of their transactions. SQLite has
 // one writer anyway.
-func (t *tx) lockResources(keys []ledger.Key) error {
-	if err := t.usable(); err != nil {
-		return err
-	}
-	if t.b.c.dialect.lock == "" || len(keys) == 0 {
+func (c *conn) lockResources(keys []ledger.Key) []step {
+	if c.dialect.lock == "" || len(keys) == 0 {
 		return nil
 	}
-	slots := make([]int, len(keys))
+	slots := make([]int32, len(keys))
 	for i, k := range keys {
-		slots[i] = int(k[0] % resourceSlots)
+		slots[i] = int32(k[0] % resourceSlots)
 	}
 	slices.Sort(slots) // in one order, so that no two wait for each other
-	_, err := t.b.c.db.NewRaw(t.b.c.dialect.lock, bun.List(slices.Compact(slots))).Exec(t.b.ctx)
-	return err
+	return []step{{query: c.dialect.lock, args: []any{slices.Compact(slots)}}}
 }

@@ -12,7 +12,7 @@ import (
 	"sideledger/ledger/journal"
 )
 
-// The rows stand in the order of their tables; args returns a row's values in that order.
+// The rows stand in the order of their tables; fields returns where a row's values are, in that order, and args the values.
 
 type windowRow struct {
 	bun.BaseModel `bun:"table:windows"`
@@ -41,16 +41,9 @@ type windowRow struct {
 	PrunedSeq    int64 `bun:"pruned_seq"`
 }
 
-func (r *windowRow) args() []any {
-	return []any{
-		r.ID, r.State, r.Resume, r.RollbackID, r.LastSeq, r.HeadNumber, r.HeadHash, r.CreatedAt, r.SealedAt,
-		r.Name, r.Ticket, r.Owner, r.OpensAt, r.EndsAt, r.BufferNS, r.Snapshot, r.Labels, r.Restore,
-		r.Pruned, r.PrunedNumber, r.PrunedSeq,
-	}
-}
+func (r *windowRow) args() []any { return values(r.fields()) }
 
-// dest is args for reading.
-func (r *windowRow) dest() []any {
+func (r *windowRow) fields() []any {
 	return []any{
 		&r.ID, &r.State, &r.Resume, &r.RollbackID, &r.LastSeq, &r.HeadNumber, &r.HeadHash, &r.CreatedAt, &r.SealedAt,
 		&r.Name, &r.Ticket, &r.Owner, &r.OpensAt, &r.EndsAt, &r.BufferNS, &r.Snapshot, &r.Labels, &r.Restore,
@@ -123,9 +116,16 @@ type attemptRow struct {
 }
 
 func attemptArgs(entryID uuid.UUID, a ledger.Attempt) []any {
+	r := attemptRow{
+		EntryID: entryID, N: int64(a.N), RollbackID: a.RollbackID, Epoch: a.Epoch, Seen: a.Seen, Request: a.Request, StartedAt: micros(a.StartedAt),
+		EndedAt: micros(a.EndedAt), Result: a.Result, Status: int64(a.Status), Burnt: a.Burnt, Detail: a.Detail,
+	}
+	return values(r.fields())
+}
+
+func (r *attemptRow) fields() []any {
 	return []any{
-		entryID, int64(a.N), a.RollbackID, a.Epoch, a.Seen, a.Request, micros(a.StartedAt), micros(a.EndedAt), a.Result,
-		int64(a.Status), a.Burnt, a.Detail,
+		&r.EntryID, &r.N, &r.RollbackID, &r.Epoch, &r.Seen, &r.Request, &r.StartedAt, &r.EndedAt, &r.Result, &r.Status, &r.Burnt, &r.Detail,
 	}
 }
 
@@ -212,6 +212,30 @@ func (r *replyRow) reply() (*ledger.Reply, error) {
 		return nil, err
 	}
 	return out, parse(r.Header, &out.Header)
+}
+
+// values returns what stands in the fields of a row.
+func values(fields []any) []any {
+	out := make([]any, len(fields))
+	for i, f := range fields {
+		switch v := f.(type) {
+		case *string:
+			out[i] = *v
+		case *int64:
+			out[i] = *v
+		case *bool:
+			out[i] = *v
+		case *[]byte:
+			out[i] = *v
+		case *uuid.UUID:
+			out[i] = *v
+		case **int64:
+			out[i] = *v
+		default:
+			panic(fmt.Sprintf("a row has a %T", f)) // TestColumns has every row
+		}
+	}
+	return out
 }
 
 // micros is what a time is stored as: microseconds since 1970, and 0 for the zero time.

@@ -48,7 +48,7 @@ const unhurried = "set_config('synchronous_commit', 'off', true)"
 func (t *Turns) ask(ctx context.Context, op string, dest []any, query string, args ...any) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnWithin)
 	defer cancel()
-	err = t.store.write.DB.QueryRowContext(ctx, t.store.dialect.bindFunc(query), args...).Scan(append([]any{new(string)}, dest...)...)
+	err = t.store.write.DB.QueryRowContext(ctx, t.store.dialect.bind(query), args...).Scan(append([]any{new(string)}, dest...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,12 +33,12 @@ type tx struct {
 
 var errOver = errors.New("a transaction was used after its function had returned")
 
-// usable refuses what would write behind a returned function's back, or after a failed statement.
+// usable refuses what would write behind a returned function's back, or after a statement that failed or was refused.
 func (t *tx) usable() error {
 	if t.over {
 		return errOver
 	}
-	return t.b.err
+	return cmp.Or(t.b.err, t.b.refusal)
 }
 
 // save puts a savepoint before the unit's first statement that changes something, so that the unit can be
@@ -52,14 +53,15 @@ func (t *tx) save() error {
 	if err := t.b.writeEntries(t.mark.entries); err != nil {
 		return err
 	}
-	if _, err := t.b.c.exec(t.b.ctx, "SAVEPOINT unit"); err != nil {
-		return t.b.fail(err)
+	t.b.later(step{query: "SAVEPOINT unit"})
+	if err := t.b.flush(); err != nil {
+		return err
 	}
 	t.saved, t.b.held = true, nil
 	return nil
 }
 
-// show writes the entries that were kept back, so that a statement sees them.
+// show sends what was kept back, so that a statement sees it.
 func (t *tx) show() error {
 	if err := t.usable(); err != nil {
 		return err
@@ -69,10 +71,13 @@ func (t *tx) show() error {
 			return err
 		}
 	}
-	return t.b.writeEntries(len(t.b.entries))
+	if err := t.b.writeEntries(len(t.b.entries)); err != nil {
+		return err
+	}
+	return t.b.flush()
 }
 
-// change prepares for a statement that changes the window's rows other than by adding an entry.
+// change prepares for a statement that changes the window's rows other than by adding an entry. It is queued behind.
 func (t *tx) change() error {
 	if err := t.usable(); err != nil {
 		return err
@@ -117,16 +122,19 @@ func (t *tx) SavePruning() error {
 	}
 	var r windowRow
 	r.prune(t.win.Pruned)
-	_, err := t.b.c.exec(t.b.ctx, "UPDATE windows SET pruned = ?, pruned_number = ?, pruned_seq = ? WHERE id = ?", r.Pruned, r.PrunedNumber, r.PrunedSeq, t.win.ID)
-	if err == nil {
-		_, err = t.b.c.exec(t.b.ctx, "DELETE FROM rollbacks WHERE window_id = ? AND id <> ?", t.win.ID, t.win.RollbackID)
-	}
-	return t.b.fail(err)
+	t.b.later(
+		step{query: "UPDATE windows SET pruned = ?, pruned_number = ?, pruned_seq = ? WHERE id = ?", args: []any{r.Pruned, r.PrunedNumber, r.PrunedSeq, t.win.ID}},
+		step{query: "DELETE FROM rollbacks WHERE window_id = ? AND id <> ?", args: []any{t.win.ID, t.win.RollbackID}},
+	)
+	return nil
 }
 
 // Touched implements [ledger.FenceTx]. Records that are kept back stand behind those of the table.
 func (t *tx) Touched(after int64, limit int) (ids []uuid.UUID, more bool, err error) {
 	if err := t.usable(); err != nil {
+		return nil, false, err
+	}
+	if err := t.b.flush(); err != nil {
 		return nil, false, err
 	}
 	var texts []string
@@ -178,15 +186,39 @@ func (t *tx) FindEntry(id uuid.UUID) (*ledger.Entry, bool, error) {
 			return nil, false, t.b.fail(err)
 		}
 	}
-	e, err := t.b.c.entry(t.b.ctx, id)
+	var reads entryReads
+	if err := t.b.ask(reads.steps([]uuid.UUID{id})...); err != nil {
+		return nil, false, err
+	}
+	list, err := reads.list()
 	if err != nil {
 		return nil, false, t.b.fail(err)
 	}
-	if e == nil || e.WindowID != t.win.ID {
+	if len(list) == 0 || list[0].WindowID != t.win.ID {
 		t.b.misses++
-		return nil, e != nil, nil
+		return nil, len(list) > 0, nil
 	}
-	return e, false, nil
+	return &list[0], false, nil
+}
+
+// FindEntries implements [ledger.EntryTx].
+func (t *tx) FindEntries(ids []uuid.UUID) ([]ledger.Entry, error) {
+	if err := t.usable(); err != nil {
+		return nil, err
+	}
+	reads := t.b.ahead.entries
+	if !t.b.ahead.has(ids...) {
+		reads = new(entryReads)
+		err := t.show()
+		if err == nil {
+			err = t.b.ask(reads.steps(ids)...)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	list, err := reads.list()
+	return slices.DeleteFunc(list, func(e ledger.Entry) bool { return e.WindowID != t.win.ID || !slices.Contains(ids, e.ID) }), t.b.fail(err)
 }
 
 // InsertEntry implements [ledger.EntryTx].
@@ -236,13 +268,14 @@ func (t *tx) SaveEntry(e *ledger.Entry, from ledger.EntryState) error {
 	if err != nil {
 		return err
 	}
-	n, err := t.b.c.touch(t.b.ctx, updateEntry, append(r.args()[fixedColumns:], e.ID, t.win.ID, string(from))...)
-	if err != nil {
-		return t.b.fail(err)
-	}
-	if n == 0 {
-		return ledger.Conflict("save entry", e.ID.String(), "it is not %s any more", from)
-	}
+	id := e.ID
+	r.JournalHash, r.ResourceKey = bytes.Clone(r.JournalHash), bytes.Clone(r.ResourceKey)
+	t.b.later(step{query: updateEntry, args: append(r.args()[fixedColumns:], id, t.win.ID, string(from)), checkFunc: func(n int64) error {
+		if n == 0 {
+			return ledger.Conflict("save entry", id.String(), "it is not %s any more", from)
+		}
+		return nil
+	}})
 	return nil
 }
 
@@ -251,8 +284,8 @@ func (t *tx) SaveAttempt(entryID uuid.UUID, a ledger.Attempt) error {
 	if err := t.changeEntry(entryID); err != nil {
 		return err
 	}
-	_, err := t.b.c.exec(t.b.ctx, saveAttempt, attemptArgs(entryID, a)...)
-	return t.b.fail(err)
+	t.b.later(step{query: saveAttempt, args: attemptArgs(entryID, a)})
+	return nil
 }
 
 // SameResource implements [ledger.EntryTx].
@@ -276,14 +309,25 @@ func (t *tx) FindRollback(id uuid.UUID) (*ledger.Rollback, error) {
 	if err := t.usable(); err != nil {
 		return nil, err
 	}
-	var rows []rollbackRow
-	if err := t.b.c.find(t.b.ctx, &rows, selectRollback+" AND window_id = ?", id, t.win.ID); err != nil {
-		return nil, t.b.fail(err)
+	found := t.b.ahead.rollback
+	if !t.b.ahead.has(id) {
+		found = nil
+		if err := t.b.ask(readRollback(id, &found)); err != nil {
+			return nil, err
+		}
 	}
-	if len(rows) == 0 {
+	if found == nil || found.WindowID != t.win.ID {
 		return nil, ledger.NotFound("rollback", id.String())
 	}
-	return rows[0].rollback()
+	return found.rollback()
+}
+
+// readRollback reads a run; found stays nil if there is none.
+func readRollback(id uuid.UUID, found **rollbackRow) step {
+	return step{query: selectRollback, args: []any{id}, rowFunc: func(scan scanFunc) error {
+		*found = new(rollbackRow)
+		return scan((*found).fields()...)
+	}}
 }
 
 // InsertRollback implements [ledger.RollbackTx]. It looks first, since on PostgreSQL a failed statement
@@ -299,6 +343,9 @@ func (t *tx) InsertRollback(r *ledger.Rollback) error {
 	if err != nil {
 		return err
 	}
+	if err := t.b.flush(); err != nil {
+		return err
+	}
 	var other uuid.UUID
 	query, args := "SELECT id FROM rollbacks WHERE id = ?", []any{r.ID}
 	if !r.State.Over() {
@@ -310,7 +357,8 @@ func (t *tx) InsertRollback(r *ledger.Rollback) error {
 	case found:
 		return ledger.Conflict("insert rollback", r.ID.String(), "rollback %s stands in its way", other)
 	}
-	return t.b.fail(t.b.c.insert(t.b.ctx, rollbackTable, 1, func(int) []any { return row.args() }))
+	t.b.later(t.b.c.inserts(rollbackTable, 1, func(int) []any { return row.args() })...)
+	return nil
 }
 
 // SaveRollback implements [ledger.RollbackTx].
@@ -322,13 +370,13 @@ func (t *tx) SaveRollback(r *ledger.Rollback, epoch int64) error {
 	if err != nil {
 		return err
 	}
-	n, err := t.b.c.touch(t.b.ctx, updateRollback, append(row.args()[2:], r.ID, t.win.ID, epoch)...)
-	if err != nil {
-		return t.b.fail(err)
-	}
-	if n == 0 {
-		return fmt.Errorf("save rollback %s: %w", r.ID, ledger.ErrFenced)
-	}
+	id := r.ID
+	t.b.later(step{query: updateRollback, args: append(row.args()[2:], id, t.win.ID, epoch), checkFunc: func(n int64) error {
+		if n == 0 {
+			return fmt.Errorf("save rollback %s: %w", id, ledger.ErrFenced)
+		}
+		return nil
+	}})
 	return nil
 }
 

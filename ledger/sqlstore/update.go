@@ -26,7 +26,7 @@ func (s *Store) Open(ctx context.Context, w ledger.Window, fn func(ledger.Tx) er
 // Update implements [ledger.Writer]. On SQLite fn runs on the writer's goroutine: it must not call the
 // store but through its Tx.
 func (s *Store) Update(ctx context.Context, windowID uuid.UUID, fn func(ledger.Tx) error) error {
-	return s.submit(ctx, &unit{op: "update window", windowID: windowID, fn: fn})
+	return s.submit(ctx, &unit{op: "update window", windowID: windowID, fn: fn, foresight: ledger.ForesightOf(ctx)})
 }
 
 // change runs a change that needs no window.
@@ -124,11 +124,11 @@ func (s *Store) transact(ctx context.Context, c *conn, units []*unit) result {
 
 // transactOn is transact without the mirrors. refused: why they take nothing; nil: they do.
 func (s *Store) transactOn(ctx context.Context, c *conn, units []*unit, refused error) result {
-	if _, err := c.exec(ctx, s.dialect.begin); err != nil {
-		return result{err: err, unknown: s.dialect.faultFunc(err) != faultAway}
-	}
 	b := newBatch(ctx, c, len(units) == 1)
 	b.feed, b.refused = s.feed, refused
+	if err := b.begin(units[0]); err != nil {
+		return result{err: err, unknown: s.dialect.faultFunc(err) != faultAway || s.dialect.pipelines && !s.rollback(ctx, c)}
+	}
 	kept := 0
 	for _, u := range units {
 		u.err = b.run(u)
@@ -140,8 +140,12 @@ func (s *Store) transactOn(ctx context.Context, c *conn, units []*unit, refused 
 		}
 	}
 	positions := s.feed.unsaved()
-	if b.err == nil && kept > 0 && b.save(positions) == nil {
-		_ = b.finish() // its error is b.err
+	if b.err == nil && kept > 0 {
+		b.save(positions)
+		if err := b.finish(); err != nil && b.err == nil { // the lone unit's own
+			units[0].err, kept = err, 0
+			b.forget()
+		}
 	}
 	if b.err != nil || kept == 0 && !s.rests(b, units) {
 		return result{err: b.err, unknown: !s.rollback(ctx, c), batch: b}

@@ -119,11 +119,12 @@ func (v *verification) chain(ctx context.Context) error {
 // follow checks one row of the journal and takes it in; problem says what is wrong with it.
 func (v *verification) follow(r *recordRow) (problem string) {
 	var body struct {
-		Number     int64     `json:"number"`
-		Kind       string    `json:"kind"`
-		WindowID   uuid.UUID `json:"window_id"`
-		EntryID    string    `json:"entry_id"`
-		RollbackID string    `json:"rollback_id"`
+		Number     int64           `json:"number"`
+		Kind       string          `json:"kind"`
+		WindowID   uuid.UUID       `json:"window_id"`
+		EntryID    string          `json:"entry_id"`
+		RollbackID string          `json:"rollback_id"`
+		At         json.RawMessage `json:"at"`
 	}
 	hash := journal.Chain(v.last.Hash, r.Body)
 	switch {
@@ -136,7 +137,7 @@ func (v *verification) follow(r *recordRow) (problem string) {
 	case body.Number != r.Number || body.Kind != r.Kind || body.WindowID != v.id || body.EntryID != r.EntryID || body.RollbackID != r.RollbackID:
 		return "the columns of its row are not what it says"
 	}
-	if at, err := timeOf(r.Body); err != nil || micros(at) != r.At {
+	if at, err := timeOf(body.At); err != nil || micros(at) != r.At {
 		return "the time of its row is not what it says"
 	}
 	v.last = ledger.Head{Number: r.Number, Hash: hash}
@@ -273,11 +274,10 @@ func (s *Store) Hashes(ctx context.Context, windowID uuid.UUID, from, to int64) 
 	return first, hashes, s.dialect.problem("read hashes of", windowID.String(), err)
 }
 
-// timeOf reads when a record was made.
-func timeOf(body []byte) (time.Time, error) {
-	var r struct {
-		At time.Time `json:"at"`
+// timeOf reads when a record was made; nothing: never.
+func timeOf(raw json.RawMessage) (at time.Time, err error) {
+	if len(raw) > 0 {
+		err = json.Unmarshal(raw, &at)
 	}
-	err := json.Unmarshal(body, &r)
-	return r.At, err
+	return at, err
 }

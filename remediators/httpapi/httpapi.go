@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"sideledger/ledger"
 	"sideledger/remediators"
@@ -22,6 +23,7 @@ type Remediator struct {
 	held    *remediators.HeldConfig // nil: nobody asks
 	secrets map[string]string       // references, by name
 	getenv  func(string) string
+	last    atomic.Pointer[parsed]
 }
 
 // Factory makes the remediator of a system with remediator: http. It implements [remediators.Factory].
@@ -67,6 +69,18 @@ type prepared struct {
 
 // prepare merges the entry's own fields over its profile's and reads them.
 func (r *Remediator) prepare(d *ledger.Draft) (*prepared, error) {
+	return r.prepareBy(documents.parse, d)
+}
+
+// prepareEntry is prepare for an entry, whose recipe is asked for several times.
+func (r *Remediator) prepareEntry(e *ledger.Entry) (*prepared, error) {
+	if e.Lender != nil || len(e.Secret)+len(e.Encrypted) > 0 { // it has plain values of secret fields, which are not kept
+		return r.prepare(&e.Draft)
+	}
+	return r.prepareBy(r.parse, &e.Draft)
+}
+
+func (r *Remediator) prepareBy(parseFunc func(documents, ledger.Action) (*recipe, error), d *ledger.Draft) (*prepared, error) {
 	docs := documents{read: d.Read, undo: d.Undo, guard: d.Guard, async: d.Async, verify: d.Verify}
 	out := &prepared{}
 	if d.Kind != Kind {
@@ -77,7 +91,7 @@ func (r *Remediator) prepare(d *ledger.Draft) (*prepared, error) {
 		out.variant = out.kind.pick(d)
 		docs = docs.over(out.kind.documents(out.variant))
 	}
-	rec, err := docs.parse(d.Action)
+	rec, err := parseFunc(docs, d.Action)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +114,28 @@ func (r *Remediator) prepare(d *ledger.Draft) (*prepared, error) {
 		rec.scope.Masked = union(rec.scope.Masked, remediators.FindMasks(i.JSON, ""))
 	}
 	return out, nil
+}
+
+// A parsed is a recipe as its documents say it.
+type parsed struct {
+	docs   documents
+	action ledger.Action
+	recipe recipe
+}
+
+// parse is [documents.parse], and keeps the last recipe. What it returns is shared but for its own fields.
+func (r *Remediator) parse(docs documents, action ledger.Action) (*recipe, error) {
+	last := r.last.Load()
+	if last == nil || last.action != action || !last.docs.equal(docs) {
+		rec, err := docs.parse(action)
+		if err != nil {
+			return nil, err
+		}
+		last = &parsed{docs, action, *rec}
+		r.last.Store(last)
+	}
+	rec := last.recipe
+	return &rec, nil
 }
 
 func union(a, b []string) []string {

@@ -27,7 +27,7 @@ func entryValues(e *ledger.Entry, seen ledger.Look) values {
 
 // Look implements [ledger.Remediator].
 func (r *Remediator) Look(ctx context.Context, e *ledger.Entry) (ledger.Look, error) {
-	p, err := r.prepare(&e.Draft)
+	p, err := r.prepareEntry(e)
 	if err != nil {
 		return ledger.Look{}, &ledger.CallError{Class: ledger.CallDenied, Detail: "its recipe cannot be read", Err: err}
 	}

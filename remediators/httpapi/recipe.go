@@ -120,6 +120,11 @@ func (d documents) over(p documents) documents {
 	}
 }
 
+func (d documents) equal(o documents) bool {
+	return bytes.Equal(d.read, o.read) && bytes.Equal(d.undo, o.undo) && bytes.Equal(d.guard, o.guard) && bytes.Equal(d.async, o.async) &&
+		bytes.Equal(d.verify, o.verify)
+}
+
 // parse reads the documents strictly. The error is CodeInvalid and names the field. action decides what
 // counts as gone when undo does not say.
 func (d documents) parse(action ledger.Action) (*recipe, error) {

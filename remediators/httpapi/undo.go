@@ -30,7 +30,7 @@ type sending struct {
 // ready builds the undo from what was seen. The error is a [ledger.CallError] of class CallDenied.
 // reveal resolves a secret of the configuration by its name, or names it for a preview.
 func (r *Remediator) ready(e *ledger.Entry, seen ledger.Look, reveal func(name string) (string, error)) (*sending, error) {
-	p, err := r.prepare(&e.Draft)
+	p, err := r.prepareEntry(e)
 	if err != nil {
 		return nil, &ledger.CallError{Class: ledger.CallDenied, Detail: "its recipe cannot be read", Err: err}
 	}
