@@ -18,7 +18,7 @@ type Outline struct {
 	Rollbacks []Rollback
 
 	gone   int       // Seq of the newest entry that was removed; 0: none was
-	traces [][]trace // of the entries behind gone, by Seq, in blocks: they are many, and none is copied when more come
+	traces [][]trace // of the entries behind gone, by Seq, in blocks, so that few are copied when more come
 	// more has the records of attempts beyond the first, by Seq of their entry: few entries have some.
 	more map[int][]int64
 }
@@ -32,7 +32,7 @@ type trace struct {
 	last    int64 // newest record
 }
 
-// traceBlock is how many traces stand together.
+// traceBlock is how many traces stand together at most.
 const traceBlock = 1024
 
 // Apply takes in the next record of the journal. Records come in order, from the first, or from one that says that
@@ -115,7 +115,7 @@ func (o *Outline) trace(t *told) error {
 // add makes room for the next entry.
 func (o *Outline) add(t trace) {
 	if at := (o.Window.LastSeq - o.gone) % traceBlock; at == 0 {
-		o.traces = append(o.traces, make([]trace, 0, traceBlock))
+		o.traces = append(o.traces, nil) // it grows: most windows are small
 	}
 	last := &o.traces[len(o.traces)-1]
 	*last = append(*last, t)

@@ -22,7 +22,7 @@ func placeOf(segment int, at int64) place { return place(segment)<<placeBits | p
 func (p place) segment() int { return int(p >> placeBits) }           //nolint:gosec // 24 bits
 func (p place) at() int64    { return int64(p & (1<<placeBits - 1)) } //nolint:gosec // 40 bits
 
-// placeBlock is how many places stand together: none is copied when more come.
+// placeBlock is how many places stand together at most, so that few are copied when more come.
 const placeBlock = 4096
 
 // A thread is one window's chain while a mirror is read.
@@ -45,7 +45,7 @@ func (t *thread) has(n int64) bool { return n >= max(t.base, 1) && n <= t.have()
 
 func (t *thread) add(r Mirrored) {
 	if t.count%placeBlock == 0 {
-		t.places = append(t.places, make([]place, 0, placeBlock))
+		t.places = append(t.places, nil) // it grows: most windows are small
 	}
 	block := &t.places[len(t.places)-1]
 	*block = append(*block, r.at)
@@ -151,7 +151,7 @@ func (m *Mirror) Forget() { m.order = nil }
 func (m *Mirror) take(r Mirrored) error {
 	t := m.order[r.WindowID]
 	if t == nil {
-		t = &thread{id: r.WindowID, early: map[int64]place{}}
+		t = &thread{id: r.WindowID}
 		m.order[t.id] = t
 		m.Windows = append(m.Windows, t.id)
 	}
@@ -194,6 +194,9 @@ func (m *Mirror) early(t *thread, r Mirrored) error {
 			m.spoil(r.WindowID, r.Number, "it stands there twice with different bytes")
 			return nil
 		}
+	}
+	if t.early == nil {
+		t.early = map[int64]place{}
 	}
 	t.early[r.Number] = r.at
 	return nil
