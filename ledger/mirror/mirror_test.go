@@ -103,6 +103,43 @@ func TestFolder(t *testing.T) {
 	}
 }
 
+// A record that comes before its predecessors waits for them by its place alone. One that stands there twice with different bytes is
+// found, whichever comes first.
+func TestRecordsBeyondAGap(t *testing.T) {
+	records := chain("w", 900)
+	other := records[500]
+	other.Body = bytes.Replace(other.Body, []byte("noted"), []byte("Noted"), 1)
+	for name, c := range map[string]struct {
+		first, second []journal.Mirrored
+		want          int64 // first bad record; 0: none
+	}{
+		"the later half first":          {records[450:], records[:450], 0},
+		"twice beyond the gap":          {append(records[450:len(records):len(records)], records[500:]...), records[:450], 0},
+		"changed beyond the gap":        {append(records[450:len(records):len(records)], other), records[:450], 501},
+		"changed, and the other is met": {append([]journal.Mirrored{other}, records[450:]...), records[:450], 501},
+		"changed, and it is there":      {records, []journal.Mirrored{other}, 501},
+		"changed alone":                 {append(append(records[450:500:500], other), records[501:]...), records[:450], 501},
+		"missing":                       {records[450:], records[:449], 450},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "m")
+			a, b := folder(t, dir), folder(t, dir)
+			a.size, b.size = 20_000, 20_000
+			write(t, a, c.first...)
+			write(t, b, c.second...)
+			m := read(t, a)
+			switch {
+			case c.want == 0:
+				if len(m.Damages) > 0 || m.Records != 900 || m.Heads["w"].Number != 900 {
+					t.Errorf("%d records, %v", m.Records, m.Damages)
+				}
+			case len(m.Damages) != 1 || m.Damages[0].Number != c.want:
+				t.Errorf("want record %d, got %v", c.want, m.Damages)
+			}
+		})
+	}
+}
+
 // A wrapped key stands before the records that came with it, in a line of its own; of each key the mirror gives back every
 // wrapping that it was given, once.
 func TestKeys(t *testing.T) {
