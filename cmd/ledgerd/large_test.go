@@ -280,6 +280,10 @@ func (l *large) lists() {
 			_, err := l.client.Entries(l.t.Context(), l.window, client.EntryQuery{Limit: 100, States: []string{"undone"}})
 			return err
 		},
+		func() error { // there are none, or one
+			_, err := l.client.Entries(l.t.Context(), l.window, client.EntryQuery{Limit: 100, States: []string{"stuck", "undoing"}})
+			return err
+		},
 	} {
 		began := time.Now()
 		if err := listFunc(); err != nil {

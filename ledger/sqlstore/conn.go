@@ -17,7 +17,6 @@ import (
 type conn struct {
 	raw     *sql.Conn
 	db      bun.Conn
-	pool    *bun.DB // that it is of
 	dialect *dialect
 	stmts   map[string]*sql.Stmt // by text before binding; nil: the driver keeps prepared statements itself
 }
@@ -28,7 +27,7 @@ func (s *Store) conn(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{raw: db.Conn, db: db, pool: s.write, dialect: s.dialect}
+	c := &conn{raw: db.Conn, db: db, dialect: s.dialect}
 	if s.file != "" {
 		c.stmts = map[string]*sql.Stmt{}
 	}
@@ -97,15 +96,6 @@ func (c *conn) scan(ctx context.Context, dest []any, query string, args ...any) 
 		return false, err
 	}
 	return true, nil
-}
-
-// find reads the rows of a query into dest, a slice of them.
-func (c *conn) find(ctx context.Context, dest any, query string, args ...any) error {
-	found, err := c.query(ctx, query, args) //nolint:rowserrcheck // ScanRows does
-	if err != nil {
-		return err
-	}
-	return c.pool.ScanRows(ctx, found, dest)
 }
 
 func (c *conn) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -107,14 +108,39 @@ func (s *Store) ListEntries(ctx context.Context, q ledger.EntryQuery) ([]ledger.
 		if err != nil {
 			return err
 		}
-		var rows []entryRow
-		if err := filtered(tx.NewSelect().Model(&rows), q, top).Scan(ctx); err != nil {
+		rows, err := pageOf(ctx, tx, q, top)
+		if err != nil {
 			return err
 		}
 		es, err = withAttempts(ctx, tx, rows)
 		return err
 	})
 	return es, s.dialect.problem("list entries of", q.WindowID.String(), err)
+}
+
+// pageOf reads the rows of a page. States are read one by one, each in the order of its index: where those that are asked for are
+// rare, a read of several would go through the whole window.
+func pageOf(ctx context.Context, tx bun.Tx, q ledger.EntryQuery, top int) ([]entryRow, error) {
+	var rows []entryRow
+	if len(q.States) < 2 {
+		return rows, filtered(tx.NewSelect().Model(&rows), q, top).Scan(ctx)
+	}
+	states := slices.Compact(slices.Sorted(slices.Values(q.States)))
+	for _, state := range states {
+		var found []entryRow
+		q.States = []ledger.EntryState{state}
+		if err := filtered(tx.NewSelect().Model(&found), q, top).Scan(ctx); err != nil {
+			return nil, err
+		}
+		rows = append(rows, found...)
+	}
+	slices.SortFunc(rows, func(a, b entryRow) int {
+		if q.Desc {
+			return cmp.Compare(b.Seq, a.Seq)
+		}
+		return cmp.Compare(a.Seq, b.Seq)
+	})
+	return rows[:min(len(rows), q.Limit)], nil
 }
 
 // anyAliased reports whether the window has an entry with an alias. Nearly none has, and a rollback asks for each

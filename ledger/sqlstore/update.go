@@ -127,34 +127,41 @@ func (s *Store) transactOn(ctx context.Context, c *conn, units []*unit, refused 
 	b := newBatch(ctx, c, len(units) == 1)
 	b.feed, b.refused = s.feed, refused
 	if err := b.begin(units[0]); err != nil {
-		return result{err: err, unknown: s.dialect.faultFunc(err) != faultAway || s.dialect.pipelines && !s.rollback(ctx, c)}
-	}
-	kept := 0
-	for _, u := range units {
-		u.err = b.run(u)
-		if b.err != nil {
-			break
+		if s.dialect.pipelines { // it may have been begun
+			return result{err: err, unknown: !s.rollback(ctx, c)}
 		}
-		if u.err == nil {
-			kept++
-		}
+		return result{err: err, unknown: s.dialect.faultFunc(err) != faultAway}
 	}
 	positions := s.feed.unsaved()
-	if b.err == nil && kept > 0 {
-		b.save(positions)
-		if err := b.finish(); err != nil && b.err == nil { // the lone unit's own
-			units[0].err, kept = err, 0
-			b.forget()
-		}
-	}
-	if b.err != nil || kept == 0 && !s.rests(b, units) {
+	kept := b.runAll(units, positions)
+	if b.err != nil || !kept && !s.rests(b, units) {
 		return result{err: b.err, unknown: !s.rollback(ctx, c), batch: b}
 	}
 	res := s.commit(ctx, c, b)
-	if res.batch = b; res.err == nil {
+	if res.batch = b; res.err == nil && kept {
 		s.feed.saved(positions)
 	}
 	return res
+}
+
+// runAll runs the units and writes what they did; kept: something of it is to be committed.
+func (b *batch) runAll(units []*unit, positions []position) (kept bool) {
+	for _, u := range units {
+		u.err = b.run(u)
+		if b.err != nil {
+			return false
+		}
+		kept = kept || u.err == nil
+	}
+	if !kept {
+		return false
+	}
+	b.save(positions)
+	if err := b.finish(); err != nil && b.err == nil { // the lone unit's own
+		units[0].err, kept = err, false
+		b.forget()
+	}
+	return kept
 }
 
 // rests reports whether an answer rests on what was found, although nothing was done: a first answer that is asked for again. On PostgreSQL a
