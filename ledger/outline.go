@@ -95,7 +95,13 @@ func (o *Outline) trace(t *told) error {
 	if t.Attempt == nil {
 		return nil
 	}
-	more, n := o.more[seq], t.Attempt.N
+	return o.attempt(e, t)
+}
+
+// attempt remembers which record tells of an entry's attempt. Attempts are numbered without gaps.
+func (o *Outline) attempt(e *trace, t *told) error {
+	seq, n := t.Entry.Seq, t.Attempt.N
+	more := o.more[seq]
 	switch {
 	case n == 1:
 		e.attempt = t.Number

@@ -151,27 +151,11 @@ func (r *recovery) read(ctx context.Context) error {
 // weigh sorts what is missing into what a mirror has, what is lost, and forks.
 func (r *recovery) weigh(ctx context.Context) error {
 	for _, m := range r.store.Safe().Missing {
-		switch {
-		case m.Fork:
-			r.forks = append(r.forks, m)
-		case m.WindowID == uuid.Nil:
-			// A key or a signed head: what is missing of windows stands beside it.
-		default:
-			has, hash, err := r.best(m)
-			if err != nil {
-				return err
-			}
-			here, err := r.vigil.look(ctx, journal.Leaf{WindowID: m.WindowID.String(), Number: m.Want, Hash: m.Hash}, m.From)
-			switch {
-			case err != nil:
-				return err
-			case here == nil || has && hash == m.Hash:
-			case here.Fork || has:
-				m.Fork = true
-				r.forks = append(r.forks, m)
-			default:
-				r.lost = append(r.lost, m)
-			}
+		if m.WindowID == uuid.Nil && !m.Fork {
+			continue // a key or a signed head: what is missing of windows stands beside it
+		}
+		if err := r.weighOne(ctx, m); err != nil {
+			return err
 		}
 	}
 	for _, c := range r.copies {
@@ -179,6 +163,29 @@ func (r *recovery) weigh(ctx context.Context) error {
 			id, _ := uuid.Parse(d.WindowID)
 			r.lost = append(r.lost, ledger.Missing{WindowID: id, Want: d.Number, From: "mirror " + c.name, Detail: "the mirror is damaged: " + d.String()})
 		}
+	}
+	return nil
+}
+
+func (r *recovery) weighOne(ctx context.Context, m ledger.Missing) error {
+	if m.Fork {
+		r.forks = append(r.forks, m)
+		return nil
+	}
+	has, hash, err := r.best(m)
+	if err != nil {
+		return err
+	}
+	here, err := r.vigil.look(ctx, journal.Leaf{WindowID: m.WindowID.String(), Number: m.Want, Hash: m.Hash}, m.From)
+	switch {
+	case err != nil:
+		return err
+	case here == nil || has && hash == m.Hash:
+	case here.Fork || has:
+		m.Fork = true
+		r.forks = append(r.forks, m)
+	default:
+		r.lost = append(r.lost, m)
 	}
 	return nil
 }

@@ -19,8 +19,8 @@ const placeBits = 40 // of the byte
 
 func placeOf(segment int, at int64) place { return place(segment)<<placeBits | place(at) } //nolint:gosec // neither is negative
 
-func (p place) segment() int { return int(p >> placeBits) }           //nolint:gosec // 24 bits
-func (p place) at() int64    { return int64(p & (1<<placeBits - 1)) } //nolint:gosec // 40 bits
+func (p place) segment() int { return int(p >> placeBits) }
+func (p place) at() int64    { return int64(p & (1<<placeBits - 1)) }
 
 // placeBlock is how many places stand together at most, so that few are copied when more come.
 const placeBlock = 4096

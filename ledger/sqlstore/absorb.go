@@ -188,14 +188,8 @@ func (b *batch) replace(told *replay, keys map[uuid.UUID][]byte) error {
 	if err != nil {
 		return err
 	}
-	for i := range told.Rollbacks {
-		row, err := rollbackToRow(&told.Rollbacks[i])
-		if err == nil {
-			err = b.c.insert(b.ctx, rollbackTable, 1, func(int) []any { return row.args() })
-		}
-		if err != nil {
-			return fmt.Errorf("insert rollbacks: %w", err)
-		}
+	if err := b.insertRollbacks(told.Rollbacks); err != nil {
+		return err
 	}
 	row, err := windowToRow(&told.Window)
 	if err != nil {
@@ -224,6 +218,19 @@ func (b *batch) dataKeys(windowID uuid.UUID) (map[uuid.UUID][]byte, error) {
 		keys[rows[i].ID] = rows[i].DataKey
 	}
 	return keys, nil
+}
+
+func (b *batch) insertRollbacks(list []ledger.Rollback) error {
+	for i := range list {
+		row, err := rollbackToRow(&list[i])
+		if err == nil {
+			err = b.c.insert(b.ctx, rollbackTable, 1, func(int) []any { return row.args() })
+		}
+		if err != nil {
+			return fmt.Errorf("insert rollbacks: %w", err)
+		}
+	}
+	return nil
 }
 
 // insertEntries adds entries and their attempts.
