@@ -122,7 +122,7 @@ func small(s string) bool {
 func FuzzRebuild(f *testing.F) {
 	id := uuid.MustParse("0199f7a2-0000-7000-8000-000000000000")
 	body := recordBody{
-		Number: 1, Kind: "entry.recorded", WindowID: id, EntryID: id, RollbackID: id, Entry: entryToJSON(&Entry{Posted: [32]byte{1}}),
+		Number: 1, Kind: "entry.recorded", WindowID: id, EntryID: id, RollbackID: id, Entry: entryToJSON(&Entry{Seq: 1, Posted: [32]byte{1}}),
 		Draft: []byte(`{"id":"0199f7a2-0000-7000-8000-000000000000","before":{"n":1e400}}`), Attempt: &attemptJSON{N: 1},
 		Window: windowToJSON(&Window{}), Rollback: rollbackToJSON(&Rollback{Select: Selection{Only: []Term{{Seq: 7}}}}),
 	}
@@ -131,7 +131,7 @@ func FuzzRebuild(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add([]byte(raw))
-	f.Add([]byte(`{"entry_id":"0199f7a2-0000-7000-8000-000000000000","entry":{},"attempt":{"n":0}}`))
+	f.Add([]byte(`{"entry_id":"0199f7a2-0000-7000-8000-000000000000","entry":{"seq":1},"attempt":{"n":0}}`))
 	f.Add([]byte(`{"entry":{"posted":"` + strings.Repeat("0", 80) + `"}}`))
 	f.Add([]byte(`{"rollback":{"only":["0"]}}`))
 	f.Fuzz(func(_ *testing.T, raw []byte) {

@@ -45,6 +45,7 @@ func TestOnPostgres(t *testing.T) {
 			TestCredentialWarning TestLateFactGoesToTheBaseline TestLateFactWithoutOlderUndoGoesToItsOwnBefore
 			TestMiddleEntryIsAtHomeAtTheBaselineOnlyAfterALateUndo TestJudge TestMayResend TestJudgeSaysWhatIsKnown TestJudgeState
 			TestSettle TestBreakerBurnsNoAttempts TestCriticalPath TestEstimateSaysWhatWasMeasured TestUsesNameOperations TestUse
-			TestEarly TestJudgeRestore TestASecretPrintsNothing TestStatesPage TestTablesAreClosed TestMoves`,
+			TestEarly TestJudgeRestore TestASecretPrintsNothing TestStatesPage TestTablesAreClosed TestMoves TestOutlineTellsTheEntries
+			TestOutlineRefuses`,
 	}}.Run(t)
 }

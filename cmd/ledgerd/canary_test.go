@@ -263,7 +263,7 @@ func TestCanaries(t *testing.T) {
 
 // holdsWrappedKeys makes sure that the mirror, which was searched, has data keys.
 func (r *canaryRun) holdsWrappedKeys() {
-	c, err := readCopy(r.Context(), filepath.Join(r.dir, "mirror"), nil)
+	c, err := readCopy(r.Context(), filepath.Join(r.dir, "mirror"), nil, nil)
 	if err != nil || len(c.sealed) == 0 || len(c.seen.Keys.Root) != 1 {
 		r.Fatalf("%v, %d root secrets", err, len(c.seen.Keys.Root))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"io"
@@ -8,9 +9,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,27 +70,36 @@ func (v *vast) undone() (count, twice int) {
 	return v.count, v.twice
 }
 
-// A large window records, plans, rolls back with a kill -9 in the middle, and exports, in memory that does not grow with it; and
-// the lists answer meanwhile. `make large` has a million entries.
+// A large window records, plans, rolls back with a kill -9 in the middle, exports, is verified, made again from its mirror and
+// recovered from it, in memory that does not grow with it; and the lists answer meanwhile. `make large` has a million entries.
 func TestLargeWindow(t *testing.T) {
 	t.Parallel()
-	for name, database := range map[string]func() string{
-		"SQLite": func() string { return "" }, "Postgres": func() string { return postgres.Database(t) },
+	for name, databaseFunc := range map[string]func(dir, name string) string{
+		"SQLite":   func(dir, name string) string { return "sqlite:" + filepath.Join(dir, name+".db") },
+		"Postgres": func(string, string) string { return postgres.Database(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			third := &vast{back: make([]uint64, *largeEntries/bits.UintSize+1)}
 			web := httptest.NewServer(third)
 			t.Cleanup(web.Close)
-			at := site{t.TempDir(), database()}
-			if at.database == "" {
-				at.database = "sqlite:" + at.dir + "/ledger.db"
-			}
-			l := &large{server: newServerAt(t, buildServer(t), web.URL, at, "log: {level: warn}\n"), third: third, n: *largeEntries}
+			dir := t.TempDir()
+			l := &large{third: third, n: *largeEntries, mirror: filepath.Join(dir, "mirror"), other: databaseFunc(dir, "again")}
+			l.server = newServerAt(t, buildServer(t), web.URL, site{dir, databaseFunc(dir, "ledger")},
+				fmt.Sprintf("log: {level: warn}\nmirror: [{folder: %q}]\n", l.mirror))
 			l.start()
+			before := l.backup()
 			l.record()
 			l.plan()
 			l.rollBack()
 			l.export()
+			l.kill()
+			l.command("OK", "verify")
+			l.command("", "rebuild", "--from", l.mirror, "--database", l.other)
+			l.command("OK", "verify", "--database", l.other)
+			if before != "" {
+				l.command("", "recover", "--database", before)
+				l.command("OK", "verify", "--database", before)
+			}
 		})
 	}
 }
@@ -96,6 +109,8 @@ type large struct {
 	*server
 	third  *vast
 	n      int
+	mirror string // its folder
+	other  string // database that is made again
 	window string
 	looked time.Time     // when the lists were last asked for
 	slow   time.Duration // the longest that one took, since it was last told
@@ -133,6 +148,48 @@ func (l *large) phase(name string, began time.Time) {
 	l.slow = 0
 	if peak>>10 > largeLimit {
 		l.t.Errorf("%s: %d MiB resident, more than %d", name, peak>>10, largeLimit)
+	}
+}
+
+// backup keeps the ledger as it is before the window, with its keys; empty: it is not of a file. The key that heads are signed with is
+// put beside the database that is made again too.
+func (l *large) backup() (database string) {
+	l.t.Helper()
+	again, ok := strings.CutPrefix(l.other, "sqlite:")
+	if !ok {
+		return ""
+	}
+	own, before := filepath.Join(l.dir, "ledger.db"), filepath.Join(l.dir, "before.db")
+	l.run("backup", before)
+	for to, from := range map[string]string{
+		before + ".note-key": own + ".note-key", before + ".secrets-key": own + ".secrets-key", again + ".note-key": own + ".note-key",
+	} {
+		key, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(to, key, 0o600)
+		}
+		if err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	return "sqlite:" + before
+}
+
+// command runs a subcommand, which has to print want, in memory that has a limit like the server's.
+func (l *large) command(want string, args ...string) {
+	l.t.Helper()
+	began := time.Now()
+	cmd := exec.CommandContext(l.t.Context(), l.binary, append(args, "--config", l.config)...)
+	var stderr bytes.Buffer
+	cmd.Dir, cmd.Stderr = l.dir, &stderr
+	out, err := cmd.Output()
+	if got := strings.TrimSpace(string(out)); err != nil || want != "" && got != want {
+		l.t.Fatalf("ledgerd %v: %v\n%s\n%s", args, err, got, stderr.String())
+	}
+	peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10
+	l.t.Logf("%v with %d entries: %.1f s, at most %d MiB resident", args[0], l.n, time.Since(began).Seconds(), peak)
+	if peak > largeLimit {
+		l.t.Errorf("%s: %d MiB resident, more than %d", args[0], peak, largeLimit)
 	}
 }
 

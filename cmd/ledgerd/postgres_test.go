@@ -82,7 +82,7 @@ func TestOnPostgres(t *testing.T) {
 		TestCanaries, TestTheKeyAtStart, TestRewrap, TestMaskedSecretsAreNeverWrittenBack,
 		TestMirrorAwayDuringRollback, TestWithoutMirror, TestMirrorThatLostItsRecords, TestFork, TestKeyMissing, TestRecoverNothing,
 		TestSnapshotNeedsMirror, TestOtherMirrors,
-		TestRebuiltLedgerIsTheSame, TestRebuildThatFailsLeavesNothing, TestHalfFilledDatabaseIsRefused, TestRebuiltLedgerOpensItsSecrets, TestRebuildWithoutTheKey,
+		TestRebuiltLedgerIsTheSame, TestRebuildThatFailsLeavesNothing, TestHalfFilledDatabaseIsRefused, TestMirrorChangesWhileItIsRead, TestRebuiltLedgerOpensItsSecrets, TestRebuildWithoutTheKey,
 		TestMirrorsWithoutKeys, TestNoValueIsTakenWithoutItsDataKey, TestServerBringsKeysToAnOlderMirror, TestChangedKeysInTheMirror,
 		TestRewrapThenRebuild, TestRecoveredLedgerOpensItsSecrets, TestOtherMirrorsHaveTheKeys, TestRebuildNeedsNoKeyWithoutSecrets,
 		TestRestoredWithMirror, TestRestoredWithoutMirror, TestCleanLedgersRaiseNoAlarm, TestPruneCommand, TestNothingIsRemovedInSafeMode,

@@ -6,17 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"sideledger/ledger"
-	"sideledger/ledger/heads"
 	"sideledger/ledger/journal"
-	"sideledger/ledger/sqlstore"
 )
 
 type rebuildOptions struct {
@@ -62,7 +56,7 @@ func runRebuild(ctx context.Context, e *env, o *rebuildOptions) error {
 	if err != nil {
 		return err
 	}
-	copied, err := readCopy(ctx, o.from, nil)
+	copied, err := readCopy(ctx, o.from, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -158,7 +152,7 @@ func (p *parts) rebuild(ctx context.Context, e *env, c *mirrorCopy, keys *keyCho
 	if err := p.keepRoot(ctx, keys.root); err != nil {
 		return err
 	}
-	if err := c.absorb(ctx, p.store, keys.data); err != nil {
+	if err := c.absorb(ctx, p.store, keys.data, nil); err != nil {
 		return err
 	}
 	if _, err := p.newVigil(ctx); err != nil {
@@ -185,111 +179,4 @@ func (p *parts) keepRoot(ctx context.Context, root []byte) error {
 		return p.store.ReplaceRootKey(ctx, here, root)
 	}
 	return p.store.InsertRootKey(ctx, root)
-}
-
-// A mirrorCopy is what was read from a mirror: all of it, or what a ledger lacks.
-type mirrorCopy struct {
-	name    string // of the mirror, as it is remembered
-	seen    *journal.Mirror
-	records map[string][]journal.Record // by window, in order
-	sealed  map[uuid.UUID]string        // entries with secret fields that the records tell of, with their windows
-}
-
-// readCopy reads a mirror's folder. have: how many records of each window are here already.
-func readCopy(ctx context.Context, dir string, have map[string]int64) (*mirrorCopy, error) {
-	full, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-	c := &mirrorCopy{name: "folder:" + full, records: map[string][]journal.Record{}, sealed: map[uuid.UUID]string{}}
-	c.seen, err = journal.ReadMirror(os.DirFS(full), func(r journal.Mirrored) error {
-		if r.Number <= have[r.WindowID] {
-			return ctx.Err()
-		}
-		c.records[r.WindowID] = append(c.records[r.WindowID], r.Record)
-		return errors.Join(c.seal(r), ctx.Err())
-	})
-	return c, err
-}
-
-// empty reports whether the folder is no mirror: a ledger's has a signed head at least.
-func (c *mirrorCopy) empty() bool {
-	return c.seen.Records == 0 && len(c.seen.Signed) == 0
-}
-
-// seal remembers the entry of a record if that has secret fields.
-func (c *mirrorCopy) seal(r journal.Mirrored) error {
-	id, err := ledger.SecretEntry(r.Record)
-	if err == nil && id != uuid.Nil {
-		c.sealed[id] = r.WindowID
-	}
-	return err
-}
-
-// absorb takes the records into the ledger, window by window. keys are the wrapped data keys of entries.
-func (c *mirrorCopy) absorb(ctx context.Context, s *sqlstore.Store, keys map[uuid.UUID][]byte) error {
-	for _, id := range c.seen.Windows {
-		if len(c.records[id]) == 0 {
-			continue
-		}
-		windowID, err := uuid.Parse(id)
-		if err != nil {
-			return fmt.Errorf("read the mirror: %w", err)
-		}
-		if err := s.Absorb(ctx, windowID, c.records[id], keys); err != nil {
-			return err
-		}
-	}
-	return s.SetMirrored(ctx, c.name, c.seen.Heads)
-}
-
-// identity returns the ledger's id and incarnation as the newest signed head names them; empty: there is none.
-func (c *mirrorCopy) identity() (id, incarnation string) {
-	if len(c.seen.Signed) == 0 {
-		return "", ""
-	}
-	origin, _, _ := strings.Cut(c.seen.Signed[len(c.seen.Signed)-1].Note, "\n")
-	parts := strings.Split(origin, "/")
-	if len(parts) != 3 || parts[0] != "sideledger" {
-		return "", ""
-	}
-	return parts[1], parts[2]
-}
-
-// leaves returns the leaves of the signed tree of the newest incarnation, with its newest note.
-func (c *mirrorCopy) leaves() (list []journal.Leaf, note string) {
-	_, newest := c.identity()
-	for _, s := range c.seen.Signed {
-		origin, _, _ := strings.Cut(s.Note, "\n")
-		if !strings.HasSuffix(origin, "/"+newest) || s.First > int64(len(list)) {
-			continue // of an earlier incarnation
-		}
-		list = append(list[:s.First], s.Leaves...)
-		note = s.Note
-	}
-	return list, note
-}
-
-// adoptLeaves adds the leaves that the mirror has beyond those of the ledger, if they give the root that was signed. Others
-// are left alone: the heads are signed anew.
-func (c *mirrorCopy) adoptLeaves(ctx context.Context, s *sqlstore.Store) error {
-	there, note := c.leaves()
-	here, err := s.Leaves(ctx)
-	if err != nil || len(there) <= len(here) {
-		return err
-	}
-	for i := range here {
-		if here[i] != there[i] {
-			return ledger.Conflict("take over the signed tree", "", "leaf %d of the mirror's signed tree is another one here", i)
-		}
-	}
-	var tree heads.Tree
-	if err := tree.Add(there...); err != nil {
-		return err
-	}
-	root, err := tree.Root(tree.Len())
-	if err != nil || !strings.Contains(note, fmt.Sprintf("\n%d\n%s\n", tree.Len(), root.String())) {
-		return err
-	}
-	return s.AddSigned(ctx, journal.SignedHead{Note: note, First: int64(len(here)), Leaves: there[len(here):]})
 }

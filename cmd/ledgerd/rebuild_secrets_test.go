@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"sideledger/api/wire"
+	"sideledger/ledger/journal"
 	"sideledger/ledger/secrets"
 )
 
@@ -282,17 +283,17 @@ func TestChangedKeysInTheMirror(t *testing.T) {
 // entryAt returns the id of a window's n-th entry, as its mirror tells it.
 func (h *house) entryAt(window string, seq int) string {
 	h.Helper()
-	c, err := readCopy(h.Context(), h.mirror, nil)
-	if err != nil {
-		h.Fatal(err)
-	}
-	for _, r := range c.records[window] {
-		if bytes.Contains(r.Body, fmt.Appendf(nil, `"seq":%d,`, seq)) {
-			return r.EntryID
+	var id string
+	_, err := readCopy(h.Context(), h.mirror, nil, func(r journal.Mirrored) error {
+		if r.WindowID == window && id == "" && bytes.Contains(r.Body, fmt.Appendf(nil, `"seq":%d,`, seq)) {
+			id = r.EntryID
 		}
+		return nil
+	})
+	if err != nil || id == "" {
+		h.Fatalf("no entry %d: %v", seq, err)
 	}
-	h.Fatalf("no entry %d", seq)
-	return ""
+	return id
 }
 
 // A rotation reaches the mirror: afterwards the new key alone makes the ledger again, and the old one does not.

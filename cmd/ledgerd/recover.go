@@ -118,13 +118,9 @@ func (r *recovery) read(ctx context.Context) error {
 	if r.vigil.mirrors, err = newMirrors(r.env, r.config); err != nil {
 		return err
 	}
-	local, err := r.store.Heads(ctx)
+	have, err := r.have(ctx)
 	if err != nil {
 		return err
-	}
-	have := map[string]int64{}
-	for _, h := range local {
-		have[h.WindowID] = h.Number
 	}
 	var dirs []string
 	for _, m := range r.config.Mirror {
@@ -136,7 +132,7 @@ func (r *recovery) read(ctx context.Context) error {
 		dirs = append(dirs, r.options.from)
 	}
 	for _, dir := range dirs {
-		c, err := readCopy(ctx, dir, have)
+		c, err := readCopy(ctx, dir, have, nil)
 		if err != nil {
 			return err
 		}
@@ -155,24 +151,11 @@ func (r *recovery) read(ctx context.Context) error {
 // weigh sorts what is missing into what a mirror has, what is lost, and forks.
 func (r *recovery) weigh(ctx context.Context) error {
 	for _, m := range r.store.Safe().Missing {
-		switch {
-		case m.Fork:
-			r.forks = append(r.forks, m)
-		case m.WindowID == uuid.Nil:
-			// A key or a signed head: what is missing of windows stands beside it.
-		default:
-			has, hash := r.best(m)
-			here, err := r.vigil.look(ctx, journal.Leaf{WindowID: m.WindowID.String(), Number: m.Want, Hash: m.Hash}, m.From)
-			switch {
-			case err != nil:
-				return err
-			case here == nil || has && hash == m.Hash:
-			case here.Fork || has:
-				m.Fork = true
-				r.forks = append(r.forks, m)
-			default:
-				r.lost = append(r.lost, m)
-			}
+		if m.WindowID == uuid.Nil && !m.Fork {
+			continue // a key or a signed head: what is missing of windows stands beside it
+		}
+		if err := r.weighOne(ctx, m); err != nil {
+			return err
 		}
 	}
 	for _, c := range r.copies {
@@ -184,14 +167,38 @@ func (r *recovery) weigh(ctx context.Context) error {
 	return nil
 }
 
+func (r *recovery) weighOne(ctx context.Context, m ledger.Missing) error {
+	if m.Fork {
+		r.forks = append(r.forks, m)
+		return nil
+	}
+	has, hash, err := r.best(m)
+	if err != nil {
+		return err
+	}
+	here, err := r.vigil.look(ctx, journal.Leaf{WindowID: m.WindowID.String(), Number: m.Want, Hash: m.Hash}, m.From)
+	switch {
+	case err != nil:
+		return err
+	case here == nil || has && hash == m.Hash:
+	case here.Fork || has:
+		m.Fork = true
+		r.forks = append(r.forks, m)
+	default:
+		r.lost = append(r.lost, m)
+	}
+	return nil
+}
+
 // best reports whether a mirror has the record that is missing, and its hash there.
-func (r *recovery) best(m ledger.Missing) (bool, string) {
+func (r *recovery) best(m ledger.Missing) (has bool, hash string, err error) {
 	for _, c := range r.copies {
-		if hash, ok := c.seen.HashAt(m.WindowID.String(), m.Want); ok {
-			return true, hex.EncodeToString(hash[:])
+		sum, ok, err := c.seen.HashAt(m.WindowID.String(), m.Want)
+		if ok || err != nil {
+			return ok, hex.EncodeToString(sum[:]), err
 		}
 	}
-	return false, ""
+	return false, "", nil
 }
 
 // refused says what is lost, or what is there twice, unless that was accepted.
@@ -225,10 +232,11 @@ func (r *recovery) catchUp(ctx context.Context) error {
 	}
 	keys := r.dataKeys()
 	for _, c := range r.copies {
-		if err := r.leaveOut(ctx, c, forked); err != nil {
+		skipFunc, err := r.leaveOut(ctx, forked)
+		if err != nil {
 			return err
 		}
-		if err := c.absorb(ctx, r.store, keys); err != nil {
+		if err := c.absorb(ctx, r.store, keys, skipFunc); err != nil {
 			return err
 		}
 	}
@@ -263,21 +271,21 @@ func (r *recovery) dataKeys() map[uuid.UUID][]byte {
 	return data
 }
 
-// leaveOut takes from a copy what an earlier mirror has brought already, and windows that have two histories.
-func (r *recovery) leaveOut(ctx context.Context, c *mirrorCopy, forked map[string]bool) error {
-	for id, list := range c.records {
-		if forked[id] {
-			delete(c.records, id)
-			continue
-		}
-		w, err := r.store.FindWindow(ctx, uuid.MustParse(id))
-		if err == nil {
-			c.records[id] = slices.DeleteFunc(list, func(rec journal.Record) bool { return rec.Number <= w.Head.Number })
-		} else if ledger.CodeOf(err) != ledger.CodeNotFound {
-			return err
-		}
+// leaveOut says which records of a mirror are not taken in: what is here already, also from an earlier mirror, and windows that have two
+// histories.
+func (r *recovery) leaveOut(ctx context.Context, forked map[string]bool) (skipFunc func(journal.Mirrored) bool, err error) {
+	have, err := r.have(ctx)
+	return func(rec journal.Mirrored) bool { return forked[rec.WindowID] || rec.Number <= have[rec.WindowID] }, err
+}
+
+// have returns how many records of each window are here.
+func (r *recovery) have(ctx context.Context) (map[string]int64, error) {
+	local, err := r.store.Heads(ctx)
+	have := make(map[string]int64, len(local))
+	for _, h := range local {
+		have[h.WindowID] = h.Number
 	}
-	return nil
+	return have, err
 }
 
 func (r *recovery) reborn(ctx context.Context) error {

@@ -24,7 +24,7 @@ const (
 	readRecord = 85 * time.Microsecond  // a record of a mirror, at start
 	verifyOne  = 375 * time.Microsecond // a record and its rows
 	heapLeaf   = 310                    // bytes of memory, for good
-	heapRecord = 46                     // bytes of memory, while a mirror is read at start
+	heapRecord = 15                     // bytes of memory, while a mirror is read at start
 
 	syncTime   = 300 * time.Microsecond // a commit of SQLite until the disk has it
 	recordTime = 100 * time.Microsecond // more for each record in it

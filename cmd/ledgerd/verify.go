@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"sideledger/ledger/heads"
@@ -113,16 +112,12 @@ func (p *parts) verify(ctx context.Context, e *env, with verifyWith) ([]journal.
 	}
 	all = append(all, own)
 	for _, dir := range with.dirs {
-		c, err := readCopy(ctx, dir, nil)
+		there, torn, err := p.verifyCopy(ctx, dir, key)
 		if err != nil {
 			return nil, err
 		}
-		there, err := p.verifyCopy(ctx, c, key)
-		if err != nil {
-			return nil, err
-		}
-		for _, torn := range c.seen.Torn {
-			_, _ = fmt.Fprintf(e.stderr, "the last line of %s in %s is not whole, as after a power cut: nobody was answered on it\n", torn, dir)
+		for _, name := range torn {
+			_, _ = fmt.Fprintf(e.stderr, "the last line of %s in %s is not whole, as after a power cut: nobody was answered on it\n", name, dir)
 		}
 		all = append(all, there)
 	}
@@ -223,74 +218,4 @@ func (p *parts) verifyLeaves(ctx context.Context, leaves []journal.Leaf) ([]jour
 		}
 	}
 	return bad, nil
-}
-
-// verifyCopy compares the ledger with a mirror, record by record.
-func (p *parts) verifyCopy(ctx context.Context, c *mirrorCopy, key string) ([]journal.Damage, error) {
-	var bad []journal.Damage
-	for _, d := range c.seen.Damages {
-		d.Problem = "in the mirror: " + d.Problem
-		bad = append(bad, d)
-	}
-	for _, id := range c.seen.Windows {
-		d, err := p.compareWindow(ctx, c, id)
-		if err != nil {
-			return nil, err
-		}
-		if d != nil {
-			bad = append(bad, *d)
-		}
-	}
-	had, err := p.store.MirroredUpTo(ctx, c.name)
-	if err != nil {
-		return nil, err
-	}
-	for id, number := range had {
-		if has := c.seen.Heads[id].Number; has < number {
-			bad = append(bad, journal.Damage{WindowID: id, Number: has + 1, Problem: "the mirror had it and has it no more"})
-		}
-	}
-	keys, err := c.damagedKeys(ctx, p.store)
-	if err != nil {
-		return nil, err
-	}
-	bad = append(bad, keys...)
-	signed, note := c.leaves()
-	if note == "" {
-		return bad, nil
-	}
-	var tree heads.Tree
-	if err := tree.Add(signed...); err != nil {
-		return nil, err
-	}
-	if problem := checkNote(note, key, "", &tree); problem != "" {
-		bad = append(bad, journal.Damage{Problem: "the newest signed head of the mirror: " + problem})
-	}
-	more, err := p.verifyLeaves(ctx, signed)
-	return append(bad, more...), err
-}
-
-// compareWindow finds the first record of a window that is another one here than in the mirror, or is not here.
-func (p *parts) compareWindow(ctx context.Context, c *mirrorCopy, id string) (*journal.Damage, error) {
-	records := c.records[id]
-	switch {
-	case len(records) == 0:
-		return nil, nil //nolint:nilnil // what is wrong with it was found in the mirror
-	case uuid.Validate(id) != nil:
-		return &journal.Damage{WindowID: id, Number: records[0].Number, Problem: "it is in the mirror, and is of no window: its id is none"}, nil
-	}
-	first, here, err := p.store.Hashes(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range records {
-		switch i := r.Number - first; {
-		case i < 0: // it was removed here, in the open
-		case i >= int64(len(here)):
-			return &journal.Damage{WindowID: id, Number: r.Number, Problem: "it is in the mirror and not here"}, nil
-		case here[i] != r.Hash:
-			return &journal.Damage{WindowID: id, Number: r.Number, Problem: "it is another one in the mirror"}, nil
-		}
-	}
-	return nil, nil //nolint:nilnil // they agree
 }

@@ -301,9 +301,9 @@ func (v *vigil) look(ctx context.Context, h journal.Leaf, from string) (*ledger.
 
 // forked reports a mirror whose history differs from the ledger's where both have it; nil: they agree that far.
 func (v *vigil) forked(ctx context.Context, m ledger.Missing, seen *journal.Mirror) (*ledger.Missing, error) {
-	there, ok := seen.HashAt(m.WindowID.String(), m.Have)
-	if !ok {
-		return nil, nil //nolint:nilnil // nothing to compare
+	there, ok, err := seen.HashAt(m.WindowID.String(), m.Have)
+	if err != nil || !ok {
+		return nil, err // nothing to compare
 	}
 	here, err := v.hashAt(ctx, m.WindowID, m.Have)
 	if err != nil || here == hex.EncodeToString(there[:]) {

@@ -162,7 +162,7 @@ func TestMirrorOfPruned(t *testing.T) {
 		if err != nil || len(m.Damages) > 0 || m.Heads["w1"].Number != 12 || !slices.Equal(got, []int64{8, 9, 10, 11, 12}) {
 			t.Errorf("%s: %v, %v, %v, %v", name, got, m.Heads, m.Damages, err)
 		}
-		if _, ok := m.HashAt("w1", 6); ok {
+		if _, ok, err := m.HashAt("w1", 6); ok || err != nil {
 			t.Errorf("%s: it has what was removed", name)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +21,7 @@ const SegmentSuffix = ".journal"
 type Mirrored struct {
 	WindowID string
 	Record
+	at place // in the mirror that it was read from
 }
 
 // A SignedHead is a checkpoint of all windows: a signed note over a Merkle tree of Leaves, of which this one
@@ -91,29 +91,23 @@ type Mirror struct {
 	Records int64           // good ones, each counted once
 	order   map[string]*thread
 	each    func(Mirrored) error
-}
-
-// A thread is one window's chain while a mirror is read.
-type thread struct {
-	base   int64              // records up to it were removed from the ledger before this mirror got them
-	prev   [32]byte           // hash of record base
-	hashes [][32]byte         // of record base+i+1
-	early  map[int64]Mirrored // beyond a gap: another process wrote them into another segment
-	bad    bool
+	again   *rereader
 }
 
 // ReadMirror reads the segments of a mirror in the order of their names and checks every link. It calls each
 // with every good record once: those of a window in order, from the first, or from one of kind window.pruned whose predecessors
 // are not there; after the first bad one of a window no more of that window. Records that stand there twice are skipped; two with one number and different bytes are a damage.
-// What is wrong with the mirror is in its Damages; an error means that it could not be read, or comes from each.
+// What is wrong with the mirror is in its Damages; an error means that it could not be read, or comes from each. It keeps no record: of
+// each it remembers where it stands. So dir's files have to implement [io.ReaderAt].
 func ReadMirror(dir fs.FS, each func(Mirrored) error) (*Mirror, error) {
 	names, err := segments(dir)
 	if err != nil {
 		return nil, err
 	}
-	m := &Mirror{Heads: map[string]Leaf{}, order: map[string]*thread{}, each: each}
-	for _, name := range names {
-		if err := m.segment(dir, name); err != nil {
+	m := &Mirror{Heads: map[string]Leaf{}, order: map[string]*thread{}, each: each, again: &rereader{dir: dir, names: names}}
+	defer func() { _ = m.again.close() }()
+	for i := range names {
+		if err := m.segment(i); err != nil {
 			return nil, err
 		}
 	}
@@ -137,16 +131,18 @@ func segments(dir fs.FS) ([]string, error) {
 }
 
 // segment reads one file. Its last line may be torn; any other line that is not one is a damage.
-func (m *Mirror) segment(dir fs.FS, name string) error {
-	f, err := dir.Open(name)
+func (m *Mirror) segment(i int) error {
+	name := m.again.names[i]
+	f, err := m.again.dir.Open(name)
 	if err != nil {
 		return fmt.Errorf("read mirror: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	in := bufio.NewReaderSize(f, 256<<10)
 	var held Damage // a bad line: torn if nothing good follows
+	at := int64(0)
 	for n := 1; ; n++ {
-		problem, whole, err := m.next(in)
+		problem, whole, err := m.next(in, i, &at)
 		if err != nil {
 			return fmt.Errorf("read mirror segment %s: %w", name, err)
 		}
@@ -165,13 +161,15 @@ func (m *Mirror) segment(dir fs.FS, name string) error {
 	}
 }
 
-// next reads one line and takes it in; problem says what is wrong with it. Not whole: it is what stands behind the last
-// line feed, which may be nothing.
-func (m *Mirror) next(in *bufio.Reader) (problem string, whole bool, err error) {
+// next reads one line of a segment, which begins at a byte, and takes it in; problem says what is wrong with it. Not whole: it is what
+// stands behind the last line feed, which may be nothing.
+func (m *Mirror) next(in *bufio.Reader, segment int, at *int64) (problem string, whole bool, err error) {
 	line, err := readWhole(in)
 	switch {
 	case err == nil:
-		problem, err = m.line(line)
+		p := placeOf(segment, *at)
+		*at += int64(len(line)) + 1
+		problem, err = m.line(line, p)
 		return problem, true, err
 	case !errors.Is(err, io.EOF):
 		return "", false, err
@@ -206,19 +204,41 @@ func readWhole(in *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// line takes one line in; problem says why it is none.
-func (m *Mirror) line(raw []byte) (problem string, err error) {
-	var l struct {
-		line
-		Signed *SignedHead `json:"signed"`
-		Key    *WrappedKey `json:"key"`
-	}
+// mirrorLine is one line of a mirror.
+type mirrorLine struct {
+	line
+	Signed *SignedHead `json:"signed"`
+	Key    *WrappedKey `json:"key"`
+}
+
+func readLine(raw []byte) (l mirrorLine, problem string) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&l); err != nil || dec.More() {
-		return "it is not a line of a mirror", nil
+		return l, "it is not a line of a mirror"
 	}
+	return l, ""
+}
+
+// mirrored returns the record that the line has.
+func (l *mirrorLine) mirrored() (r Mirrored, problem string) {
+	var body recordHead
+	if json.Unmarshal(l.Record, &body) != nil || body.Number < 1 || body.WindowID == "" {
+		return r, "it has no record of a window"
+	}
+	r = Mirrored{WindowID: body.WindowID, Record: body.record(bytes.Clone(l.Record))}
+	if n, err := hex.Decode(r.Hash[:], []byte(l.Hash)); err != nil || n != len(r.Hash) {
+		return r, "it has no hash"
+	}
+	return r, ""
+}
+
+// line takes one line in; problem says why it is none.
+func (m *Mirror) line(raw []byte, at place) (problem string, err error) {
+	l, problem := readLine(raw)
 	switch {
+	case problem != "":
+		return problem, nil
 	case l.Signed != nil:
 		m.Signed = append(m.Signed, *l.Signed)
 		return "", nil
@@ -228,14 +248,11 @@ func (m *Mirror) line(raw []byte) (problem string, err error) {
 		m.Keys.take(*l.Key)
 		return "", nil
 	}
-	var body recordHead
-	if json.Unmarshal(l.Record, &body) != nil || body.Number < 1 || body.WindowID == "" {
-		return "it has no record of a window", nil
+	r, problem := l.mirrored()
+	if problem != "" {
+		return problem, nil
 	}
-	r := Mirrored{WindowID: body.WindowID, Record: body.record(bytes.Clone(l.Record))}
-	if n, err := hex.Decode(r.Hash[:], []byte(l.Hash)); err != nil || n != len(r.Hash) {
-		return "it has no hash", nil
-	}
+	r.at = at
 	return "", m.take(r)
 }
 
@@ -253,78 +270,6 @@ func (b recordHead) record(raw []byte) Record {
 	return Record{Number: b.Number, Kind: b.Kind, EntryID: b.EntryID, RollbackID: b.RollbackID, At: b.At.UTC(), Body: raw}
 }
 
-// take follows one record's chain.
-func (m *Mirror) take(r Mirrored) error {
-	t := m.order[r.WindowID]
-	if t == nil {
-		t = &thread{early: map[int64]Mirrored{}}
-		m.order[r.WindowID] = t
-		m.Windows = append(m.Windows, r.WindowID)
-	}
-	switch have := t.have(); {
-	case t.bad || r.Number <= t.base:
-		return nil
-	case r.Number <= have:
-		if t.hash(r.Number) != r.Hash || Chain(t.hash(r.Number-1), r.Body) != r.Hash {
-			m.spoil(r.WindowID, r.Number, "it stands there twice with different bytes")
-		}
-		return nil
-	case r.Number > have+1 && !t.beginsAnew(r.Record):
-		m.early(t, r)
-		return nil
-	}
-	return m.follow(t, r)
-}
-
-// have returns the number of the newest record up to which nothing is missing.
-func (t *thread) have() int64 { return t.base + int64(len(t.hashes)) }
-
-// beginsAnew lets the chain begin with a record that says that everything before it was removed; false: it is none.
-func (t *thread) beginsAnew(r Record) bool {
-	prev, ok := r.Follows()
-	if !ok || Chain(prev, r.Body) != r.Hash {
-		return false
-	}
-	t.base, t.prev, t.hashes = r.Number-1, prev, nil
-	maps.DeleteFunc(t.early, func(n int64, _ Mirrored) bool { return n <= t.base })
-	return true
-}
-
-// early keeps a record whose predecessor is still to come.
-func (m *Mirror) early(t *thread, r Mirrored) {
-	if old, twice := t.early[r.Number]; twice && (old.Hash != r.Hash || !bytes.Equal(old.Body, r.Body)) {
-		m.spoil(r.WindowID, r.Number, "it stands there twice with different bytes")
-		return
-	}
-	t.early[r.Number] = r
-}
-
-// follow takes the next record of a window, and those that waited for it.
-func (m *Mirror) follow(t *thread, r Mirrored) error {
-	for ok := true; ok && !t.bad; r, ok = t.early[r.Number+1] {
-		delete(t.early, r.Number)
-		if Chain(t.hash(r.Number-1), r.Body) != r.Hash {
-			m.spoil(r.WindowID, r.Number, "its hash does not follow from its bytes and the record before it")
-			return nil
-		}
-		if err := m.each(r); err != nil {
-			return err
-		}
-		t.hashes = append(t.hashes, r.Hash)
-		m.Heads[r.WindowID] = Leaf{WindowID: r.WindowID, Number: r.Number, Hash: hex.EncodeToString(r.Hash[:])}
-		m.Records++
-	}
-	return nil
-}
-
-// hash returns the hash of a record from base on; that of record 0 is zero.
-func (t *thread) hash(n int64) [32]byte {
-	if n == t.base {
-		return t.prev
-	}
-	return t.hashes[n-t.base-1]
-}
-
 func (m *Mirror) spoil(windowID string, number int64, problem string) {
 	m.order[windowID].bad = true
 	m.Damages = append(m.Damages, Damage{WindowID: windowID, Number: number, Problem: problem})
@@ -337,15 +282,6 @@ func (m *Mirror) gaps() {
 			m.spoil(id, t.have()+1, "it is missing, and later ones are there")
 		}
 	}
-}
-
-// HashAt returns the hash of a good record; false: the mirror does not have it.
-func (m *Mirror) HashAt(windowID string, number int64) (hash [32]byte, ok bool) {
-	t := m.order[windowID]
-	if t == nil || number < max(t.base, 1) || number > t.have() {
-		return hash, false
-	}
-	return t.hash(number), true
 }
 
 // IsMirrorLine reports whether raw, without its line feed, has the form of a line of a mirror.

@@ -90,8 +90,53 @@ func TestFolder(t *testing.T) {
 	if len(m.Damages) > 0 || m.Heads["w1"].Number != 40 || m.Heads["w2"].Number != 30 || m.Records != 70 || len(m.Signed) != 1 {
 		t.Fatalf("%+v", m)
 	}
+	for _, r := range append(w1, w2...) {
+		if hash, ok, err := m.HashAt(r.WindowID, r.Number); hash != r.Hash || !ok || err != nil {
+			t.Errorf("record %d of %s: %x, %t, %v", r.Number, r.WindowID, hash, ok, err)
+		}
+	}
+	if _, ok, err := m.HashAt("w1", 41); ok || err != nil {
+		t.Errorf("it has a record that nobody wrote: %v", err)
+	}
 	if n := len(segmentsOf(t, dir)); n < 4 {
 		t.Errorf("%d segments", n)
+	}
+}
+
+// A record that comes before its predecessors waits for them by its place alone. One that stands there twice with different bytes is
+// found, whichever comes first.
+func TestRecordsBeyondAGap(t *testing.T) {
+	records := chain("w", 900)
+	other := records[500]
+	other.Body = bytes.Replace(other.Body, []byte("noted"), []byte("Noted"), 1)
+	for name, c := range map[string]struct {
+		first, second []journal.Mirrored
+		want          int64 // first bad record; 0: none
+	}{
+		"the later half first":          {records[450:], records[:450], 0},
+		"twice beyond the gap":          {append(records[450:len(records):len(records)], records[500:]...), records[:450], 0},
+		"changed beyond the gap":        {append(records[450:len(records):len(records)], other), records[:450], 501},
+		"changed, and the other is met": {append([]journal.Mirrored{other}, records[450:]...), records[:450], 501},
+		"changed, and it is there":      {records, []journal.Mirrored{other}, 501},
+		"changed alone":                 {append(append(records[450:500:500], other), records[501:]...), records[:450], 501},
+		"missing":                       {records[450:], records[:449], 450},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "m")
+			a, b := folder(t, dir), folder(t, dir)
+			a.size, b.size = 20_000, 20_000
+			write(t, a, c.first...)
+			write(t, b, c.second...)
+			m := read(t, a)
+			switch {
+			case c.want == 0:
+				if len(m.Damages) > 0 || m.Records != 900 || m.Heads["w"].Number != 900 {
+					t.Errorf("%d records, %v", m.Records, m.Damages)
+				}
+			case len(m.Damages) != 1 || m.Damages[0].Number != c.want:
+				t.Errorf("want record %d, got %v", c.want, m.Damages)
+			}
+		})
 	}
 }
 

@@ -62,6 +62,18 @@ func records(t *testing.T, s *Store, id uuid.UUID) []journal.Record {
 	return list
 }
 
+func absorb(t *testing.T, s *Store, id uuid.UUID, list []journal.Record) error {
+	t.Helper()
+	return s.Absorb(t.Context(), nil, func(takeFunc func(uuid.UUID, journal.Record) error) error {
+		for _, r := range list {
+			if err := takeFunc(id, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // A window is made anew from its records, at once or in parts; what does not follow is refused and changes nothing.
 func TestAbsorb(t *testing.T) {
 	for name, open := range both {
@@ -71,7 +83,7 @@ func TestAbsorb(t *testing.T) {
 			all := records(t, old, id)
 			s := open(t)
 			for _, part := range [][]journal.Record{all[:2], all[2:]} {
-				if err := s.Absorb(t.Context(), id, part, nil); err != nil {
+				if err := absorb(t, s, id, part); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -89,7 +101,7 @@ func TestAbsorb(t *testing.T) {
 			fork := all[len(all)-1]
 			fork.Number++
 			for _, bad := range [][]journal.Record{{fork}, all[:1], all[len(all)-1:]} {
-				if err := s.Absorb(t.Context(), id, bad, nil); ledger.CodeOf(err) != ledger.CodeConflict {
+				if err := absorb(t, s, id, bad); ledger.CodeOf(err) != ledger.CodeConflict {
 					t.Errorf("took records that do not follow: %v", err)
 				}
 			}
@@ -123,7 +135,7 @@ func TestAbsorbKeepsDataKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 			all := records(t, old, w.ID)
-			if err := s.Absorb(t.Context(), w.ID, all[:2], nil); err != nil {
+			if err := absorb(t, s, w.ID, all[:2]); err != nil {
 				t.Fatal(err)
 			}
 			key := []byte("wrapped")
@@ -134,7 +146,7 @@ func TestAbsorbKeepsDataKeys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Absorb(t.Context(), w.ID, all[2:], nil); err != nil {
+			if err := absorb(t, s, w.ID, all[2:]); err != nil {
 				t.Fatal(err)
 			}
 			e, err := s.GetEntry(t.Context(), got[0].Entry.ID)

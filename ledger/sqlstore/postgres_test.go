@@ -19,7 +19,7 @@ func TestOnPostgres(t *testing.T) {
 			TestRecordWhileSigning TestKeysComeBeforeTheirRecords TestKeyChangesReachTheMirror TestOlderMirrorsGetTheKeys TestDuty
 			TestAlone TestPrune TestAbsorbPruned TestFindEntryAmongManyIDs TestPruneReplies TestReaderGone TestStore
 			TestFailedCommitIsUnknown TestTxIsOverWithItsFunction TestGrown TestTwoStoresOneDatabase TestMigrationsAreForOlderProgramsToo
-			TestStoreOnTheNextSchema TestTheRestOnTheNextSchema TestMigrationsLetRecordsPass TestTally TestTallyOfOldAndForged`,
+			TestStoreOnTheNextSchema TestTheRestOnTheNextSchema TestMigrationsLetRecordsPass TestTally TestTallyOfOldAndForged TestManyEntries`,
 		"it is about PostgreSQL alone": `
 			TestDialLimits TestLines TestLineGoesOn TestDurability TestServerBecomesReadOnly TestCancelledWaitIsNoAnswer
 			TestReplayWaitsForTheStandby TestSuspicion TestWindowsDoNotWaitForEachOther TestStoreBehindPgBouncer

@@ -219,7 +219,7 @@ func TestAbsorbPruned(t *testing.T) {
 			} {
 				s := open(t)
 				for _, part := range parts {
-					h.check(s.Absorb(t.Context(), id, part, nil))
+					h.check(absorb(t, s, id, part))
 				}
 				if d := cmp.Diff(find(t, h.store, id), find(t, s, id)); d != "" {
 					t.Errorf("%s: %s", name, d)

@@ -19,7 +19,7 @@ import (
 
 // Verify recomputes the chain of every window from the stored bytes and compares every row of windows, entries, attempts and
 // rollbacks with what the journal tells. It returns the first bad record of each window, by its lowest number; none: all is
-// well. It changes nothing. A window that was removed whole does not show here: see the signed heads.
+// well. It changes nothing, and keeps no more of a window than its outline. A window that was removed whole does not show here: see the signed heads.
 func (s *Store) Verify(ctx context.Context) ([]journal.Damage, error) {
 	var bad []journal.Damage
 	err := s.snapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -28,18 +28,12 @@ func (s *Store) Verify(ctx context.Context) ([]journal.Damage, error) {
 			return err
 		}
 		for _, id := range ids {
-			v := &verification{db: tx, id: id}
+			v := &verification{replay: replay{db: tx, id: id}}
 			if err := v.run(ctx); err != nil {
 				return err
 			}
-			if len(v.bad) > 0 {
-				first := v.bad[0]
-				for _, d := range v.bad[1:] {
-					if d.Before(first) {
-						first = d
-					}
-				}
-				bad = append(bad, first)
+			if v.bad != nil {
+				bad = append(bad, *v.bad)
 			}
 		}
 		return nil
@@ -56,24 +50,27 @@ func windowIDs(ctx context.Context, db bun.IDB) (ids []uuid.UUID, err error) {
 
 // A verification checks one window.
 type verification struct {
-	db    bun.IDB
-	id    uuid.UUID
-	bad   []journal.Damage
-	built ledger.Rebuilt
-	last  ledger.Head
+	replay
+	bad  *journal.Damage // the one to name; nil: none was found
+	last ledger.Head
 	// begins is the number of the record that says that everything before it was removed; 0: nothing was. What stands before
 	// it is not looked at: it is being removed.
 	begins int64
 }
 
 func (v *verification) fault(number int64, format string, args ...any) {
-	v.bad = append(v.bad, journal.Damage{WindowID: v.id.String(), Number: number, Problem: fmt.Sprintf(format, args...)})
+	v.found(journal.Damage{WindowID: v.id.String(), Number: number, Problem: fmt.Sprintf(format, args...)})
 }
 
 // odd says that a row is not what the journal tells.
 func (v *verification) odd(number int64, format string, args ...any) {
-	v.fault(number, format, args...)
-	v.bad[len(v.bad)-1].Row = true
+	v.found(journal.Damage{WindowID: v.id.String(), Number: number, Problem: fmt.Sprintf(format, args...), Row: true})
+}
+
+func (v *verification) found(d journal.Damage) {
+	if v.bad == nil || d.Before(*v.bad) {
+		v.bad = &d
+	}
 }
 
 func (v *verification) run(ctx context.Context) error {
@@ -82,13 +79,13 @@ func (v *verification) run(ctx context.Context) error {
 		return err
 	}
 	v.last.Number = max(v.begins, 1) - 1
-	if err := v.chain(ctx); err != nil || len(v.bad) > 0 {
+	if err := v.chain(ctx); err != nil || v.bad != nil {
 		return err // what the rows should be is not known beyond a broken chain
 	}
 	if err := v.window(ctx); err != nil {
 		return err
 	}
-	if err := v.entries(ctx); err != nil {
+	if err := v.compareEntries(ctx); err != nil {
 		return err
 	}
 	if err := v.tally(ctx); err != nil {
@@ -97,39 +94,37 @@ func (v *verification) run(ctx context.Context) error {
 	return v.rollbacks(ctx)
 }
 
+// errBroken ends a chain.
+var errBroken = errors.New("the chain is broken")
+
 // chain follows the journal from its first record, or the one that it begins with, to its last.
 func (v *verification) chain(ctx context.Context) error {
-	for {
-		var page []recordRow
-		err := v.db.NewSelect().Model(&page).Where("window_id = ?", v.id).Where("number > ?", v.last.Number).
-			OrderExpr("number").Limit(mirrorPage).Scan(ctx)
-		if err != nil {
-			return err
+	err := v.records(ctx, v.last.Number, func(r *recordRow) error {
+		problem := v.begin(r)
+		if problem == "" {
+			problem = v.follow(r)
 		}
-		for i := range page {
-			problem := v.begin(&page[i])
-			if problem == "" {
-				problem = v.follow(&page[i])
-			}
-			if problem != "" {
-				v.fault(v.last.Number+1, "%s", problem)
-				return nil
-			}
+		if problem != "" {
+			v.fault(v.last.Number+1, "%s", problem)
+			return errBroken
 		}
-		if len(page) == 0 {
-			return nil
-		}
+		return nil
+	})
+	if errors.Is(err, errBroken) {
+		return nil
 	}
+	return err
 }
 
 // follow checks one row of the journal and takes it in; problem says what is wrong with it.
 func (v *verification) follow(r *recordRow) (problem string) {
 	var body struct {
-		Number     int64     `json:"number"`
-		Kind       string    `json:"kind"`
-		WindowID   uuid.UUID `json:"window_id"`
-		EntryID    string    `json:"entry_id"`
-		RollbackID string    `json:"rollback_id"`
+		Number     int64           `json:"number"`
+		Kind       string          `json:"kind"`
+		WindowID   uuid.UUID       `json:"window_id"`
+		EntryID    string          `json:"entry_id"`
+		RollbackID string          `json:"rollback_id"`
+		At         json.RawMessage `json:"at"`
 	}
 	hash := journal.Chain(v.last.Hash, r.Body)
 	switch {
@@ -142,7 +137,7 @@ func (v *verification) follow(r *recordRow) (problem string) {
 	case body.Number != r.Number || body.Kind != r.Kind || body.WindowID != v.id || body.EntryID != r.EntryID || body.RollbackID != r.RollbackID:
 		return "the columns of its row are not what it says"
 	}
-	if at, err := timeOf(r.Body); err != nil || micros(at) != r.At {
+	if at, err := timeOf(body.At); err != nil || micros(at) != r.At {
 		return "the time of its row is not what it says"
 	}
 	v.last = ledger.Head{Number: r.Number, Hash: hash}
@@ -166,7 +161,7 @@ func (v *verification) begin(r *recordRow) (problem string) {
 func (v *verification) apply(r *recordRow) (problem string) {
 	rec, err := r.record()
 	if err == nil {
-		err = v.built.Apply(rec)
+		err = v.Apply(rec)
 	}
 	if err != nil {
 		v.last.Number-- // it is this one that is bad
@@ -185,7 +180,7 @@ func (v *verification) window(ctx context.Context) error {
 		v.fault(1, "the window's row is not there, and records or entries of it are")
 		return nil
 	}
-	want, err := windowToRow(&v.built.Window)
+	want, err := windowToRow(&v.Window)
 	if err != nil {
 		return err
 	}
@@ -203,73 +198,14 @@ func (v *verification) window(ctx context.Context) error {
 	return nil
 }
 
-// entries compares the entries and their attempts, but for data keys, which no record tells: a rotation wraps them anew. What it names is the record that last touched the entry.
-func (v *verification) entries(ctx context.Context) error {
-	var rows []entryRow
-	q := v.db.NewSelect().Model(&rows).Where("window_id = ?", v.id)
-	if p := v.built.Window.Pruned; p != nil {
-		q = q.Where("seq > ?", p.LastSeq)
-	}
-	if err := q.Scan(ctx); err != nil {
-		return err
-	}
-	here := map[uuid.UUID]*entryRow{}
-	for i := range rows {
-		if n := rows[i].JournalNumber; n > v.last.Number {
-			v.fault(v.last.Number+1, "it is missing, and record %d has touched entry %d: the tail is cut off", n, rows[i].Seq)
-		}
-		here[rows[i].ID] = &rows[i]
-	}
-	for i := range v.built.Entries {
-		e := &v.built.Entries[i]
-		want, err := entryToRow(e)
-		if err != nil {
-			return err
-		}
-		got := here[e.ID]
-		delete(here, e.ID)
-		if got == nil {
-			v.odd(e.Journal.Number, "the row of entry %d is not there", e.Seq)
-			continue
-		}
-		if column := differs(entryTable.columns, want.args(), got.args(), []string{"data_key"}); column != "" {
-			v.odd(e.Journal.Number, "entries.%s of entry %d is not what the journal tells", column, e.Seq)
-		}
-		if err := v.attempts(ctx, e); err != nil {
-			return err
-		}
-	}
-	for _, r := range here {
-		v.odd(v.last.Number+1, "entry %d stands there and no record tells of it", r.Seq)
-	}
-	return nil
-}
-
-func (v *verification) attempts(ctx context.Context, e *ledger.Entry) error {
-	var rows []attemptRow
-	if err := v.db.NewSelect().Model(&rows).Where("entry_id = ?", e.ID).OrderExpr("n").Scan(ctx); err != nil {
-		return err
-	}
-	if len(rows) != len(e.Attempts) {
-		v.odd(e.Journal.Number, "entry %d has %d attempts and the journal tells of %d", e.Seq, len(rows), len(e.Attempts))
-		return nil
-	}
-	for i := range rows {
-		if column := differs(attemptTable.columns, attemptArgs(e.ID, e.Attempts[i]), attemptArgs(e.ID, rows[i].attempt()), nil); column != "" {
-			v.odd(e.Journal.Number, "attempts.%s of entry %d is not what the journal tells", column, e.Seq)
-		}
-	}
-	return nil
-}
-
 // rollbacks compares the runs, but for their leases, which no record tells.
 func (v *verification) rollbacks(ctx context.Context) error {
 	var rows []rollbackRow
 	if err := v.db.NewSelect().Model(&rows).Where("window_id = ?", v.id).Scan(ctx); err != nil {
 		return err
 	}
-	for i := range v.built.Rollbacks {
-		want, err := rollbackToRow(&v.built.Rollbacks[i])
+	for i := range v.Rollbacks {
+		want, err := rollbackToRow(&v.Rollbacks[i])
 		if err != nil {
 			return err
 		}
@@ -318,36 +254,30 @@ func plain(v any) any {
 	return v
 }
 
-// Hashes returns the stored hashes of a window's records from number first on, which is 1 unless earlier ones were removed; a
-// gap ends them.
-func (s *Store) Hashes(ctx context.Context, windowID string) (first int64, hashes [][32]byte, err error) {
-	id, err := uuid.Parse(windowID)
-	if err != nil {
-		return 0, nil, err
+// Hashes returns the stored hashes of a window's records from one number to another, by number, and the number of the window's first
+// record, which is more than 1 if earlier ones were removed; 0: it has none.
+func (s *Store) Hashes(ctx context.Context, windowID uuid.UUID, from, to int64) (first int64, hashes map[int64][32]byte, err error) {
+	var rows []recordRow
+	err = s.read.NewSelect().Model(&rows).Column("number", "hash").Where("window_id = ?", windowID).
+		Where("number BETWEEN ? AND ?", from, to).Scan(ctx)
+	if err == nil { // afterwards: what is removed meanwhile is not taken for missing
+		err = s.read.NewSelect().TableExpr("journal").ColumnExpr("COALESCE(MIN(number), 0)").Where("window_id = ?", windowID).Scan(ctx, &first)
 	}
-	next := int64(0)
-	for {
-		list, err := s.ListRecords(ctx, ledger.RecordQuery{WindowID: id, After: next, Limit: mirrorPage})
-		if err != nil || len(list) == 0 {
-			return first, hashes, err
+	hashes = make(map[int64][32]byte, len(rows))
+	for i := range rows {
+		var one [32]byte
+		if err == nil {
+			err = hash(&one, rows[i].Hash)
 		}
-		if len(hashes) == 0 {
-			first, next = list[0].Number, list[0].Number-1
-		}
-		for _, r := range list {
-			if r.Number != next+1 {
-				return first, hashes, nil
-			}
-			hashes, next = append(hashes, r.Hash), r.Number
-		}
+		hashes[rows[i].Number] = one
 	}
+	return first, hashes, s.dialect.problem("read hashes of", windowID.String(), err)
 }
 
-// timeOf reads when a record was made.
-func timeOf(body []byte) (time.Time, error) {
-	var r struct {
-		At time.Time `json:"at"`
+// timeOf reads when a record was made; nothing: never.
+func timeOf(raw json.RawMessage) (at time.Time, err error) {
+	if len(raw) > 0 {
+		err = json.Unmarshal(raw, &at)
 	}
-	err := json.Unmarshal(body, &r)
-	return r.At, err
+	return at, err
 }
