@@ -24,7 +24,7 @@ func TestOnPostgres(t *testing.T) {
 			TestDialLimits TestLines TestLineGoesOn TestDurability TestServerBecomesReadOnly TestCancelledWaitIsNoAnswer
 			TestReplayWaitsForTheStandby TestSuspicion TestWindowsDoNotWaitForEachOther TestStoreBehindPgBouncer
 			TestPostgresConnectionLost TestPostgresCallerGone TestPostgresMustBeDurable TestLimits TestSlotOfADeadProcess TestSlotsAreRenewed TestNextSlot
-			TestDeletionsOfAMinute TestTurnsOfOneMicrosecond TestForeseenBehindTheFence TestTurnsAfterTheClockWasSetBack TestLimitsWaitForNoStandby TestPingEnds`,
+			TestDeletionsOfAMinute TestTurnsOfOneMicrosecond TestForeseenBehindTheFence TestFrozenServer TestSlowServer TestFrozenHostIsLeft TestDutiesEnd TestTurnsAfterTheClockWasSetBack TestLimitsWaitForNoStandby TestPingEnds`,
 		"it is about the file of SQLite: its settings, its disk, its backup, its plans": `
 			TestSQLiteVersions TestPragmasAreAsserted TestReadersCannotWrite TestFileIsItsOwnersAlone TestBackup TestBackupFailsWhole
 			TestFullDisk TestQueryPlans TestCensusIsIndexed TestReserve TestReserveDividesABatch TestReserveIsOpenedAgain
