@@ -52,7 +52,7 @@ powercut: ## POWER power cuts (200) while recording and again while rolling back
 	go test -run 'TestPowerCut|TestFailedSync' -count 1 -timeout 60m -v ./cmd/ledgerd -power.rounds $(POWER)
 
 ENTRIES ?= 1000000
-large: ## a window of ENTRIES entries (1000000) on both databases, and the server's memory; an hour. `make test` has 400
+large: ## a window of ENTRIES entries (1000000) on both databases, and the memory it takes; four hours. `make test` has 400
 	go test -run TestLargeWindow -count 1 -timeout 6h -v ./cmd/ledgerd -large.entries $(ENTRIES)
 
 mutants: ## put known faults back into a copy of the code; a named test must catch each. Root, /dev/fuse
