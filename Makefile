@@ -36,8 +36,8 @@ bench: ## the benchmarks, as ratios against what the machine can do, and how lon
 		grep -E '_test.go:[0-9]+: (killed|stopped|promot)|^(FAIL|ok)' | sed -E 's/^ *[a-z_]+\.go:[0-9]+: /  /'
 
 SEEDS ?= 20000
-sim: ## simulated weekends, SEEDS of them (20000), on both databases, in hours; `make test` runs 500, and 125 on PostgreSQL
-	go test -run 'TestSimulation|TestOnPostgres/Simulation' -count 1 -timeout 12h ./cmd/ledgerd -sim.seeds $(SEEDS) -sim.postgres 1
+sim: ## simulated weekends, SEEDS of them (20000), on both databases, in hours; `make test` runs 500 on both
+	go test -run 'TestSimulation|TestOnPostgres/Simulation' -count 1 -timeout 12h ./cmd/ledgerd -sim.seeds $(SEEDS)
 
 CHECKS ?= 1000
 machine: ## random operations beside a model, CHECKS examples of them (1000), on both databases; `make test` draws 30

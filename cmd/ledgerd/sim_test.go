@@ -18,7 +18,6 @@ import (
 	"github.com/google/uuid"
 
 	"sideledger/ledger"
-	"sideledger/ledger/ledgertest"
 	"sideledger/ledger/runner"
 	"sideledger/ledger/sqlstore"
 	"sideledger/remediators"
@@ -26,7 +25,6 @@ import (
 
 var (
 	simSeeds = flag.Int("sim.seeds", simDefault, "how many seeds TestSimulation runs")
-	simEach  = flag.Int("sim.postgres", 4, "TestOnPostgres/Simulation runs each so many-th of them")
 	simFirst = flag.Uint64("sim.first", 1, "the first of them; with -sim.seeds 1 a failing one is played again")
 )
 
@@ -36,11 +34,7 @@ var (
 // the journal and the third parties have to agree. A seed decides everything.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	step := 1
-	if ledgertest.OnPostgres(t) {
-		step = *simEach
-	}
-	for i := 0; i < *simSeeds; i += step {
+	for i := range *simSeeds {
 		seed := *simFirst + uint64(i)
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			url := emptyLedger(t)
