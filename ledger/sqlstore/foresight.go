@@ -8,7 +8,7 @@ import (
 	"sideledger/ledger"
 )
 
-// What was foreseen is what a transaction read together with its fence row, as [ledger.Foresight] said. It is right until
+// A foreseen is what a transaction read together with its fence row, as [ledger.Foresight] said. It is right until
 // the transaction itself writes; nobody else writes rows of the window meanwhile.
 type foreseen struct {
 	ids      []uuid.UUID // of entries, and of the rollback

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sideledger/ledger"
+	"sideledger/ledger/ledgertest"
 	"sideledger/remediators"
 	"sideledger/remediators/remediatortest"
 )
@@ -39,13 +40,13 @@ type bound struct {
 	ledger.Remediator
 	registry *remediators.Registry
 	plugin   *Remediator
-	log      *logged
+	log      *ledgertest.Buffer
 }
 
 func bindTo(t *testing.T, c remediators.SystemConfig) bound {
 	t.Helper()
 	var out bound
-	out.log = new(logged)
+	out.log = new(ledgertest.Buffer)
 	factory := func(b remediators.Binding) (ledger.Remediator, error) {
 		made, err := Factory(b)
 		out.plugin, _ = made.(*Remediator)
